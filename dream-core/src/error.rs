@@ -1,0 +1,344 @@
+//! The one error type of the crate.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// Shorthand for results of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Source = Box<dyn StdError + Send + Sync + 'static>;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What went wrong, as a stable machine-readable code.
+        ///
+        /// The list is closed on purpose: whoever maps a code to a status or a text matches it without a
+        /// wildcard, so that a new code does not compile until someone has chosen them.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Code { $($(#[$doc])* $name,)* }
+
+        impl Code {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            /// The code as it appears in answers and logs.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $text,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    /// One or more fields of the input are wrong; [`Facts::Fields`] names all of them.
+    ValidationFailed = "VALIDATION_FAILED",
+    /// The body is not JSON.
+    InvalidJson = "INVALID_JSON",
+    /// The cursor was forged, belongs to another list, filter or owner, or is of an older version.
+    InvalidCursor = "INVALID_CURSOR",
+    /// The chosen character has no photo to keep the face of.
+    CharacterHasNoPhotos = "CHARACTER_HAS_NO_PHOTOS",
+    /// No credential, or one that cannot be verified.
+    Unauthenticated = "UNAUTHENTICATED",
+    /// The token was genuine but is past its expiry.
+    TokenExpired = "TOKEN_EXPIRED",
+    /// The token was genuine but was logged out, spent, or its user is gone.
+    TokenRevoked = "TOKEN_REVOKED",
+    /// WeChat does not know the login or phone code, or it was used before.
+    WechatCodeInvalid = "WECHAT_CODE_INVALID",
+    /// No admin key matches.
+    AdminKeyInvalid = "ADMIN_KEY_INVALID",
+    /// The caller may not do this.
+    Forbidden = "FORBIDDEN",
+    /// Neither the quota nor the points suffice; [`Facts::Quota`] has the figures.
+    QuotaExceeded = "QUOTA_EXCEEDED",
+    /// The feature needs an active VIP level.
+    VipRequired = "VIP_REQUIRED",
+    /// The content check did not pass.
+    ContentRejected = "CONTENT_REJECTED",
+    /// No such route.
+    RouteNotFound = "ROUTE_NOT_FOUND",
+    /// No such user.
+    UserNotFound = "USER_NOT_FOUND",
+    /// No such plan.
+    PlanNotFound = "PLAN_NOT_FOUND",
+    /// No such order, or not the caller's.
+    OrderNotFound = "ORDER_NOT_FOUND",
+    /// No such job, or not the caller's.
+    JobNotFound = "JOB_NOT_FOUND",
+    /// No such picture.
+    ImageNotFound = "IMAGE_NOT_FOUND",
+    /// No such favorite, or not the caller's.
+    FavoriteNotFound = "FAVORITE_NOT_FOUND",
+    /// No such template.
+    TemplateNotFound = "TEMPLATE_NOT_FOUND",
+    /// No such character, or not the caller's.
+    CharacterNotFound = "CHARACTER_NOT_FOUND",
+    /// No such photo, or not the caller's.
+    PhotoNotFound = "PHOTO_NOT_FOUND",
+    /// The route exists, but not for this method.
+    MethodNotAllowed = "METHOD_NOT_ALLOWED",
+    /// A template with this id exists already.
+    TemplateExists = "TEMPLATE_EXISTS",
+    /// The order is not waiting for a payment.
+    OrderNotPayable = "ORDER_NOT_PAYABLE",
+    /// The thing is in a state that does not allow this.
+    InvalidState = "INVALID_STATE",
+    /// The idempotency key was used before with another body.
+    IdempotencyConflict = "IDEMPOTENCY_CONFLICT",
+    /// A higher VIP level is active than the plan gives.
+    VipHigherActive = "VIP_HIGHER_ACTIVE",
+    /// The character has as many photos as it may have.
+    PhotoLimitReached = "PHOTO_LIMIT_REACHED",
+    /// This result is in the gallery already.
+    AlreadyPublished = "ALREADY_PUBLISHED",
+    /// The body or file is larger than allowed.
+    PayloadTooLarge = "PAYLOAD_TOO_LARGE",
+    /// The body is of a type that this route does not read.
+    UnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE",
+    /// The file is not a picture that can be used.
+    ImageInvalid = "IMAGE_INVALID",
+    /// Too many calls; [`Facts::Throttled`] says when to come back.
+    RateLimited = "RATE_LIMITED",
+    /// A defect or an inconsistency of ours.
+    Internal = "INTERNAL",
+    /// A service we depend on failed.
+    UpstreamError = "UPSTREAM_ERROR",
+    /// A service we depend on did not answer in time.
+    UpstreamTimeout = "UPSTREAM_TIMEOUT",
+    /// We cannot serve just now: starting, draining, overloaded, or a dependency of ours is down.
+    Unavailable = "UNAVAILABLE",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why one input value was refused. The core writes no sentences: whoever shows it to a person does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The field must be there.
+    Required,
+    /// The endpoint does not know this field.
+    Unknown,
+    /// The value has another JSON type; what was expected.
+    Type(&'static str),
+    /// A number outside of its bounds, both inclusive.
+    Range {
+        /// Smallest allowed value.
+        min: i64,
+        /// Largest allowed value.
+        max: i64,
+    },
+    /// A text or list whose length is outside of its bounds, both inclusive. Texts are counted in characters.
+    Length {
+        /// Shortest allowed length.
+        min: usize,
+        /// Longest allowed length.
+        max: usize,
+    },
+    /// Not one of the allowed words.
+    OneOf(&'static [&'static str]),
+    /// The text does not have the form that is named.
+    Format(&'static str),
+    /// The value contradicts another field, which is named.
+    Conflict(&'static str),
+    /// The same value stands twice.
+    Duplicate,
+    /// The thing that the value names does not exist.
+    NotFound,
+}
+
+impl Fault {
+    /// The stable machine-readable name of the fault.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Fault::Required => "REQUIRED",
+            Fault::Unknown => "UNKNOWN",
+            Fault::Type(_) => "TYPE",
+            Fault::Range { .. } => "RANGE",
+            Fault::Length { .. } => "LENGTH",
+            Fault::OneOf(_) => "ONE_OF",
+            Fault::Format(_) => "FORMAT",
+            Fault::Conflict(_) => "CONFLICT",
+            Fault::Duplicate => "DUPLICATE",
+            Fault::NotFound => "NOT_FOUND",
+        }
+    }
+
+    /// The fault as one of the named field.
+    pub fn at(self, field: impl Into<String>) -> FieldFault {
+        FieldFault { field: field.into(), fault: self }
+    }
+}
+
+/// A fault and the field that has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldFault {
+    /// Path of the field as the client wrote it, such as `userInfo.nickName` or `tags[3]`.
+    pub field: String,
+    /// What is wrong with it.
+    pub fault: Fault,
+}
+
+/// What a client may know about an error beyond its code.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Facts {
+    /// Nothing more.
+    #[default]
+    None,
+    /// The faulty fields, all of them.
+    Fields(Vec<FieldFault>),
+    /// Why a generation was not accepted.
+    Quota {
+        /// Samples a day at the caller's effective level.
+        daily_limit: i64,
+        /// Samples used today.
+        daily_used: i64,
+        /// Points that the uncovered samples would cost.
+        points_required: i64,
+        /// Points that are there.
+        points_balance: i64,
+    },
+    /// When to try again.
+    Throttled {
+        /// Seconds to wait, at least.
+        retry_after_secs: u64,
+    },
+    /// Points that are missing for what was asked.
+    Shortfall {
+        /// How many points more would be needed.
+        points: i64,
+    },
+    /// The largest size that would have been accepted, in bytes.
+    TooLarge {
+        /// Limit in bytes.
+        limit_bytes: u64,
+    },
+}
+
+/// What went wrong: a [`Code`], [`Facts`] for the client, and a source for the log only.
+///
+/// `Display` never prints the source; [`Error::chain`] does, for logs.
+pub struct Error {
+    inner: Box<Inner>,
+}
+
+struct Inner {
+    code: Code,
+    context: &'static str,
+    facts: Facts,
+    source: Option<Source>,
+}
+
+impl Error {
+    /// An error with a code and nothing more.
+    pub fn new(code: Code) -> Self {
+        Self { inner: Box::new(Inner { code, context: "", facts: Facts::None, source: None }) }
+    }
+
+    /// [`Code::ValidationFailed`] for the given fields.
+    pub fn invalid(faults: Vec<FieldFault>) -> Self {
+        Self::new(Code::ValidationFailed).with_facts(Facts::Fields(faults))
+    }
+
+    /// [`Code::ValidationFailed`] for one field.
+    pub fn invalid_field(field: impl Into<String>, fault: Fault) -> Self {
+        Self::invalid(vec![fault.at(field)])
+    }
+
+    /// [`Code::Internal`]: a defect or an inconsistency of ours, said for the log.
+    pub fn internal(what: impl Into<Source>) -> Self {
+        Self::new(Code::Internal).with_source(what)
+    }
+
+    /// Adds what the client may know.
+    #[must_use]
+    pub fn with_facts(mut self, facts: Facts) -> Self {
+        self.inner.facts = facts;
+        self
+    }
+
+    /// Adds the cause, for the log.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.inner.source = Some(source.into());
+        self
+    }
+
+    /// Says what was being done, for the log: "charging a job" tells more than "database error".
+    #[must_use]
+    pub fn while_(mut self, context: &'static str) -> Self {
+        if self.inner.context.is_empty() {
+            self.inner.context = context;
+        }
+        self
+    }
+
+    /// The machine-readable code.
+    pub fn code(&self) -> Code {
+        self.inner.code
+    }
+
+    /// What the client may know beyond the code.
+    pub fn facts(&self) -> &Facts {
+        &self.inner.facts
+    }
+
+    /// Whether the same call may succeed later without any change to it.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self.code(),
+            Code::RateLimited | Code::UpstreamError | Code::UpstreamTimeout | Code::Unavailable
+        )
+    }
+
+    /// The code, what was being done, and every source below it, in one line for the log.
+    pub fn chain(&self) -> String {
+        let mut line = self.to_string();
+        let mut next = StdError::source(self);
+        while let Some(cause) = next {
+            line.push_str(": ");
+            line.push_str(&cause.to_string());
+            next = cause.source();
+        }
+        line
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("code", &self.inner.code)
+            .field("context", &self.inner.context)
+            .field("facts", &self.inner.facts)
+            .field("source", &self.inner.source)
+            .finish()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.inner.code.as_str())?;
+        if !self.inner.context.is_empty() {
+            write!(f, " while {}", self.inner.context)?;
+        }
+        Ok(())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.inner.source.as_deref().map(|s| s as &(dyn StdError + 'static))
+    }
+}
+
+impl From<Code> for Error {
+    fn from(code: Code) -> Self {
+        Self::new(code)
+    }
+}

@@ -1,0 +1,16 @@
+//! Words that every area shares: ids, money, time, pages, secrets.
+
+mod ids;
+mod money;
+pub(crate) mod page;
+mod secret;
+mod time;
+
+pub use ids::{
+    CharacterId, FavoriteId, GenerationId, ImageId, JobId, KeyName, OrderId, PhotoId, PlanId, RefundId,
+    RequestId, TemplateId, UserId,
+};
+pub use money::{Fen, Points};
+pub use page::{Cursor, Limit, ListScope, Page, PageRequest, SortKey, Start};
+pub use secret::{SealedBox, Sealer};
+pub use time::{Day, Month, Timestamp, Zone};

@@ -1,0 +1,185 @@
+//! Instants and calendar days.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::civil;
+use jiff::tz::TimeZone;
+
+use crate::error::Fault;
+
+/// An instant: microseconds since 1970-01-01T00:00:00Z.
+///
+/// Stored as a plain integer, since both databases order and keep those exactly.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The instant this many microseconds after the epoch.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    /// The instant this many seconds after the epoch.
+    pub const fn from_secs(secs: i64) -> Self {
+        Self(secs.saturating_mul(1_000_000))
+    }
+
+    /// Microseconds since the epoch.
+    pub const fn as_micros(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the epoch, rounded down.
+    pub const fn as_secs(self) -> i64 {
+        self.0.div_euclid(1_000_000)
+    }
+
+    /// The instant this much later; stays at the end of time rather than wrapping.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// The instant this much earlier; stays at the beginning of time rather than wrapping.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
+    }
+
+    /// The instant this many days of 24 hours later.
+    #[must_use]
+    pub const fn plus_days(self, days: i64) -> Self {
+        Self(self.0.saturating_add(days.saturating_mul(86_400_000_000)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    fn to_jiff(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_microsecond(self.0).unwrap_or(if self.0 < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        })
+    }
+}
+
+/// RFC 3339 in UTC with milliseconds: `2026-01-28T10:00:00.000Z`.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:.3}",
+            jiff::Timestamp::from_millisecond(self.0.div_euclid(1000)).unwrap_or(self.to_jiff())
+        )
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_jiff().fmt(f)
+    }
+}
+
+/// Reads RFC 3339 with any offset.
+impl FromStr for Timestamp {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        let at: jiff::Timestamp = text
+            .parse()
+            .map_err(|_| Fault::Format("a time in RFC 3339, such as 2026-01-28T10:00:00.000Z"))?;
+        Ok(Self(at.as_microsecond()))
+    }
+}
+
+/// A calendar day in some zone, such as `2026-01-28`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Day(civil::Date);
+
+impl Day {
+    /// The month that the day lies in.
+    pub fn month(self) -> Month {
+        Month { year: self.0.year(), month: self.0.month() }
+    }
+
+    /// The following day.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0.tomorrow().unwrap_or(self.0))
+    }
+
+    /// The preceding day.
+    #[must_use]
+    pub fn previous(self) -> Self {
+        Self(self.0.yesterday().unwrap_or(self.0))
+    }
+}
+
+impl fmt::Display for Day {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Day {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        text.parse().map(Self).map_err(|_| Fault::Format("a day, such as 2026-01-28"))
+    }
+}
+
+/// A calendar month in some zone, such as `2026-01`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Month {
+    year: i16,
+    month: i8,
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}", self.year, self.month)
+    }
+}
+
+/// The time zone whose midnight starts a day of the business.
+#[derive(Debug, Clone)]
+pub struct Zone(TimeZone);
+
+impl Zone {
+    /// The zone of this IANA name. The database of zones is built in.
+    ///
+    /// # Errors
+    /// [`Fault::Format`] if there is no such zone.
+    pub fn named(name: &str) -> Result<Self, Fault> {
+        TimeZone::get(name).map(Self).map_err(|_| Fault::Format("a time zone, such as Asia/Shanghai"))
+    }
+
+    /// The day that the instant lies in.
+    pub fn day(&self, at: Timestamp) -> Day {
+        Day(self.0.to_datetime(at.to_jiff()).date())
+    }
+
+    /// The first instant of the day.
+    pub fn start_of(&self, day: Day) -> Timestamp {
+        let start = day.0.to_zoned_datetime(self.0.clone()).map(|zoned| zoned.timestamp().as_microsecond());
+        Timestamp(start.unwrap_or(i64::MIN))
+    }
+
+    /// The start of the hour that the instant lies in.
+    pub fn start_of_hour(&self, at: Timestamp) -> Timestamp {
+        let offset = i64::from(self.0.to_offset(at.to_jiff()).seconds()) * 1_000_000;
+        let local = at.0 + offset;
+        Timestamp(local - local.rem_euclid(3_600_000_000) - offset)
+    }
+}
+
+/// Asia/Shanghai, where WeChat's days begin.
+impl Default for Zone {
+    fn default() -> Self {
+        Self::named("Asia/Shanghai").unwrap_or(Self(TimeZone::fixed(jiff::tz::offset(8))))
+    }
+}

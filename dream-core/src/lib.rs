@@ -1,0 +1,8 @@
+//! The business of an AI image generation service as a typed async library.
+
+pub mod adapters;
+mod error;
+pub mod kernel;
+pub mod ports;
+
+pub use error::{Code, Error, Facts, Fault, FieldFault, Result};

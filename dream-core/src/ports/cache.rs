@@ -1,0 +1,52 @@
+use std::fmt::Debug;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::broadcast;
+
+use super::Failure;
+
+/// What other nodes said is no longer true.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Invalidation {
+    /// This topic changed, such as `plans` or `user:7`.
+    Topic(String),
+    /// Some messages may have been lost: anything may have changed.
+    Everything,
+}
+
+/// Short-lived values shared by all nodes, counters for limits, and news of changes.
+///
+/// Nothing here is the truth: losing all of it loses no data. A caller treats every failure as "not there".
+#[async_trait]
+pub trait Cache: Debug + Send + Sync + 'static {
+    /// The value, unless it is absent or past its time.
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, Failure>;
+
+    /// Keeps the value for this long. Replaces an older one.
+    async fn set(&self, key: &str, value: Bytes, ttl: Duration) -> Result<(), Failure>;
+
+    /// Keeps the value for this long unless there is one already; whether it was kept. Atomic: of many nodes one wins.
+    async fn set_if_absent(&self, key: &str, value: Bytes, ttl: Duration) -> Result<bool, Failure>;
+
+    /// Drops the value.
+    async fn delete(&self, key: &str) -> Result<(), Failure>;
+
+    /// Drops the value if it is still this one; whether it was. Atomic.
+    async fn delete_if(&self, key: &str, value: &[u8]) -> Result<bool, Failure>;
+
+    /// Adds one and tells the count. A counter starts at 0 and vanishes this long after its *first* count. Atomic.
+    /// Never repeated by the adapter itself, since a repeat would count twice.
+    async fn count(&self, key: &str, window: Duration) -> Result<u64, Failure>;
+
+    /// Tells all nodes, this one too, that the topic changed.
+    async fn invalidate(&self, topic: &str) -> Result<(), Failure>;
+
+    /// News of changes from now on. A receiver that lags, or a connection that was lost for a while, is
+    /// told [`Invalidation::Everything`].
+    fn invalidations(&self) -> broadcast::Receiver<Invalidation>;
+
+    /// Whether the cache answers just now, for the readiness page.
+    async fn ping(&self) -> Result<(), Failure>;
+}

@@ -1,0 +1,21 @@
+//! What lies outside of the business: one small trait per thing. `Dream` holds each as an `Arc<dyn Port>`.
+//!
+//! Every method says what it promises; what really talks stands in [`crate::adapters`].
+
+mod blobs;
+mod cache;
+mod clock;
+mod content_check;
+mod entropy;
+mod failure;
+mod image_api;
+mod wechat;
+
+pub use blobs::{Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, PresignedPut};
+pub use cache::{Cache, Invalidation};
+pub use clock::Clock;
+pub use content_check::{ContentCheck, ImageCheck, Scene, TextCheck, Verdict};
+pub use entropy::{Entropy, EntropyExt};
+pub use failure::{Failure, FailureKind};
+pub use image_api::{ImageApi, ImageRequest, JobError, JobState, Tenant, UpstreamJob};
+pub use wechat::{LoginCode, Phone, PhoneCode, WeChat, WeChatLogin};
