@@ -9,6 +9,7 @@ mod content_check;
 mod entropy;
 mod failure;
 mod image_api;
+mod pay;
 mod wechat;
 
 pub use blobs::{Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, PresignedPut};
@@ -18,4 +19,9 @@ pub use content_check::{ContentCheck, ImageCheck, Scene, TextCheck, Verdict};
 pub use entropy::{Entropy, EntropyExt};
 pub use failure::{Failure, FailureKind};
 pub use image_api::{ImageApi, ImageRequest, JobError, JobState, Tenant, UpstreamJob};
+pub use pay::{
+    BillEntry, BillRow, BillSums, ChannelOrder, ClientParams, CloseOutcome, NotifyRefusal, OrderRef,
+    PayChannel, PayIdentity, PayTrouble, PaymentFacts, Prepaid, PrepayRequest, RefundFacts, RefundRequest,
+    RefundState, RefusedAt, SignedNotify, TradeBill, pay_code,
+};
 pub use wechat::{LoginCode, Phone, PhoneCode, WeChat, WeChatLogin};

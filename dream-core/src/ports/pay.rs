@@ -1,0 +1,464 @@
+use std::fmt::{self, Debug};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{Failure, FailureKind};
+use crate::kernel::{Day, Fen, OrderId, RefundId, Timestamp};
+
+/// Who we are to the channel. Every fact it tells must be about this merchant and app; the core compares them
+/// in the transaction that acts on the fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayIdentity {
+    /// The merchant's number.
+    pub mchid: String,
+    /// The app that the payer's id belongs to.
+    pub appid: String,
+}
+
+/// An order to be paid. The same order with the same fields gives a fresh [`Prepaid`] as often as it is asked
+/// for; with any other field it is refused. So keep every field of the first request and replay exactly these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrepayRequest {
+    /// The number of the order, unique for ever.
+    pub order: OrderId,
+    /// What is to be paid, at least 1 fen.
+    pub amount: Fen,
+    /// What the payer sees. Cut and cleaned to what the channel can take, always in the same way.
+    pub description: String,
+    /// The payer, as the app named in [`PayIdentity`] knows them.
+    pub payer_openid: String,
+    /// Until when it can be paid.
+    pub expires_at: Timestamp,
+    /// Comes back with the payment, unseen by the payer. At most 128 characters.
+    pub attach: Option<String>,
+    /// Where the payment is to be announced; `None` for the configured address.
+    pub notify_url: Option<String>,
+}
+
+/// Permission for the payer to pay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prepaid {
+    /// The channel's id of this attempt.
+    pub prepay_id: String,
+    /// When the attempt can no longer be started.
+    pub expires_at: Timestamp,
+}
+
+/// What the payer's device hands to the channel's own payment dialog, signed by us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientParams {
+    /// Seconds since the epoch, as text.
+    pub time_stamp: String,
+    /// Fresh letters and digits.
+    pub nonce_str: String,
+    /// `prepay_id=…`.
+    pub package: String,
+    /// How it is signed, such as `RSA`.
+    pub sign_type: String,
+    /// The signature in base64.
+    pub pay_sign: String,
+}
+
+/// By which number an order is looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderRef<'a> {
+    /// By ours.
+    Order(&'a OrderId),
+    /// By the channel's, which exists once the order is paid.
+    Transaction(&'a str),
+}
+
+/// A payment that the channel vouches for. Nothing here has been compared with an order of ours yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentFacts {
+    /// The channel's number of the payment.
+    pub transaction_id: String,
+    /// The number of the order, as we once gave it.
+    pub out_trade_no: String,
+    /// The order's whole amount; a coupon may have paid part of it.
+    pub amount: Fen,
+    /// Such as `CNY`.
+    pub currency: String,
+    /// Who paid.
+    pub payer_openid: String,
+    /// The app it was paid in.
+    pub appid: String,
+    /// The merchant it was paid to.
+    pub mchid: String,
+    /// When it was paid.
+    pub paid_at: Timestamp,
+}
+
+/// Where an order stands with the channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChannelOrder {
+    /// Known and not paid. Not final: it can be paid until it is closed.
+    Unpaid,
+    /// Paid.
+    Paid(PaymentFacts),
+    /// Paid, and a refund of some amount was started since.
+    Refunding(PaymentFacts),
+    /// Closed unpaid. Final.
+    Closed,
+    /// The channel never heard of it.
+    Unknown,
+}
+
+/// What became of closing an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseOutcome {
+    /// It can no longer be paid. A payment may have completed meanwhile: look it up once more.
+    Closed,
+    /// It was paid before: look it up and fulfil it.
+    AlreadyPaid,
+}
+
+/// Money to be given back. Repeat it only with the same number and fields: a second number refunds twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundRequest {
+    /// The number of the refund, unique for ever.
+    pub refund: RefundId,
+    /// The channel's number of the payment.
+    pub transaction_id: String,
+    /// How much is given back.
+    pub amount: Fen,
+    /// The order's whole amount.
+    pub total: Fen,
+    /// What the payer sees. Cut and cleaned to what the channel can take.
+    pub reason: Option<String>,
+}
+
+/// Where a refund stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefundState {
+    /// Taken on; the result comes by notify or query.
+    Processing,
+    /// The money is with the payer, since when the channel may tell.
+    Succeeded(Option<Timestamp>),
+    /// The payer's account cannot take it; somebody must act in the channel's console. Not final.
+    Abnormal,
+    /// Given up; the money stays with us. Final.
+    Closed,
+}
+
+/// A refund that the channel vouches for. Nothing here has been compared with a refund of ours yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefundFacts {
+    /// Our number, as we once gave it.
+    pub out_refund_no: String,
+    /// The channel's number of the refund.
+    pub channel_refund_id: String,
+    /// The channel's number of the payment.
+    pub transaction_id: String,
+    /// Our number of the order.
+    pub out_trade_no: String,
+    /// How much is given back.
+    pub amount: Fen,
+    /// The order's whole amount.
+    pub total: Fen,
+    /// The merchant, where the channel tells.
+    pub mchid: Option<String>,
+    /// Where it stands.
+    pub state: RefundState,
+}
+
+/// A notify as it arrived: its raw body, and headers whose names are compared without case.
+#[derive(Clone)]
+pub struct SignedNotify {
+    headers: Vec<(String, String)>,
+    body: Bytes,
+}
+
+impl SignedNotify {
+    /// The largest body that is worth reading, in bytes.
+    pub const MAX_BODY: usize = 1024 * 1024;
+
+    /// A notify with these headers and the exact bytes of its body.
+    pub fn new<N: Into<String>, V: Into<String>>(
+        headers: impl IntoIterator<Item = (N, V)>,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        let headers = headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { headers, body: body.into() }
+    }
+
+    /// The value of the header, unless it is absent or stands twice, which would let two readers see two values.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+        match (found.next(), found.next()) {
+            (Some((_, value)), None) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The exact bytes that were sent.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+}
+
+impl Debug for SignedNotify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedNotify").field("body_len", &self.body.len()).finish_non_exhaustive()
+    }
+}
+
+/// The check that a notify did not pass. For log and metrics only: the sender learns no more than that it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusedAt {
+    /// A header is missing, or stands twice.
+    Headers,
+    /// Its time is too far from ours, or is no time.
+    Clock,
+    /// It names a key that we do not trust.
+    Serial,
+    /// The signature is wrong.
+    Signature,
+    /// What was signed is not a notify of the kind expected here.
+    Body,
+    /// The content cannot be decrypted with our key.
+    Decrypt,
+}
+
+impl RefusedAt {
+    /// The check by its name in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RefusedAt::Headers => "headers",
+            RefusedAt::Clock => "clock",
+            RefusedAt::Serial => "serial",
+            RefusedAt::Signature => "signature",
+            RefusedAt::Body => "body",
+            RefusedAt::Decrypt => "decrypt",
+        }
+    }
+}
+
+/// Why a notify was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("notify refused at {}: {message}", at.as_str())]
+pub struct NotifyRefusal {
+    /// The check that it did not pass.
+    pub at: RefusedAt,
+    /// Whether it was one of the channel's own probes, sent to see whether signatures are verified here.
+    pub probe: bool,
+    /// What was wrong, for the log. Never holds a secret.
+    pub message: String,
+}
+
+impl NotifyRefusal {
+    /// A refusal of something that is not a probe.
+    pub fn new(at: RefusedAt, message: impl Into<String>) -> Self {
+        Self { at, probe: false, message: message.into() }
+    }
+}
+
+/// What a line of a bill is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BillEntry {
+    /// A payment.
+    Payment,
+    /// A refund that was started that day.
+    Refund {
+        /// The channel's number.
+        channel_refund_id: String,
+        /// Ours.
+        out_refund_no: String,
+        /// How much is given back.
+        amount: Fen,
+        /// How much was asked for; more than `amount` where coupons had paid.
+        applied: Fen,
+        /// The channel's word, such as `SUCCESS` or `PROCESSING`.
+        status: String,
+    },
+    /// Something else, under the channel's own word for it.
+    Other(String),
+}
+
+/// A line of a bill.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BillRow {
+    /// When it happened.
+    pub at: Timestamp,
+    /// The channel's number of the payment.
+    pub transaction_id: String,
+    /// Our number of the order.
+    pub out_trade_no: String,
+    /// The payer.
+    pub payer_openid: String,
+    /// The app.
+    pub appid: String,
+    /// The merchant.
+    pub mchid: String,
+    /// Such as `CNY`.
+    pub currency: String,
+    /// The order's amount; 0 on the line of a refund.
+    pub total: Fen,
+    /// What is settled to us; 0 on the line of a refund.
+    pub settled: Fen,
+    /// What coupons paid.
+    pub coupon: Fen,
+    /// The channel's fee in 1/1000 fen; negative where it is given back.
+    pub fee_millifen: i64,
+    /// What the payer saw.
+    pub description: String,
+    /// What we attached.
+    pub attach: String,
+    /// What it is about.
+    pub entry: BillEntry,
+}
+
+/// The sums at the end of a bill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BillSums {
+    /// Lines in all.
+    pub rows: i64,
+    /// Settled to us.
+    pub settled: Fen,
+    /// Given back.
+    pub refund: Fen,
+    /// Given back to coupons.
+    pub coupon_refund: Fen,
+    /// Fees in 1/1000 fen.
+    pub fee_millifen: i64,
+    /// Amounts of the orders.
+    pub total: Fen,
+    /// Refunds asked for.
+    pub applied_refund: Fen,
+}
+
+/// What the channel says happened on one of its days. Empty for a day without payments and refunds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TradeBill {
+    /// The lines, in the channel's order.
+    pub rows: Vec<BillRow>,
+    /// Its own sums.
+    pub sums: BillSums,
+}
+
+/// Codes of [`Failure::code`] that mean the same thing in every channel.
+pub mod pay_code {
+    /// The order is paid already.
+    pub const ORDER_PAID: &str = "ORDER_PAID";
+    /// The order is closed.
+    pub const ORDER_CLOSED: &str = "ORDER_CLOSED";
+    /// The number was used with other fields.
+    pub const NUMBER_USED: &str = "OUT_TRADE_NO_USED";
+    /// The order, or payment, or refund does not exist.
+    pub const NOT_FOUND: &str = "NOT_FOUND";
+    /// The balance does not cover the refund.
+    pub const NOT_ENOUGH: &str = "NOT_ENOUGH";
+    /// The bill is still being made.
+    pub const BILL_NOT_READY: &str = "BILL_NOT_READY";
+    /// The answer did not verify, so nothing in it can be believed.
+    pub const UNVERIFIED: &str = "UNVERIFIED";
+}
+
+/// What to make of a failed call to a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PayTrouble {
+    /// Repeat with exactly the same fields and number; it may have happened already.
+    RetrySame,
+    /// Too often: slow down, then repeat.
+    SlowDown,
+    /// Look the order up and act on its real state.
+    OrderPaid,
+    /// The number cannot be used any more.
+    NumberUsed,
+    /// The order is closed.
+    OrderClosed,
+    /// There is no such order or refund.
+    NotFound,
+    /// Our credentials, binding or request are wrong: an operator has to act.
+    Misconfigured,
+    /// Not taken, for the reason that the code tells; the same request is refused until that is changed.
+    Refused,
+    /// Not taken since our balance does not cover it: repeat later with the same number.
+    BalanceShort,
+    /// The bill is not ready: ask again in half an hour.
+    BillLater,
+}
+
+impl PayTrouble {
+    /// What to make of this failure: by its code, else by its kind.
+    pub fn of(failure: &Failure) -> Self {
+        match failure.code.as_deref() {
+            Some(pay_code::ORDER_PAID) => PayTrouble::OrderPaid,
+            Some(pay_code::ORDER_CLOSED) => PayTrouble::OrderClosed,
+            Some(pay_code::NUMBER_USED) => PayTrouble::NumberUsed,
+            Some(pay_code::NOT_FOUND) => PayTrouble::NotFound,
+            Some(pay_code::NOT_ENOUGH) => PayTrouble::BalanceShort,
+            Some(pay_code::BILL_NOT_READY) => PayTrouble::BillLater,
+            _ => match failure.kind {
+                FailureKind::Refused => PayTrouble::Refused,
+                FailureKind::Misconfigured => PayTrouble::Misconfigured,
+                FailureKind::Throttled => PayTrouble::SlowDown,
+                FailureKind::Unreachable | FailureKind::Unknown | FailureKind::TimedOut => {
+                    PayTrouble::RetrySame
+                }
+            },
+        }
+    }
+}
+
+/// A way to take money. Which one is a property of the order, so that another can stand beside it.
+///
+/// Every fact that it tells was verified to come from the channel. A call that fails with an unknown outcome may
+/// have taken effect: repeat it with the same fields, or look up what became of it. [`PayTrouble::of`] sorts failures.
+#[async_trait]
+pub trait PayChannel: Debug + Send + Sync + 'static {
+    /// The channel's name, as orders carry it, such as `wechat`.
+    fn name(&self) -> &'static str;
+
+    /// Who we are to the channel.
+    fn identity(&self) -> &PayIdentity;
+
+    /// Asks for permission to have the order paid. Safe to repeat with the same fields. Fails with the codes
+    /// [`pay_code::ORDER_PAID`], [`pay_code::ORDER_CLOSED`] and [`pay_code::NUMBER_USED`], among others.
+    async fn prepay(&self, request: &PrepayRequest) -> Result<Prepaid, Failure>;
+
+    /// Signs what the payer's device needs to pay. Talks to nobody.
+    fn client_params(&self, prepay_id: &str) -> Result<ClientParams, Failure>;
+
+    /// Where the order stands. An order that the channel does not know is [`ChannelOrder::Unknown`].
+    async fn query(&self, order: OrderRef<'_>) -> Result<ChannelOrder, Failure>;
+
+    /// Ends an order that is not to be paid any more. Safe to repeat.
+    async fn close(&self, order: &OrderId) -> Result<CloseOutcome, Failure>;
+
+    /// Hands in a refund. Safe to repeat with the same fields. Fails with [`pay_code::NOT_ENOUGH`], among others.
+    async fn refund(&self, request: &RefundRequest) -> Result<RefundFacts, Failure>;
+
+    /// Where the refund stands; `None` if the channel does not know it.
+    async fn query_refund(&self, refund: &RefundId) -> Result<Option<RefundFacts>, Failure>;
+
+    /// Verifies the announcement of a payment and tells what it says.
+    async fn payment_notify(&self, notify: &SignedNotify) -> Result<PaymentFacts, NotifyRefusal>;
+
+    /// Verifies the announcement of a refund's result and tells what it says.
+    async fn refund_notify(&self, notify: &SignedNotify) -> Result<RefundFacts, NotifyRefusal>;
+
+    /// What happened on a day of the channel's calendar. A day on which nothing happened gives an empty bill.
+    /// Fails with [`pay_code::BILL_NOT_READY`] while the bill is being made.
+    async fn trade_bill(&self, day: Day) -> Result<TradeBill, Failure>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_stands_twice_counts_as_absent() {
+        let notify = SignedNotify::new([("A", "1"), ("a", "2"), ("B", "3")], Bytes::new());
+        assert_eq!(notify.header("a"), None);
+        assert_eq!(notify.header("b"), Some("3"));
+    }
+
+    #[test]
+    fn a_code_decides_before_the_kind() {
+        let failure = Failure::new("pay", FailureKind::Refused, "");
+        assert_eq!(PayTrouble::of(&failure), PayTrouble::Refused);
+        assert_eq!(PayTrouble::of(&failure.with_code(pay_code::NOT_ENOUGH)), PayTrouble::BalanceShort);
+    }
+}
