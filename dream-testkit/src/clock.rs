@@ -1,0 +1,83 @@
+//! A clock that stands still until a test moves it.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dream_core::kernel::Timestamp;
+use dream_core::ports::Clock;
+use tokio::sync::watch;
+
+use crate::fakes::lock;
+
+/// A clock that moves only when told to. Sleepers wake in the order of their times.
+#[derive(Debug)]
+pub struct TestClock {
+    now: watch::Sender<Timestamp>,
+    sleepers: Mutex<Vec<Timestamp>>,
+}
+
+impl Default for TestClock {
+    /// Stands at 2026-01-01T02:00:00Z, ten in the morning in Shanghai.
+    fn default() -> Self {
+        Self::at(Timestamp::from_secs(1_767_232_800))
+    }
+}
+
+impl TestClock {
+    /// Stands at this instant.
+    pub fn at(now: Timestamp) -> Self {
+        Self { now: watch::Sender::new(now), sleepers: Mutex::default() }
+    }
+
+    /// Moves on by this much and wakes whoever slept until then.
+    pub fn advance(&self, span: Duration) {
+        self.now.send_modify(|now| *now = now.plus(span));
+    }
+
+    /// Steps to this instant, which may lie in the past as when a machine's clock is set.
+    pub fn set(&self, now: Timestamp) {
+        self.now.send_replace(now);
+    }
+
+    /// How many are asleep.
+    pub fn sleepers(&self) -> usize {
+        lock(&self.sleepers).len()
+    }
+
+    /// When the first sleeper is to wake.
+    pub fn next_wake(&self) -> Option<Timestamp> {
+        lock(&self.sleepers).iter().min().copied()
+    }
+}
+
+/// Takes a sleeper off the list, also one that gives up sleeping.
+struct Bed<'a> {
+    clock: &'a TestClock,
+    until: Timestamp,
+}
+
+impl Drop for Bed<'_> {
+    fn drop(&mut self) {
+        let mut sleepers = lock(&self.clock.sleepers);
+        if let Some(place) = sleepers.iter().position(|until| *until == self.until) {
+            sleepers.swap_remove(place);
+        }
+    }
+}
+
+#[async_trait]
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        *self.now.borrow()
+    }
+
+    async fn sleep(&self, span: Duration) {
+        let mut watch = self.now.subscribe();
+        let until = self.now().plus(span);
+        lock(&self.sleepers).push(until);
+        let _bed = Bed { clock: self, until };
+        // The sender lives as long as the clock, so this cannot fail while someone waits.
+        drop(watch.wait_for(|now| *now >= until).await);
+    }
+}

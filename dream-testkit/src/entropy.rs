@@ -1,0 +1,26 @@
+//! Randomness that is the same in every run.
+
+use std::sync::Mutex;
+
+use dream_core::ports::Entropy;
+
+use crate::fakes::lock;
+
+/// Randomness out of a seed: for tests and fakes only, since anybody can foretell it.
+#[derive(Debug)]
+pub struct SeededEntropy {
+    dice: Mutex<fastrand::Rng>,
+}
+
+impl SeededEntropy {
+    /// The same seed gives the same bytes.
+    pub fn new(seed: u64) -> Self {
+        Self { dice: Mutex::new(fastrand::Rng::with_seed(seed)) }
+    }
+}
+
+impl Entropy for SeededEntropy {
+    fn fill(&self, buffer: &mut [u8]) {
+        lock(&self.dice).fill(buffer);
+    }
+}

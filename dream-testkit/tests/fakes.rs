@@ -1,0 +1,7 @@
+//! The fakes behave as the services that they play.
+#![expect(clippy::expect_used, reason = "a helper of a test may stop the test")]
+
+#[path = "fakes/server.rs"]
+mod server;
+#[path = "fakes/world.rs"]
+mod world;
