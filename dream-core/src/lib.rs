@@ -4,5 +4,6 @@ pub mod adapters;
 mod error;
 pub mod kernel;
 pub mod ports;
+pub mod protocol;
 
 pub use error::{Code, Error, Facts, Fault, FieldFault, Result};

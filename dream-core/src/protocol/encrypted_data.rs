@@ -1,0 +1,168 @@
+//! What a mini-program hands over encrypted under the user's `session_key`: AES-128-CBC with PKCS#7 padding.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::signature::{same, sha1_hex};
+use super::{cbc, lenient};
+use crate::kernel::Timestamp;
+use crate::ports::Phone;
+
+/// Longest `encryptedData` that is looked at, in characters.
+pub const MAX_LEN: usize = 16 * 1024;
+
+/// How old or how far ahead a watermark may be. WeChat sets no limit; this one is ours.
+pub const FRESH_FOR: Duration = Duration::from_mins(10);
+
+/// It does not decrypt. There is no second kind of error: CBC has no integrity check, and telling which step failed
+/// would let a caller decrypt by trial. The usual innocent cause is a `session_key` that a newer login replaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the encrypted data cannot be decrypted")]
+pub struct CannotDecrypt;
+
+/// The two texts as the client sent them.
+#[derive(Debug, Clone, Copy)]
+pub struct EncryptedData<'a> {
+    /// `encryptedData`, base64.
+    pub data: &'a str,
+    /// `iv`, base64 of 16 bytes.
+    pub iv: &'a str,
+}
+
+/// What the old user info calls give. Since 2022 the name and picture are placeholders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserInfo {
+    /// The user within this mini-program.
+    pub openid: String,
+    /// The user within the open platform account, where there is one.
+    pub unionid: Option<String>,
+    /// The name, mostly a placeholder.
+    pub nick_name: String,
+    /// The picture's URL, mostly a placeholder.
+    pub avatar_url: String,
+}
+
+impl EncryptedData<'_> {
+    /// The JSON text, once its lengths, padding, encoding, app and age are found right, in this order.
+    ///
+    /// # Errors
+    /// [`CannotDecrypt`], whatever is wrong.
+    pub fn open(
+        &self,
+        session_key: &SecretString,
+        appid: &str,
+        now: Timestamp,
+    ) -> Result<String, CannotDecrypt> {
+        if self.data.len() > MAX_LEN {
+            return Err(CannotDecrypt);
+        }
+        let decode = |text: &str| STANDARD.decode(text).map_err(|_| CannotDecrypt);
+        let key = decode(session_key.expose_secret())?;
+        if key.len() != 16 {
+            return Err(CannotDecrypt);
+        }
+        let plain = cbc::decrypt(&key, &decode(self.iv)?, &decode(self.data)?, 16).ok_or(CannotDecrypt)?;
+        let text = String::from_utf8(plain).map_err(|_| CannotDecrypt)?;
+        let watermark = parse::<Marked>(&text)?.watermark;
+        let made = Timestamp::from_secs(watermark.timestamp);
+        let age = now.since(made).max(made.since(now));
+        if same(watermark.appid.as_bytes(), appid.as_bytes()) && age <= FRESH_FOR {
+            Ok(text)
+        } else {
+            Err(CannotDecrypt)
+        }
+    }
+
+    /// The phone number that the button of older base libraries gives.
+    ///
+    /// # Errors
+    /// [`CannotDecrypt`], whatever is wrong.
+    pub fn phone(
+        &self,
+        session_key: &SecretString,
+        appid: &str,
+        now: Timestamp,
+    ) -> Result<Phone, CannotDecrypt> {
+        Ok(parse::<PhoneWire>(&self.open(session_key, appid, now)?)?.into())
+    }
+
+    /// The user info, if it is about this user.
+    ///
+    /// # Errors
+    /// [`CannotDecrypt`], whatever is wrong.
+    pub fn user_info(
+        &self,
+        session_key: &SecretString,
+        appid: &str,
+        openid: &str,
+        now: Timestamp,
+    ) -> Result<UserInfo, CannotDecrypt> {
+        let wire: UserInfoWire = parse(&self.open(session_key, appid, now)?)?;
+        if !same(wire.open_id.as_bytes(), openid.as_bytes()) {
+            return Err(CannotDecrypt);
+        }
+        Ok(UserInfo {
+            openid: wire.open_id,
+            unionid: wire.union_id.filter(|id| !id.is_empty()),
+            nick_name: wire.nick_name,
+            avatar_url: wire.avatar_url,
+        })
+    }
+}
+
+/// Whether `signature` is the one of the old user info calls: SHA-1 over the text and the `session_key` as text.
+pub fn raw_data_is_genuine(raw_data: &str, session_key: &SecretString, signature: &str) -> bool {
+    let expected = sha1_hex(&[raw_data.as_bytes(), session_key.expose_secret().as_bytes()]);
+    same(expected.as_bytes(), signature.as_bytes())
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, CannotDecrypt> {
+    serde_json::from_str(text).map_err(|_| CannotDecrypt)
+}
+
+#[derive(Deserialize)]
+struct Marked {
+    watermark: Watermark,
+}
+
+#[derive(Deserialize)]
+struct Watermark {
+    timestamp: i64,
+    appid: String,
+}
+
+/// A phone number as WeChat writes it, here and in `getuserphonenumber`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PhoneWire {
+    phone_number: String,
+    pure_phone_number: String,
+    #[serde(deserialize_with = "lenient::text")]
+    country_code: String,
+}
+
+impl From<PhoneWire> for Phone {
+    fn from(wire: PhoneWire) -> Self {
+        Phone {
+            number: wire.phone_number,
+            pure_number: wire.pure_phone_number,
+            country_code: wire.country_code,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UserInfoWire {
+    open_id: String,
+    union_id: Option<String>,
+    #[serde(default)]
+    nick_name: String,
+    #[serde(default)]
+    avatar_url: String,
+}

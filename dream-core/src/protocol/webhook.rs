@@ -1,0 +1,117 @@
+//! The image API's webhook: `X-Signature: sha256=<hex>` with HMAC-SHA256 over the raw body.
+
+use std::fmt;
+
+use aws_lc_rs::hmac;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::job_wire::ErrorWire;
+use crate::error::Fault;
+use crate::kernel::Timestamp;
+use crate::ports::{JobState, UpstreamJob};
+
+/// Name of the header that carries the signature.
+pub const SIGNATURE_HEADER: &str = "X-Signature";
+
+/// Longest event id and job id that is taken, in bytes.
+pub const MAX_ID_LEN: usize = 128;
+
+const PREFIX: &str = "sha256=";
+
+/// Why a delivery was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WebhookFault {
+    /// The signature is missing, malformed or wrong.
+    #[error("the webhook is not signed by the image API")]
+    Signature,
+    /// It is genuine, but the body is not an event.
+    #[error("the webhook's body is not an event")]
+    Body,
+}
+
+/// A job ended, says the image API. Deliveries repeat and come late, so act once for each `event_id`, and never let
+/// one move a job that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobEvent {
+    /// The same for every delivery of this event.
+    pub event_id: String,
+    /// The job as it was when the event was made.
+    pub job: UpstreamJob,
+    /// When the event was made.
+    pub at: Timestamp,
+}
+
+/// Checks and reads deliveries.
+pub struct WebhookVerifier {
+    key: hmac::Key,
+}
+
+impl fmt::Debug for WebhookVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookVerifier")
+    }
+}
+
+impl WebhookVerifier {
+    /// A verifier for this secret.
+    ///
+    /// # Errors
+    /// [`Fault::Required`] if the secret is empty, since then everybody could sign.
+    pub fn new(secret: &SecretString) -> Result<Self, Fault> {
+        let secret = secret.expose_secret().as_bytes();
+        if secret.is_empty() {
+            return Err(Fault::Required);
+        }
+        Ok(Self { key: hmac::Key::new(hmac::HMAC_SHA256, secret) })
+    }
+
+    /// The event, if the header's value signs exactly these bytes.
+    ///
+    /// # Errors
+    /// [`WebhookFault`].
+    pub fn open(&self, signature: Option<&[u8]>, body: &[u8]) -> Result<JobEvent, WebhookFault> {
+        let digits = signature
+            .and_then(|value| value.strip_prefix(PREFIX.as_bytes()))
+            .filter(|digits| digits.len() == 64)
+            .ok_or(WebhookFault::Signature)?;
+        let mut tag = [0; 32];
+        hex::decode_to_slice(digits, &mut tag).map_err(|_| WebhookFault::Signature)?;
+        hmac::verify(&self.key, body, &tag).map_err(|_| WebhookFault::Signature)?;
+        let wire: EventWire = serde_json::from_slice(body).map_err(|_| WebhookFault::Body)?;
+        wire.into_event().ok_or(WebhookFault::Body)
+    }
+
+    /// The header's value for this body, as the image API makes it.
+    pub fn sign(&self, body: &[u8]) -> String {
+        format!("{PREFIX}{}", hex::encode(hmac::sign(&self.key, body)))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EventWire {
+    event_id: String,
+    job_id: String,
+    status: String,
+    result_urls: Option<Vec<String>>,
+    error: Option<ErrorWire>,
+    timestamp: i64,
+}
+
+impl EventWire {
+    fn into_event(self) -> Option<JobEvent> {
+        let fits = |id: &str| !id.is_empty() && id.len() <= MAX_ID_LEN;
+        if !fits(&self.event_id) || !fits(&self.job_id) {
+            return None;
+        }
+        let job = UpstreamJob {
+            id: self.job_id,
+            state: JobState::parse(&self.status)?,
+            result_urls: self.result_urls.unwrap_or_default(),
+            error: self.error.map(Into::into),
+        };
+        let at = Timestamp::from_micros(self.timestamp.saturating_mul(1000));
+        Some(JobEvent { event_id: self.event_id, job, at })
+    }
+}
