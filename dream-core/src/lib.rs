@@ -5,5 +5,6 @@ mod error;
 pub mod kernel;
 pub mod ports;
 pub mod protocol;
+pub mod store;
 
 pub use error::{Code, Error, Facts, Fault, FieldFault, Result};

@@ -1,0 +1,135 @@
+//! The two databases behind one type, and the units of work that change them.
+
+mod migrate;
+mod open;
+mod row;
+mod sql;
+mod tx;
+
+pub use migrate::SchemaStatus;
+pub use open::{DatabaseOptions, Durability};
+pub(crate) use row::{Column, Row};
+pub(crate) use sql::{Arg, Db, Sql, for_update, skip_locked};
+pub(crate) use tx::{Change, Tx};
+
+use sqlx::{PgPool, SqlitePool};
+
+/// Pools of the database in use. A closed set of two: what differs between them is matched, not abstracted.
+#[derive(Debug, Clone)]
+pub(crate) enum Store {
+    /// One writer, since SQLite has one anyway, and readers beside it.
+    Sqlite { read: SqlitePool, write: SqlitePool },
+    /// A pool for everything, and one for public reads that may lag: a replica, or the same pool.
+    Postgres { pool: PgPool, replica: PgPool },
+}
+
+impl Store {
+    /// Runs statements outside of a transaction.
+    pub(crate) fn db(&self) -> Reader<'_> {
+        Reader { store: self, replica: false }
+    }
+
+    /// Runs public reads, which may be a moment behind.
+    pub(crate) fn public(&self) -> Reader<'_> {
+        Reader { store: self, replica: true }
+    }
+
+    pub(crate) async fn close(&self) {
+        match self {
+            Store::Sqlite { read, write } => {
+                read.close().await;
+                write.close().await;
+            }
+            Store::Postgres { pool, replica } => {
+                pool.close().await;
+                replica.close().await;
+            }
+        }
+    }
+
+    /// Whether the database answers.
+    pub(crate) async fn ping(&self) -> crate::Result<()> {
+        self.db().optional(Sql::new("SELECT CAST(1 AS BIGINT) AS one")).await.map(|_| ())
+    }
+
+    /// Connections in the pools: all, and idle.
+    pub(crate) fn connections(&self) -> (u32, u32) {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        match self {
+            Store::Sqlite { read, write } => {
+                (read.size() + write.size(), count(read.num_idle() + write.num_idle()))
+            }
+            Store::Postgres { pool, .. } => (pool.size(), count(pool.num_idle())),
+        }
+    }
+}
+
+/// Runs statements on the store, each by itself.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a> {
+    store: &'a Store,
+    replica: bool,
+}
+
+/// What is known of a failed statement.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// Another transaction was in the way: nothing happened, and the same may succeed now.
+    #[error("conflict with another transaction")]
+    Conflict(#[source] sqlx::Error),
+    /// The database cannot be reached or is too busy.
+    #[error("database unavailable")]
+    Unavailable(#[source] sqlx::Error),
+    /// A constraint of the schema was about to be broken.
+    #[error("constraint")]
+    Constraint(#[source] sqlx::Error),
+    /// A row does not read as it should.
+    #[error("inconsistent: {0}")]
+    Inconsistent(String),
+    /// A defect: the statement is wrong.
+    #[error("statement failed")]
+    Defect(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(db) => {
+                let code = db.code().unwrap_or_default();
+                match code.as_ref() {
+                    // PostgreSQL: serialization failure, deadlock, lock not available. SQLite: busy, locked, and kin.
+                    "40001" | "40P01" | "55P03" | "5" | "6" | "261" | "262" | "517" => Self::Conflict(error),
+                    // PostgreSQL: shutting down, starting up, too many connections, statement timeout.
+                    "57P01" | "57P02" | "57P03" | "53300" | "57014" => Self::Unavailable(error),
+                    code if code.starts_with("08") => Self::Unavailable(error),
+                    _ if db.is_unique_violation()
+                        || db.is_check_violation()
+                        || db.is_foreign_key_violation() =>
+                    {
+                        Self::Constraint(error)
+                    }
+                    _ => Self::Defect(error),
+                }
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed
+            | sqlx::Error::BeginFailed => Self::Unavailable(error),
+            _ => Self::Defect(error),
+        }
+    }
+}
+
+impl From<StoreError> for crate::Error {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::Conflict(_) | StoreError::Unavailable(_) => crate::Code::Unavailable,
+            StoreError::Constraint(_) | StoreError::Inconsistent(_) | StoreError::Defect(_) => {
+                crate::Code::Internal
+            }
+        };
+        crate::Error::new(code).with_source(error)
+    }
+}

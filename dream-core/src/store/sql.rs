@@ -1,0 +1,222 @@
+//! One statement, written once, run on either database.
+//!
+//! A statement carries its text and its arguments as plain values. That keeps the match over the two databases
+//! in this file: a query elsewhere is one expression, and its text can be read as a whole.
+
+use std::borrow::Cow;
+use std::future::Future;
+
+use sqlx::{Postgres, Sqlite};
+
+use super::{Reader, Row, Store, StoreError, Tx};
+use crate::error::Result;
+use crate::kernel::Timestamp;
+
+/// One value for a placeholder.
+#[derive(Debug, Clone)]
+pub(crate) enum Arg<'a> {
+    Int(Option<i64>),
+    Text(Option<Cow<'a, str>>),
+    Bool(bool),
+}
+
+/// A statement and its arguments, in the order of `$1`, `$2`, …
+#[derive(Debug, Clone)]
+pub(crate) struct Sql<'a> {
+    sqlite: Cow<'static, str>,
+    postgres: Cow<'static, str>,
+    args: Vec<Arg<'a>>,
+}
+
+/// A row-locking read: PostgreSQL locks the rows it finds, SQLite's writing transaction holds the database already.
+macro_rules! for_update {
+    ($text:literal) => {
+        $crate::store::Sql::differing($text, concat!($text, " FOR UPDATE"))
+    };
+}
+pub(crate) use for_update;
+
+/// Takes rows that no other transaction holds: the two parts of the text around the lock clause.
+macro_rules! skip_locked {
+    ($before:literal, $after:literal) => {
+        $crate::store::Sql::differing(
+            concat!($before, $after),
+            concat!($before, " FOR UPDATE SKIP LOCKED", $after),
+        )
+    };
+}
+pub(crate) use skip_locked;
+
+impl<'a> Sql<'a> {
+    /// The same text for both.
+    pub(crate) fn new(text: &'static str) -> Self {
+        Self::differing(text, text)
+    }
+
+    /// Where the two databases need different words.
+    pub(crate) fn differing(sqlite: &'static str, postgres: &'static str) -> Self {
+        Self { sqlite: Cow::Borrowed(sqlite), postgres: Cow::Borrowed(postgres), args: Vec::new() }
+    }
+
+    /// A text whose `{list}` stands for these values, as placeholders behind those of `before`.
+    /// The text is a literal and the values are bound, so nothing of a user's gets into the statement.
+    pub(crate) fn with_list<T: Into<Arg<'a>>>(
+        text: &'static str,
+        before: Vec<Arg<'a>>,
+        list: impl IntoIterator<Item = T>,
+    ) -> Self {
+        let mut args = before;
+        let first = args.len() + 1;
+        args.extend(list.into_iter().map(Into::into));
+        let marks: Vec<String> = (first..=args.len()).map(|n| format!("${n}")).collect();
+        let text: Cow<'static, str> = Cow::Owned(text.replace("{list}", &marks.join(", ")));
+        Self { sqlite: text.clone(), postgres: text, args }
+    }
+
+    /// Gives the next placeholder its value.
+    pub(crate) fn bind(mut self, value: impl Into<Arg<'a>>) -> Self {
+        self.args.push(value.into());
+        self
+    }
+}
+
+impl From<i64> for Arg<'_> {
+    fn from(value: i64) -> Self {
+        Arg::Int(Some(value))
+    }
+}
+impl From<Option<i64>> for Arg<'_> {
+    fn from(value: Option<i64>) -> Self {
+        Arg::Int(value)
+    }
+}
+impl From<bool> for Arg<'_> {
+    fn from(value: bool) -> Self {
+        Arg::Bool(value)
+    }
+}
+impl<'a> From<&'a str> for Arg<'a> {
+    fn from(value: &'a str) -> Self {
+        Arg::Text(Some(Cow::Borrowed(value)))
+    }
+}
+impl<'a> From<Option<&'a str>> for Arg<'a> {
+    fn from(value: Option<&'a str>) -> Self {
+        Arg::Text(value.map(Cow::Borrowed))
+    }
+}
+impl From<String> for Arg<'_> {
+    fn from(value: String) -> Self {
+        Arg::Text(Some(Cow::Owned(value)))
+    }
+}
+impl From<Option<String>> for Arg<'_> {
+    fn from(value: Option<String>) -> Self {
+        Arg::Text(value.map(Cow::Owned))
+    }
+}
+impl From<Timestamp> for Arg<'_> {
+    fn from(value: Timestamp) -> Self {
+        Arg::Int(Some(value.as_micros()))
+    }
+}
+impl From<Option<Timestamp>> for Arg<'_> {
+    fn from(value: Option<Timestamp>) -> Self {
+        Arg::Int(value.map(Timestamp::as_micros))
+    }
+}
+
+/// What runs statements: a transaction, or the store itself, where each statement stands alone.
+pub(crate) trait Db: Send {
+    /// All rows.
+    fn all(&mut self, sql: Sql<'_>) -> impl Future<Output = Result<Vec<Row>>> + Send;
+
+    /// How many rows the statement touched.
+    fn execute(&mut self, sql: Sql<'_>) -> impl Future<Output = Result<u64>> + Send;
+
+    /// The first row, if there is one.
+    fn optional(&mut self, sql: Sql<'_>) -> impl Future<Output = Result<Option<Row>>> + Send {
+        async move { Ok(self.all(sql).await?.into_iter().next()) }
+    }
+
+    /// The only row. Its absence is a defect of ours.
+    fn one(&mut self, sql: Sql<'_>) -> impl Future<Output = Result<Row>> + Send {
+        async move {
+            let missing = || StoreError::Inconsistent("a row that must exist is missing".into());
+            Ok(self.optional(sql).await?.ok_or_else(missing)?)
+        }
+    }
+}
+
+macro_rules! prepared {
+    ($database:ty, $text:expr, $args:expr) => {{
+        // A borrowed text is a literal; an owned one comes from `with_list`, which puts only placeholders into one.
+        let text = match $text {
+            Cow::Borrowed(text) => sqlx::SqlSafeStr::into_sql_str(text),
+            Cow::Owned(text) => sqlx::SqlSafeStr::into_sql_str(sqlx::AssertSqlSafe(text)),
+        };
+        $args.into_iter().fold(sqlx::query::<$database>(text), |query, arg| match arg {
+            Arg::Int(value) => query.bind(value),
+            Arg::Text(value) => query.bind(value.map(Cow::into_owned)),
+            Arg::Bool(value) => query.bind(value),
+        })
+    }};
+}
+
+impl Db for Tx {
+    async fn all(&mut self, sql: Sql<'_>) -> Result<Vec<Row>> {
+        let rows = match self {
+            Tx::Sqlite(tx) => prepared!(Sqlite, sql.sqlite, sql.args)
+                .fetch_all(&mut **tx)
+                .await
+                .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
+            Tx::Postgres(tx) => prepared!(Postgres, sql.postgres, sql.args)
+                .fetch_all(&mut **tx)
+                .await
+                .map(|rows| rows.into_iter().map(Row::Postgres).collect()),
+        };
+        Ok(rows.map_err(StoreError::from)?)
+    }
+
+    async fn execute(&mut self, sql: Sql<'_>) -> Result<u64> {
+        let done = match self {
+            Tx::Sqlite(tx) => prepared!(Sqlite, sql.sqlite, sql.args)
+                .execute(&mut **tx)
+                .await
+                .map(|done| done.rows_affected()),
+            Tx::Postgres(tx) => prepared!(Postgres, sql.postgres, sql.args)
+                .execute(&mut **tx)
+                .await
+                .map(|done| done.rows_affected()),
+        };
+        Ok(done.map_err(StoreError::from)?)
+    }
+}
+
+impl Db for Reader<'_> {
+    async fn all(&mut self, sql: Sql<'_>) -> Result<Vec<Row>> {
+        let rows = match self.store {
+            Store::Sqlite { read, .. } => prepared!(Sqlite, sql.sqlite, sql.args)
+                .fetch_all(read)
+                .await
+                .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
+            Store::Postgres { pool, replica } => prepared!(Postgres, sql.postgres, sql.args)
+                .fetch_all(if self.replica { replica } else { pool })
+                .await
+                .map(|rows| rows.into_iter().map(Row::Postgres).collect()),
+        };
+        Ok(rows.map_err(StoreError::from)?)
+    }
+
+    async fn execute(&mut self, sql: Sql<'_>) -> Result<u64> {
+        let done = match self.store {
+            Store::Sqlite { write, .. } => {
+                prepared!(Sqlite, sql.sqlite, sql.args).execute(write).await.map(|done| done.rows_affected())
+            }
+            Store::Postgres { pool, .. } => {
+                prepared!(Postgres, sql.postgres, sql.args).execute(pool).await.map(|done| done.rows_affected())
+            }
+        };
+        Ok(done.map_err(StoreError::from)?)
+    }
+}

@@ -1,0 +1,92 @@
+//! Transactions, and the units of work that run in them.
+
+use std::future::Future;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use sqlx::{Postgres, Sqlite, Transaction};
+
+use super::{Store, StoreError};
+use crate::error::{Error, Result};
+
+/// A transaction that may write. Dropped without a commit it leaves nothing behind.
+pub(crate) enum Tx {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// A unit of work: the only thing that changes stored state. It borrows its input and can be run again after a
+/// conflict, so it must not do anything outside of the transaction.
+pub(crate) trait Change: Send + Sync {
+    /// Names the change in metrics and logs.
+    const NAME: &'static str;
+    /// What it tells afterwards.
+    type Out: Send;
+
+    /// Does the work. An error rolls everything back.
+    fn apply(&self, tx: &mut Tx) -> impl Future<Output = Result<Self::Out>> + Send;
+}
+
+impl Store {
+    /// Opens a transaction that may write. On SQLite it begins immediate, so that a conflict shows at its start.
+    pub(crate) async fn begin(&self) -> Result<Tx> {
+        Ok(match self {
+            Store::Sqlite { write, .. } => {
+                Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::from)?)
+            }
+            Store::Postgres { pool, .. } => Tx::Postgres(pool.begin().await.map_err(StoreError::from)?),
+        })
+    }
+
+    /// Opens a transaction in which all reads see the same state. It must not write.
+    pub(crate) async fn snapshot(&self) -> Result<Tx> {
+        Ok(match self {
+            Store::Sqlite { read, .. } => {
+                Tx::Sqlite(read.begin_with("BEGIN").await.map_err(StoreError::from)?)
+            }
+            Store::Postgres { pool, .. } => Tx::Postgres(
+                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                    .await
+                    .map_err(StoreError::from)?,
+            ),
+        })
+    }
+
+    /// Runs the change and commits it, again after conflicts with other transactions.
+    pub(crate) async fn run<C: Change>(&self, change: &C) -> Result<C::Out> {
+        let attempt = || async {
+            let mut tx = self.begin().await?;
+            let out = change.apply(&mut tx).await?;
+            tx.commit().await?;
+            Ok(out)
+        };
+        let patience = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(2))
+            .with_max_delay(Duration::from_millis(200))
+            .with_max_times(8);
+        let outcome = attempt
+            .retry(patience)
+            .when(is_conflict)
+            .notify(|_, _| {
+                metrics::counter!("dream_store_conflicts_total", "change" => C::NAME).increment(1);
+            })
+            .await;
+        outcome.map_err(|error: Error| error.while_(C::NAME))
+    }
+}
+
+impl Tx {
+    pub(crate) async fn commit(self) -> Result<()> {
+        let done = match self {
+            Tx::Sqlite(tx) => tx.commit().await,
+            Tx::Postgres(tx) => tx.commit().await,
+        };
+        Ok(done.map_err(StoreError::from)?)
+    }
+}
+
+fn is_conflict(error: &Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<StoreError>())
+        .is_some_and(|error| matches!(error, StoreError::Conflict(_)))
+}
