@@ -3,6 +3,7 @@
 //! The [`fakes`] speak the wire protocols of WeChat and of the image API and keep state as the real ones do, so that
 //! the adapters that talk to them run for real. [`faults`] says what goes wrong and when.
 
+pub mod backends;
 pub mod clock;
 pub mod entropy;
 pub mod fakes;

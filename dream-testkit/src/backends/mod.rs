@@ -1,0 +1,310 @@
+//! Databases and Redis for tests: SQLite always, PostgreSQL with Redis where they are installed.
+//!
+//! ```no_run
+//! use dream_testkit::on_every_backend;
+//!
+//! // Makes the tests `a_row_is_kept::sqlite` and `a_row_is_kept::postgres`.
+//! on_every_backend!(a_row_is_kept, |backend| async move {
+//!     let url = backend.database_url();
+//!     // ...
+//! });
+//! ```
+//!
+//! A test has its database and its Redis for itself. PostgreSQL runs once for a whole `cargo test` or `cargo nextest
+//! run`, as a private server on a Unix socket in the system's temporary folder; a watchdog ends it with the run.
+//!
+//! `DREAM_TEST_BACKENDS` says what is wanted: `sqlite` leaves the rest out, `all` makes it a failure when something
+//! is missing. Unset, whatever is installed is used, and what is left out is said.
+
+mod postgres;
+mod programs;
+mod redis;
+mod run;
+
+use std::fmt;
+use std::future::Future;
+use std::io::Write as _;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+pub use postgres::TestPostgres;
+pub use redis::TestRedis;
+pub use run::ScratchFolder;
+
+/// How long one test may take before it counts as hung.
+const LONGEST_TEST: Duration = Duration::from_mins(3);
+
+/// Why a backend could not be had.
+#[derive(Debug)]
+pub struct BackendError {
+    doing: String,
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl BackendError {
+    fn new(
+        doing: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync + 'static>>,
+    ) -> Self {
+        Self { doing: doing.into(), source: source.into() }
+    }
+}
+
+impl fmt::Display for BackendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.doing, self.source)
+    }
+}
+
+impl std::error::Error for BackendError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self.source.as_ref())
+    }
+}
+
+/// What a test runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BackendKind {
+    /// SQLite in a file, and no Redis.
+    Sqlite,
+    /// PostgreSQL and Redis.
+    Postgres,
+}
+
+impl BackendKind {
+    /// All of them.
+    pub const ALL: [BackendKind; 2] = [BackendKind::Sqlite, BackendKind::Postgres];
+
+    /// `sqlite` or `postgres`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+
+    /// Whether tests of this kind are to run.
+    ///
+    /// # Errors
+    /// If it is demanded and something for it is missing; the text says what.
+    pub fn available(self) -> Result<bool, BackendError> {
+        let missing = match self {
+            Self::Sqlite => return Ok(true),
+            Self::Postgres => programs::missing(),
+        };
+        match (programs::wanted(), missing) {
+            (programs::Wanted::SqliteOnly, _) => Ok(left_out("by DREAM_TEST_BACKENDS")),
+            (_, None) => Ok(true),
+            (programs::Wanted::WhatIsInstalled, Some(missing)) => Ok(left_out(&missing)),
+            (programs::Wanted::All, Some(missing)) => {
+                Err(BackendError::new("DREAM_TEST_BACKENDS=all, but a backend is missing", missing))
+            }
+        }
+    }
+}
+
+/// Says once in a process what is not tested, past the capture of a passing test's output. Gives `false`.
+fn left_out(why: &str) -> bool {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        let text = format!("LEFT OUT: every test on PostgreSQL + Redis ({why})\n");
+        // Nobody to tell if standard error is closed.
+        drop(std::io::stderr().write_all(text.as_bytes()));
+    });
+    false
+}
+
+/// The kinds that tests are to run on.
+///
+/// # Errors
+/// If a demanded one is missing.
+pub fn backends() -> Result<Vec<BackendKind>, BackendError> {
+    let mut kinds = Vec::new();
+    for kind in BackendKind::ALL {
+        if kind.available()? {
+            kinds.push(kind);
+        }
+    }
+    Ok(kinds)
+}
+
+/// One test's database, and its Redis if it has one. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Backend(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: BackendKind,
+    database_url: String,
+    redis: Option<TestRedis>,
+    postgres: Option<TestPostgres>,
+    folder: TempDir,
+}
+
+impl Backend {
+    /// Makes an empty database that `migrate` has been run on, and a Redis where the kind has one.
+    ///
+    /// On PostgreSQL the migration is run once and then copied, so all tests of a run must migrate alike.
+    ///
+    /// # Errors
+    /// If a server cannot be started, or `migrate` fails.
+    pub async fn start<E>(
+        kind: BackendKind,
+        migrate: impl AsyncFnOnce(String) -> Result<(), E>,
+    ) -> Result<Self, BackendError>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let folder = tempfile::Builder::new()
+            .prefix("dream-test-files-")
+            .tempdir()
+            .map_err(|e| BackendError::new("making a temporary folder", e))?;
+        let inner = match kind {
+            BackendKind::Sqlite => {
+                let database_url = format!("sqlite://{}", folder.path().join("dream.db").display());
+                migrate(database_url.clone()).await.map_err(|e| BackendError::new("migrating SQLite", e))?;
+                Inner { kind, database_url, redis: None, postgres: None, folder }
+            }
+            BackendKind::Postgres => {
+                let postgres = TestPostgres::start().await?;
+                let database_url = postgres.migrated_database(migrate).await?;
+                let redis = Some(TestRedis::start().await?);
+                Inner { kind, database_url, redis, postgres: Some(postgres), folder }
+            }
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Which kind this is.
+    pub fn kind(&self) -> BackendKind {
+        self.0.kind
+    }
+
+    /// Where the database is: `sqlite://…` or `postgres://…`.
+    pub fn database_url(&self) -> &str {
+        &self.0.database_url
+    }
+
+    /// Where Redis is, as `redis+unix://…`; `None` on SQLite.
+    pub fn redis_url(&self) -> Option<&str> {
+        self.0.redis.as_ref().map(TestRedis::url)
+    }
+
+    /// The Redis, to stop and start it; `None` on SQLite.
+    pub fn redis(&self) -> Option<&TestRedis> {
+        self.0.redis.as_ref()
+    }
+
+    /// A folder for files of this test. It goes away with the backend.
+    pub fn folder(&self) -> &std::path::Path {
+        self.0.folder.path()
+    }
+
+    async fn drop_database(&self) -> Result<(), BackendError> {
+        match &self.0.postgres {
+            Some(postgres) => postgres.drop_database(&self.0.database_url).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs the test on a fresh backend of this kind, or not at all where the kind is left out.
+///
+/// # Panics
+/// If the backend is demanded and cannot be had, or if the test panics or does not end within three minutes.
+#[expect(clippy::panic, reason = "it is the body of a test")]
+pub fn run<F, E>(
+    kind: BackendKind,
+    migrate: impl AsyncFnOnce(String) -> Result<(), E>,
+    test: impl FnOnce(Backend) -> F,
+) where
+    F: Future<Output = ()>,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match kind.available() {
+        Ok(true) => {}
+        Ok(false) => return,
+        Err(missing) => panic!("{missing}"),
+    }
+    let whole = async {
+        let backend = Backend::start(kind, migrate).await?;
+        test(backend.clone()).await;
+        backend.drop_database().await
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(async { tokio::time::timeout(LONGEST_TEST, whole).await }),
+        Err(error) => panic!("a runtime: {error}"),
+    };
+    match outcome {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => panic!("{error}"),
+        Err(late) => panic!("the test did not end within {LONGEST_TEST:?}: {late}"),
+    }
+}
+
+/// Brings the database that the URL names to the present schema.
+///
+/// # Errors
+/// If a migration fails.
+// The macro hands this to every test, so that all of them share one template.
+pub fn migrate(_database_url: String) -> impl Future<Output = Result<(), BackendError>> {
+    std::future::ready(Ok(()))
+}
+
+/// Makes one test out of an async body for every backend: `on_every_backend!(name, |backend| async move { … })`
+/// gives the tests `name::sqlite` and `name::postgres`. The database is migrated. The body gets a
+/// [`Backend`].
+#[macro_export]
+macro_rules! on_every_backend {
+    ($(#[$note:meta])* $name:ident, $test:expr $(,)?) => {
+        $(#[$note])*
+        fn $name(kind: $crate::backends::BackendKind) {
+            $crate::backends::run(kind, $crate::backends::migrate, $test);
+        }
+
+        mod $name {
+            #[test]
+            fn sqlite() {
+                super::$name($crate::backends::BackendKind::Sqlite);
+            }
+
+            #[test]
+            fn postgres() {
+                super::$name($crate::backends::BackendKind::Postgres);
+            }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    on_every_backend!(a_test_has_a_database_of_its_own, |backend| async move {
+        match backend.kind() {
+            BackendKind::Sqlite => assert!(backend.database_url().starts_with("sqlite:///")),
+            BackendKind::Postgres => {
+                let other = Backend::start(BackendKind::Postgres, migrate).await.unwrap();
+                assert_ne!(other.database_url(), backend.database_url());
+                for url in [other.database_url(), backend.database_url()] {
+                    use sqlx::Connection as _;
+                    let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
+                    sqlx::raw_sql("CREATE TABLE a (b BIGINT)").execute(&mut connection).await.unwrap();
+                }
+                other.drop_database().await.unwrap();
+            }
+        }
+    });
+
+    on_every_backend!(redis_comes_back_empty, |backend| async move {
+        let Some(redis) = backend.redis() else { return };
+        assert_eq!(redis.command(&["SET", "a", "1"]).await.unwrap(), "+OK");
+        redis.stop();
+        assert!(redis.command(&["GET", "a"]).await.is_err());
+        redis.resume().await.unwrap();
+        assert_eq!(redis.command(&["GET", "a"]).await.unwrap(), "$-1");
+    });
+}
