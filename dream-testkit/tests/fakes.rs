@@ -3,5 +3,7 @@
 
 #[path = "fakes/server.rs"]
 mod server;
+#[path = "fakes/wechat.rs"]
+mod wechat;
 #[path = "fakes/world.rs"]
 mod world;

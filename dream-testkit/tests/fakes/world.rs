@@ -18,6 +18,17 @@ pub(crate) fn client() -> reqwest::Client {
         .expect("a client")
 }
 
+/// A file of published vectors.
+pub(crate) fn vectors(name: &str) -> serde_json::Value {
+    let text = match name {
+        "mini-program-http" => include_str!("../../vectors/mini-program-http.json"),
+        "message-push" => include_str!("../../vectors/message-push.json"),
+        "image-webhook" => include_str!("../../vectors/image-webhook.json"),
+        _ => "null",
+    };
+    serde_json::from_str(text).expect("JSON")
+}
+
 #[tokio::test]
 async fn sleepers_wake_when_the_clock_is_moved() {
     let clock = Arc::new(TestClock::default());

@@ -167,6 +167,11 @@ impl FakeServer {
 
     /// Stops and waits until the port is free.
     pub async fn shutdown(self) {
+        self.end().await;
+    }
+
+    /// [`FakeServer::shutdown`] for an owner that cannot give the server away.
+    pub(crate) async fn end(&self) {
         self.stop.cancel();
         self.work.close();
         self.work.wait().await;
