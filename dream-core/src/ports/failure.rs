@@ -24,7 +24,7 @@ pub enum FailureKind {
 }
 
 /// A failed call to the outside. Texts are for the log and never reach a client.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{service}: {kind:?}: {message}")]
 pub struct Failure {
     /// Whom we called, such as `wechat` or `image_api`.

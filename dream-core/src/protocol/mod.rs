@@ -12,3 +12,6 @@ pub mod webhook;
 
 mod cbc;
 mod lenient;
+
+#[cfg(feature = "image-api")]
+pub(crate) use job_wire::ErrorWire;

@@ -75,7 +75,8 @@ impl Store {
         if self.db().one(table).await?.get::<i64>("n")? == 0 {
             return Ok(SchemaStatus { applied: 0, known });
         }
-        let newest = Sql::new("SELECT CAST(coalesce(max(version), 0) AS BIGINT) AS newest FROM _sqlx_migrations");
+        let newest =
+            Sql::new("SELECT CAST(coalesce(max(version), 0) AS BIGINT) AS newest FROM _sqlx_migrations");
         Ok(SchemaStatus { applied: self.db().one(newest).await?.get("newest")?, known })
     }
 

@@ -94,8 +94,7 @@ async fn open_sqlite(url: &str, options: &DatabaseOptions) -> Result<Store> {
             .test_before_acquire(false)
     };
     // The writer makes the file and its write-ahead log before a reader looks for them.
-    let write =
-        pool(1).connect_with(base.clone().create_if_missing(true)).await.map_err(StoreError::from)?;
+    let write = pool(1).connect_with(base.clone().create_if_missing(true)).await.map_err(StoreError::from)?;
     let readers = options.max_connections.clamp(1, 4);
     let read = pool(readers)
         .connect_with(base.read_only(true).create_if_missing(false))

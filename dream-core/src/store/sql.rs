@@ -213,9 +213,10 @@ impl Db for Reader<'_> {
             Store::Sqlite { write, .. } => {
                 prepared!(Sqlite, sql.sqlite, sql.args).execute(write).await.map(|done| done.rows_affected())
             }
-            Store::Postgres { pool, .. } => {
-                prepared!(Postgres, sql.postgres, sql.args).execute(pool).await.map(|done| done.rows_affected())
-            }
+            Store::Postgres { pool, .. } => prepared!(Postgres, sql.postgres, sql.args)
+                .execute(pool)
+                .await
+                .map(|done| done.rows_affected()),
         };
         Ok(done.map_err(StoreError::from)?)
     }
