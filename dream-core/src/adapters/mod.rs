@@ -9,6 +9,8 @@ mod outbound;
 mod system;
 #[cfg(feature = "wechat")]
 pub mod wechat;
+#[cfg(feature = "wechat-pay")]
+pub mod wechat_pay;
 
 pub use content_check::AllowAll;
 #[cfg(feature = "wechat")]

@@ -1,0 +1,72 @@
+//! AES-256-GCM under the API v3 key, as it protects notifies and certificates.
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+/// The API v3 key.
+pub struct ApiV3Key(LessSafeKey);
+
+impl fmt::Debug for ApiV3Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ApiV3Key")
+    }
+}
+
+/// Something encrypted, as it stands in notifies and in the list of certificates.
+#[derive(Debug, Deserialize)]
+pub struct Encrypted {
+    algorithm: String,
+    ciphertext: String,
+    #[serde(default)]
+    associated_data: Option<String>,
+    nonce: String,
+}
+
+/// Why something could not be decrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CannotDecrypt {
+    /// Another algorithm than AES-256-GCM.
+    #[error("encrypted with an algorithm that is not AEAD_AES_256_GCM")]
+    Algorithm,
+    /// The nonce is not 12 bytes, or the ciphertext is not base64.
+    #[error("the encrypted part is malformed")]
+    Malformed,
+    /// Another key, or changed on the way.
+    #[error(
+        "it does not decrypt with the configured APIv3 key: either it was tampered with, or the key is wrong. \
+         The API key of v2 looks just the same but is another setting of the merchant console"
+    )]
+    Key,
+}
+
+impl ApiV3Key {
+    /// The key out of its text.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with the key and never quotes it.
+    pub fn new(text: &SecretString) -> Result<Self, String> {
+        let bytes = text.expose_secret().as_bytes();
+        UnboundKey::new(&AES_256_GCM, bytes)
+            .map(|key| Self(LessSafeKey::new(key)))
+            .map_err(|_| format!("must have exactly 32 bytes, and has {}", bytes.len()))
+    }
+
+    /// What was encrypted.
+    pub fn open(&self, sealed: &Encrypted) -> Result<Vec<u8>, CannotDecrypt> {
+        if sealed.algorithm != "AEAD_AES_256_GCM" {
+            return Err(CannotDecrypt::Algorithm);
+        }
+        let nonce = Nonce::try_assume_unique_for_key(sealed.nonce.as_bytes())
+            .map_err(|_| CannotDecrypt::Malformed)?;
+        let mut bytes = STANDARD.decode(&sealed.ciphertext).map_err(|_| CannotDecrypt::Malformed)?;
+        let aad = Aad::from(sealed.associated_data.as_deref().unwrap_or_default().as_bytes());
+        let plain = self.0.open_in_place(nonce, aad, &mut bytes).map_err(|_| CannotDecrypt::Key)?.len();
+        bytes.truncate(plain);
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,105 @@
+//! What we sign: requests, and the parameters that the payer's device needs.
+
+use std::fmt;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
+use aws_lc_rs::signature::RSA_PKCS1_SHA256;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::pem;
+use crate::kernel::Timestamp;
+use crate::ports::ClientParams;
+
+/// The name of the only signature scheme of API v3.
+pub const SCHEME: &str = "WECHATPAY2-SHA256-RSA2048";
+
+/// The merchant's private key, and the serial number of the certificate that goes with it.
+pub struct MerchantKey {
+    mchid: String,
+    serial: String,
+    pair: RsaKeyPair,
+}
+
+impl fmt::Debug for MerchantKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MerchantKey")
+            .field("mchid", &self.mchid)
+            .field("serial", &self.serial)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Signing failed, which does not happen with a key that was accepted.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the merchant's key does not sign")]
+pub struct CannotSign;
+
+/// What is signed of a request. The target is path and query, exactly as sent.
+#[derive(Debug, Clone, Copy)]
+pub struct ToSign<'a> {
+    /// Such as `GET`.
+    pub method: &'a str,
+    /// Path and query.
+    pub target: &'a str,
+    /// Seconds since the epoch.
+    pub timestamp: i64,
+    /// At most 32 letters and digits, fresh.
+    pub nonce: &'a str,
+    /// The exact bytes of the body.
+    pub body: &'a [u8],
+}
+
+impl ToSign<'_> {
+    /// The message: five lines, each ended by a line feed.
+    pub fn message(&self) -> Vec<u8> {
+        let head = format!("{}\n{}\n{}\n{}\n", self.method, self.target, self.timestamp, self.nonce);
+        [head.as_bytes(), self.body, b"\n"].concat()
+    }
+}
+
+impl MerchantKey {
+    /// The key out of its PEM, PKCS#8 or PKCS#1.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with the key and never quotes it.
+    pub fn new(mchid: &str, serial: &str, key_pem: &SecretString) -> Result<Self, String> {
+        let pair = pem::private_key(key_pem.expose_secret())?;
+        Ok(Self { mchid: mchid.to_owned(), serial: serial.to_ascii_uppercase(), pair })
+    }
+
+    /// RSASSA-PKCS1-v1_5 with SHA-256, in base64.
+    pub fn sign(&self, message: &[u8]) -> Result<String, CannotSign> {
+        let mut signature = vec![0; self.pair.public_modulus_len()];
+        self.pair
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
+            .map_err(|_| CannotSign)?;
+        Ok(STANDARD.encode(signature))
+    }
+
+    /// The value of the `Authorization` header.
+    pub fn authorization(&self, request: ToSign<'_>) -> Result<String, CannotSign> {
+        let signature = self.sign(&request.message())?;
+        Ok(format!(
+            "{SCHEME} mchid=\"{}\",nonce_str=\"{}\",timestamp=\"{}\",serial_no=\"{}\",signature=\"{signature}\"",
+            self.mchid, request.nonce, request.timestamp, self.serial
+        ))
+    }
+
+    /// The five parameters of `wx.requestPayment`.
+    pub fn client_params(
+        &self,
+        appid: &str,
+        prepay_id: &str,
+        at: Timestamp,
+        nonce: String,
+    ) -> Result<ClientParams, CannotSign> {
+        let time_stamp = at.as_secs().to_string();
+        let package = format!("prepay_id={prepay_id}");
+        let message = format!("{appid}\n{time_stamp}\n{nonce}\n{package}\n");
+        let pay_sign = self.sign(message.as_bytes())?;
+        Ok(ClientParams { time_stamp, nonce_str: nonce, package, sign_type: "RSA".to_owned(), pay_sign })
+    }
+}

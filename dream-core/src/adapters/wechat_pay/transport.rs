@@ -1,0 +1,230 @@
+//! Signed requests over the platform's hosts, with time limits and the repeats that are safe.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
+use reqwest::{Client, Method, Response, Url, redirect};
+
+use super::SERVICE;
+use super::config::CallLimits;
+use super::signing::{MerchantKey, ToSign};
+use super::trouble::classify;
+use crate::ports::{Clock, Entropy, EntropyExt, Failure, FailureKind};
+
+/// Largest answer that is read, bills apart.
+pub(super) const MAX_ANSWER: usize = 1024 * 1024;
+const NONCE_LEN: usize = 32;
+const AGENT: &str = concat!("dream-pay/", env!("CARGO_PKG_VERSION"));
+
+/// A request. Its target and body are sent, and signed, exactly as they stand here, at every attempt.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    /// Path and query.
+    pub(super) target: String,
+    /// Empty for a request without a body.
+    pub(super) body: Bytes,
+    /// Largest answer that is read.
+    pub(super) max_answer: usize,
+}
+
+impl Request {
+    pub(super) fn get(target: String) -> Self {
+        Self { method: Method::GET, target, body: Bytes::new(), max_answer: MAX_ANSWER }
+    }
+
+    pub(super) fn post(target: String, body: &impl serde::Serialize) -> Result<Self, Failure> {
+        let body = serde_json::to_vec(body)
+            .map_err(|error| Failure::new(SERVICE, FailureKind::Refused, format!("request: {error}")))?;
+        Ok(Self { method: Method::POST, target, body: body.into(), max_answer: MAX_ANSWER })
+    }
+}
+
+/// A successful answer, whose signature nobody has looked at yet.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        match (values.next(), values.next()) {
+            (Some(value), None) => value.to_str().ok(),
+            _ => None,
+        }
+    }
+}
+
+pub(super) struct Transport {
+    client: Client,
+    bases: Vec<Url>,
+    /// The host that answered last; a host in trouble is not tried first every time.
+    preferred: AtomicUsize,
+    key: MerchantKey,
+    /// Sent along so that answers are signed with the public key.
+    public_key_id: Option<String>,
+    limits: CallLimits,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("bases", &self.bases)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Transport {
+    pub(super) fn new(
+        bases: Vec<Url>,
+        key: MerchantKey,
+        public_key_id: Option<String>,
+        limits: CallLimits,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, String> {
+        let client = Client::builder()
+            .connect_timeout(limits.connect)
+            .timeout(limits.attempt)
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(|error| format!("no HTTP client: {error}"))?;
+        let preferred = AtomicUsize::new(0);
+        Ok(Self { client, bases, preferred, key, public_key_id, limits, clock, entropy })
+    }
+
+    pub(super) fn key(&self) -> &MerchantKey {
+        &self.key
+    }
+
+    pub(super) fn limits(&self) -> CallLimits {
+        self.limits
+    }
+
+    pub(super) fn nonce(&self) -> String {
+        self.entropy.alphanumeric(NONCE_LEN)
+    }
+
+    /// Sends the request to the host that answered last, and to the others if no connection can be made. Only a 2xx is
+    /// an answer; everything else is the failure it stands for.
+    pub(super) async fn send(&self, request: &Request) -> Result<Answer, Failure> {
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut unreachable = None;
+        for step in 0..self.bases.len() {
+            let index = (first + step) % self.bases.len();
+            match self.attempt(&self.bases[index], request).await {
+                Err(failure) if failure.kind == FailureKind::Unreachable => unreachable = Some(failure),
+                outcome => {
+                    self.preferred.store(index, Ordering::Relaxed);
+                    return outcome;
+                }
+            }
+        }
+        Err(unreachable.unwrap_or_else(|| Failure::new(SERVICE, FailureKind::Unreachable, "no host")))
+    }
+
+    async fn attempt(&self, base: &Url, request: &Request) -> Result<Answer, Failure> {
+        let url = base
+            .join(&request.target)
+            .map_err(|_| Failure::new(SERVICE, FailureKind::Refused, "the path makes no URL"))?;
+        // What is signed is what goes out, after the URL was parsed.
+        let target = match url.query() {
+            Some(query) => format!("{}?{query}", url.path()),
+            None => url.path().to_owned(),
+        };
+        let authorization = self.key.authorization(ToSign {
+            method: request.method.as_str(),
+            target: &target,
+            timestamp: self.clock.now().as_secs(),
+            nonce: &self.nonce(),
+            body: &request.body,
+        });
+        let authorization = authorization
+            .map_err(|error| Failure::new(SERVICE, FailureKind::Misconfigured, error.to_string()))?;
+        let mut builder = self
+            .client
+            .request(request.method.clone(), url)
+            .header(AUTHORIZATION, authorization)
+            .header(ACCEPT, "application/json")
+            .header(USER_AGENT, AGENT);
+        if let Some(id) = &self.public_key_id {
+            builder = builder.header("Wechatpay-Serial", id);
+        }
+        if !request.body.is_empty() {
+            builder = builder.header(CONTENT_TYPE, "application/json").body(request.body.clone());
+        }
+        let response = builder.send().await.map_err(broken)?;
+        let status = response.status();
+        let headers = response.headers().clone();
+        let body = read(response, request.max_answer).await?;
+        let answer = Answer { headers, body };
+        let id = answer.header("Request-ID").unwrap_or_default();
+        tracing::debug!(
+            status = status.as_u16(),
+            target = request.target,
+            request.id = id,
+            "WeChat Pay answered"
+        );
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let wait = answer.header(RETRY_AFTER.as_str()).and_then(|secs| secs.parse().ok());
+        let mut failure = classify(status.as_u16(), &answer.body, wait.map(Duration::from_secs));
+        if !id.is_empty() {
+            failure.message = format!("{} (Request-ID {id})", failure.message);
+        }
+        Err(failure)
+    }
+}
+
+/// Only a connection that was never made proves that nothing was sent.
+fn broken(error: reqwest::Error) -> Failure {
+    let kind = if error.is_connect() {
+        FailureKind::Unreachable
+    } else if error.is_timeout() {
+        FailureKind::TimedOut
+    } else {
+        FailureKind::Unknown
+    };
+    // A URL may hold the token of a download.
+    Failure::new(SERVICE, kind, chain(&error.without_url()))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+async fn read(mut response: Response, limit: usize) -> Result<Bytes, Failure> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = response.chunk().await.map_err(broken_answer)? {
+        if body.len() + chunk.len() > limit {
+            return Err(Failure::new(SERVICE, FailureKind::Unknown, "the answer is too large"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// The request was sent whole, so whatever breaks now leaves the outcome open.
+fn broken_answer(error: reqwest::Error) -> Failure {
+    let failure = broken(error);
+    match failure.kind {
+        FailureKind::Unreachable => Failure { kind: FailureKind::Unknown, ..failure },
+        _ => failure,
+    }
+}

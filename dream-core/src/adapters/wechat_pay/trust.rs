@@ -1,0 +1,158 @@
+//! Verification of what the platform signed: answers and notifies.
+
+use std::fmt;
+
+use aws_lc_rs::signature::ParsedPublicKey;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::certificate::PlatformCertificate;
+use super::pem;
+use crate::kernel::Timestamp;
+use crate::ports::{NotifyRefusal, RefusedAt};
+
+/// What the id of a platform public key starts with.
+pub const PUBLIC_KEY_PREFIX: &str = "PUB_KEY_ID_";
+/// What the signature of a deliberate probe starts with.
+pub const PROBE_PREFIX: &str = "WECHATPAY/SIGNTEST/";
+/// A difference of this many seconds between the clocks is too much.
+pub const CLOCK_WINDOW_SECS: u64 = 300;
+
+/// The platform's public key, which has no end, under its id.
+#[derive(Clone)]
+pub struct PlatformPublicKey {
+    id: String,
+    key: ParsedPublicKey,
+}
+
+impl fmt::Debug for PlatformPublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("PlatformPublicKey").field(&self.id).finish()
+    }
+}
+
+impl PlatformPublicKey {
+    /// The key out of its PEM.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with it.
+    pub fn new(id: &str, pem: &str) -> Result<Self, String> {
+        Ok(Self { id: id.to_owned(), key: pem::public_key(pem)? })
+    }
+
+    /// The id, by which answers and notifies name it.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// The keys that are trusted at some time.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedKeys {
+    /// The public key, where the merchant has one.
+    pub public_key: Option<PlatformPublicKey>,
+    /// The certificates.
+    pub certificates: Vec<PlatformCertificate>,
+}
+
+/// The four headers that carry a signature. `None` where one is absent.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SignatureHeaders<'a> {
+    /// `Wechatpay-Timestamp`.
+    pub timestamp: Option<&'a str>,
+    /// `Wechatpay-Nonce`.
+    pub nonce: Option<&'a str>,
+    /// `Wechatpay-Serial`.
+    pub serial: Option<&'a str>,
+    /// `Wechatpay-Signature`.
+    pub signature: Option<&'a str>,
+}
+
+impl<'a> SignatureHeaders<'a> {
+    /// The headers, looked up by name.
+    pub fn read(header: impl Fn(&str) -> Option<&'a str>) -> Self {
+        Self {
+            timestamp: header("Wechatpay-Timestamp"),
+            nonce: header("Wechatpay-Nonce"),
+            serial: header("Wechatpay-Serial"),
+            signature: header("Wechatpay-Signature"),
+        }
+    }
+
+    /// Whether this is one of the platform's deliberate probes.
+    pub fn is_probe(&self) -> bool {
+        self.signature.is_some_and(|signature| signature.starts_with(PROBE_PREFIX))
+    }
+
+    /// All four, with a time that is near enough.
+    fn timely(&self, now: Timestamp) -> Result<Claim<'a>, NotifyRefusal> {
+        let present = |header: Option<&'a str>| header.filter(|value| !value.is_empty());
+        let (Some(timestamp), Some(nonce), Some(serial), Some(signature)) =
+            (present(self.timestamp), present(self.nonce), present(self.serial), present(self.signature))
+        else {
+            return Err(self.refuse(RefusedAt::Headers, "a Wechatpay-* header is missing"));
+        };
+        let told = Some(timestamp)
+            .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+            .and_then(|text| text.parse::<i64>().ok());
+        match told {
+            Some(told) if told.abs_diff(now.as_secs()) < CLOCK_WINDOW_SECS => {
+                Ok(Claim { timestamp, nonce, serial, signature })
+            }
+            Some(_) => {
+                Err(self.refuse(RefusedAt::Clock, "signed 5 minutes or more before or after our own time"))
+            }
+            None => Err(self.refuse(RefusedAt::Clock, "the timestamp is not a plain integer")),
+        }
+    }
+
+    fn refuse(&self, at: RefusedAt, message: &str) -> NotifyRefusal {
+        NotifyRefusal { probe: self.is_probe(), ..NotifyRefusal::new(at, message) }
+    }
+}
+
+struct Claim<'a> {
+    timestamp: &'a str,
+    nonce: &'a str,
+    serial: &'a str,
+    signature: &'a str,
+}
+
+impl TrustedKeys {
+    /// The key of this serial number or id, if it is trusted now.
+    fn key(&self, serial: &str, now: Timestamp) -> Option<&ParsedPublicKey> {
+        if serial.starts_with(PUBLIC_KEY_PREFIX) {
+            return self.public_key.as_ref().filter(|public| public.id == serial).map(|public| &public.key);
+        }
+        let named = |known: &&PlatformCertificate| known.serial().eq_ignore_ascii_case(serial);
+        self.certificates
+            .iter()
+            .find(named)
+            .filter(|known| known.is_valid_at(now))
+            .map(PlatformCertificate::key)
+    }
+
+    /// Whether the platform signed these bytes, just now.
+    ///
+    /// # Errors
+    /// The first check that failed: headers, clock, serial, signature.
+    pub fn verify(
+        &self,
+        headers: SignatureHeaders<'_>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), NotifyRefusal> {
+        let claim = headers.timely(now)?;
+        if headers.is_probe() {
+            return Err(headers.refuse(RefusedAt::Signature, "a probe of the platform"));
+        }
+        let key = self
+            .key(claim.serial, now)
+            .ok_or_else(|| headers.refuse(RefusedAt::Serial, "signed by a key that is not trusted"))?;
+        let wrong = || headers.refuse(RefusedAt::Signature, "the signature is wrong");
+        let signature = STANDARD.decode(claim.signature).map_err(|_| wrong())?;
+        let head = format!("{}\n{}\n", claim.timestamp, claim.nonce);
+        let message = [head.as_bytes(), body, b"\n"].concat();
+        key.verify_sig(&message, &signature).map_err(|_| wrong())
+    }
+}
