@@ -8,4 +8,5 @@ pub mod clock;
 pub mod entropy;
 pub mod fakes;
 pub mod faults;
+pub mod sandbox;
 pub mod wait;

@@ -1,6 +1,10 @@
 //! The fakes behave as the services that they play.
 #![expect(clippy::expect_used, reason = "a helper of a test may stop the test")]
 
+#[path = "fakes/image_api.rs"]
+mod image_api;
+#[path = "fakes/sandbox.rs"]
+mod sandbox;
 #[path = "fakes/server.rs"]
 mod server;
 #[path = "fakes/wechat.rs"]

@@ -3,6 +3,7 @@
 //! Beside the protocol every fake has knobs under `/_control/`: [`control`] lists those that all have in common.
 
 pub mod control;
+pub mod image_api;
 pub mod server;
 pub mod wechat;
 

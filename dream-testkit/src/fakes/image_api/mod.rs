@@ -1,0 +1,383 @@
+//! The image API: jobs that take their time, and pictures.
+//!
+//! A job's state is read off a plan by the clock. Markers in the prompt say what becomes of it:
+//!
+//! | marker | |
+//! |---|---|
+//! | `[refuse]` | the submission gets 400 `INVALID_REQUEST` |
+//! | `[overload]` | the first try gets 503 `SERVICE_OVERLOAD` |
+//! | `[fail]`, `[policy]`, `[credits]` | ends FAILED: `TIMEOUT`, `CONTENT_POLICY_VIOLATION`, `INSUFFICIENT_CREDITS` |
+//! | `[retry]` | goes through RETRYING |
+//! | `[slow]` | takes ten times as long |
+//! | `[queued]`, `[stuck]` | stays QUEUED, or RUNNING, for ever |
+//! | `[empty]` | ends SUCCEEDED without a picture |
+//! | `[gone]`, `[notpng]` | the result is a 404, or a web page |
+//!
+//! The special faults are `cancel_race` of `cancel` (the job starts at that instant) and `no_job_id` of `submit` (the job
+//! is made, but the answer does not name it).
+
+mod control;
+mod jobs;
+mod pictures;
+mod routes;
+mod webhook;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use aws_lc_rs::digest;
+use dream_core::kernel::Timestamp;
+use dream_core::ports::{Clock, Entropy};
+use serde::Serialize;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use jobs::{Job, Step};
+pub use jobs::{JobError, Pace, Status};
+pub use webhook::{Delivery, Event, SignedEvent, WebhookPlan, signature};
+
+use super::server::{FakeServer, Recorded, RequestLog, Setup};
+use super::{lock, outgoing_client};
+use crate::entropy::SeededEntropy;
+use crate::faults::Faults;
+
+/// Names of the operations, for [`Faults`].
+pub mod operation {
+    /// `GET /health`
+    pub const HEALTH: &str = "health";
+    /// `POST /v1/images/generate`
+    pub const SUBMIT: &str = "submit";
+    /// `GET /v1/jobs`
+    pub const LIST: &str = "list";
+    /// `GET /v1/jobs/{id}`
+    pub const JOB: &str = "job";
+    /// `DELETE /v1/jobs/{id}`
+    pub const CANCEL: &str = "cancel";
+    /// `GET /files/{name}.png`
+    pub const FILE: &str = "file";
+}
+
+/// How the fake is set up.
+#[derive(Debug, Clone)]
+pub struct ImageApiOptions {
+    /// The address to listen on; a free port of 127.0.0.1 if `None`.
+    pub bind: Option<SocketAddr>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids and working times are made of this.
+    pub entropy: Arc<dyn Entropy>,
+    /// The API key of the tenant that has the webhook.
+    pub service_key: String,
+    /// Whether every other key is a tenant of its own.
+    pub accept_any_key: bool,
+    /// How long jobs take.
+    pub pace: Pace,
+    /// Whether jobs stay QUEUED until the test moves them.
+    pub by_hand: bool,
+    /// Requests of a tenant a minute; beyond: 429. 0 is no limit.
+    pub per_minute: u64,
+    /// Unfinished jobs of a tenant at once; beyond: 429. 0 is no limit.
+    pub at_once: usize,
+    /// Whether a 429 says when to come back.
+    pub tell_retry_after: bool,
+    /// The status of a submission that repeats an idempotency key.
+    pub repeat_status: u16,
+    /// Signs the webhook.
+    pub webhook_secret: String,
+    /// Where the webhook goes.
+    pub webhook_url: Option<String>,
+}
+
+impl ImageApiOptions {
+    /// One key, real working times, 60 requests a minute, 5 jobs at once, no webhook.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            bind: None,
+            clock,
+            entropy: Arc::new(SeededEntropy::new(2)),
+            service_key: "service-key-of-the-fake".to_owned(),
+            accept_any_key: false,
+            pace: Pace::default(),
+            by_hand: false,
+            per_minute: 60,
+            at_once: 5,
+            tell_retry_after: false,
+            repeat_status: 200,
+            webhook_secret: "webhook-secret-of-the-fake-0123456789abc".to_owned(),
+            webhook_url: None,
+        }
+    }
+}
+
+/// A job as a test sees it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobView {
+    /// The API's id.
+    pub id: String,
+    /// Whose it is.
+    pub tenant_id: String,
+    /// The key it was submitted under.
+    pub idempotency_key: Option<String>,
+    /// Where it stands now.
+    pub status: Status,
+    /// The pictures.
+    pub result_urls: Vec<String>,
+    /// Why it failed.
+    pub error: Option<JobError>,
+    /// The submission's body.
+    pub request: Value,
+}
+
+/// A submission that was understood, whatever came of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Submission {
+    /// Who submitted it.
+    pub tenant_id: String,
+    /// The key it came with.
+    pub idempotency_key: Option<String>,
+    /// The body.
+    pub body: Value,
+    /// The job that it made or found; `None` if it was refused.
+    pub job_id: Option<String>,
+    /// Whether the job was there before.
+    pub repeated: bool,
+}
+
+/// What changes while the fake runs.
+#[derive(Debug, Default)]
+struct State {
+    jobs: Vec<Job>,
+    submissions: Vec<Submission>,
+    deliveries: Vec<Delivery>,
+    webhook_url: Option<String>,
+    plan: WebhookPlan,
+    planned: VecDeque<WebhookPlan>,
+    overloaded: HashSet<String>,
+    calls: HashMap<String, VecDeque<Timestamp>>,
+}
+
+impl State {
+    fn job(&self, id: &str) -> Option<&Job> {
+        self.jobs.iter().find(|job| job.id == id)
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: ImageApiOptions,
+    base_url: String,
+    http: reqwest::Client,
+    state: Mutex<State>,
+    faults: Faults,
+    log: Arc<RequestLog>,
+    notices: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Inner {
+    fn now(&self) -> Timestamp {
+        self.options.clock.now()
+    }
+
+    fn service_tenant(&self) -> String {
+        tenant_of(&self.options.service_key)
+    }
+
+    fn view(&self, job: &Job) -> JobView {
+        let step = job.at(self.now());
+        JobView {
+            id: job.id.clone(),
+            tenant_id: job.tenant.clone(),
+            idempotency_key: job.key.clone(),
+            status: step.status,
+            result_urls: outgoing_urls(self, job, step.status),
+            error: step.error,
+            request: job.body.clone(),
+        }
+    }
+}
+
+/// The id of the tenant that has this key.
+fn tenant_of(key: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, key.as_bytes());
+    format!("cm{}", &hex::encode(hash)[..23])
+}
+
+/// The URLs that the job tells: none until it succeeded.
+fn outgoing_urls(fake: &Inner, job: &Job, status: Status) -> Vec<String> {
+    let is_ready = status == Status::Succeeded && !job.asked.has("[empty]");
+    let samples = if is_ready { job.asked.samples() } else { 0 };
+    (1..=samples).map(|index| format!("{}/files/{}-{index}.png", fake.base_url, job.id)).collect()
+}
+
+/// The image API on a loopback port. It stops when it is dropped.
+#[derive(Debug)]
+pub struct FakeImageApi {
+    inner: Arc<Inner>,
+    server: FakeServer,
+}
+
+impl FakeImageApi {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If the port cannot be opened.
+    pub async fn start(options: ImageApiOptions) -> io::Result<Self> {
+        let setup = Setup::new(options.clock.clone()).at(options.bind);
+        let log = setup.log.clone();
+        let door = FakeServer::bind(setup).await?;
+        let inner = Arc::new(Inner {
+            base_url: door.base_url(),
+            http: outgoing_client()?,
+            state: Mutex::new(State { webhook_url: options.webhook_url.clone(), ..State::default() }),
+            faults: Faults::default(),
+            log,
+            notices: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            options,
+        });
+        let desk = inner.clone();
+        let server = door.serve(move |request| routes::answer(desk.clone(), request));
+        Ok(Self { inner, server })
+    }
+
+    /// Where it answers, without a slash at the end.
+    pub fn base_url(&self) -> String {
+        self.server.base_url()
+    }
+
+    /// The server, to take it down.
+    pub fn server(&self) -> &FakeServer {
+        &self.server
+    }
+
+    /// What is to go wrong; [`operation`] has the names.
+    pub fn faults(&self) -> &Faults {
+        &self.inner.faults
+    }
+
+    /// The API key of the tenant that has the webhook.
+    pub fn service_key(&self) -> &str {
+        &self.inner.options.service_key
+    }
+
+    /// The secret of the webhook.
+    pub fn webhook_secret(&self) -> &str {
+        &self.inner.options.webhook_secret
+    }
+
+    /// Where the webhook goes from now on; `None`: nowhere.
+    pub fn set_webhook_url(&self, url: Option<String>) {
+        lock(&self.inner.state).webhook_url = url;
+    }
+
+    /// How the ends of jobs are told from now on.
+    pub fn plan_webhooks(&self, plan: WebhookPlan) {
+        lock(&self.inner.state).plan = plan;
+    }
+
+    /// How the next end of a job is told; several queue up.
+    pub fn plan_next_webhook(&self, plan: WebhookPlan) {
+        lock(&self.inner.state).planned.push_back(plan);
+    }
+
+    /// All jobs of all tenants, oldest first.
+    pub fn jobs(&self) -> Vec<JobView> {
+        lock(&self.inner.state).jobs.iter().map(|job| self.inner.view(job)).collect()
+    }
+
+    /// The job of this id.
+    pub fn job(&self, id: &str) -> Option<JobView> {
+        lock(&self.inner.state).job(id).map(|job| self.inner.view(job))
+    }
+
+    /// The jobs that were made under this idempotency key: at most one per tenant.
+    pub fn jobs_for_key(&self, idempotency_key: &str) -> Vec<JobView> {
+        self.jobs()
+            .into_iter()
+            .filter(|job| job.idempotency_key.as_deref() == Some(idempotency_key))
+            .collect()
+    }
+
+    /// The submissions that were understood, repeated ones too, oldest first.
+    pub fn submissions(&self) -> Vec<Submission> {
+        lock(&self.inner.state).submissions.clone()
+    }
+
+    /// Every request, oldest first.
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.inner.log.all()
+    }
+
+    /// Every `Authorization` that ever came, once each: what the backend let out.
+    pub fn authorizations(&self) -> HashSet<String> {
+        self.requests()
+            .iter()
+            .filter_map(|recorded| recorded.request.header("authorization").map(str::to_owned))
+            .collect()
+    }
+
+    /// The events that were sent, oldest first.
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        lock(&self.inner.state).deliveries.clone()
+    }
+
+    /// Moves the job to this state at this instant and drops its plan; whether there is such a job. Not even a final
+    /// state is safe from it.
+    pub fn set_status(&self, id: &str, status: Status, error: Option<JobError>) -> bool {
+        routes::set_status(&self.inner, id, status, error)
+    }
+
+    /// The job starts.
+    pub fn run(&self, id: &str) -> bool {
+        self.set_status(id, Status::Running, None)
+    }
+
+    /// The job ends with pictures.
+    pub fn succeed(&self, id: &str) -> bool {
+        self.set_status(id, Status::Succeeded, None)
+    }
+
+    /// The job ends without.
+    pub fn fail(&self, id: &str, code: &str) -> bool {
+        self.set_status(id, Status::Failed, Some(JobError::new(code)))
+    }
+
+    /// The notice about where the job stands now, for a test that wants to tamper with it. A new event each time.
+    pub fn signed_event(&self, id: &str) -> Option<SignedEvent> {
+        let event = self.event(id)?;
+        Some(webhook::signed(&event, self.webhook_secret()))
+    }
+
+    /// Sends a notice about where the job stands now, whatever was sent before.
+    pub async fn send_webhook(&self, id: &str) {
+        if let Some(event) = self.event(id) {
+            webhook::send(&self.inner, event, false).await;
+        }
+    }
+
+    /// Stops and waits until the port is free. Notices that are still due are dropped.
+    pub async fn shutdown(self) {
+        self.inner.stop.cancel();
+        self.inner.notices.close();
+        self.inner.notices.wait().await;
+        self.server.end().await;
+    }
+
+    fn event(&self, id: &str) -> Option<Event> {
+        let job = lock(&self.inner.state).job(id)?.clone();
+        let step: Step = job.at(self.inner.now());
+        Some(webhook::event(&self.inner, &job, &step))
+    }
+}
+
+impl Drop for FakeImageApi {
+    fn drop(&mut self) {
+        self.inner.stop.cancel();
+    }
+}

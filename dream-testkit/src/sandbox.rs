@@ -1,0 +1,177 @@
+//! All fakes at once, with credentials that fit, for `dream sandbox` and for tests of the whole.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dream_core::adapters::OsEntropy;
+use dream_core::ports::{Clock, Entropy, EntropyExt};
+
+use crate::fakes::image_api::{FakeImageApi, ImageApiOptions, Pace};
+use crate::fakes::wechat::{App, FakeWeChat, PushMode, PushTarget, WeChatOptions};
+
+/// Path of Dream's endpoint for WeChat's message push.
+const PUSH_PATH: &str = "/v1/wechat/push";
+/// Path of Dream's endpoint for the image API's webhook.
+const WEBHOOK_PATH: &str = "/v1/proxy/webhook";
+
+/// How the sandbox is set up.
+#[derive(Debug, Clone)]
+pub struct SandboxOptions {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Secrets, codes and ids are made of this. Ids must not come again while a database remembers them, so a sandbox
+    /// that outlives its process needs real randomness.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where WeChat listens; a free port of 127.0.0.1 if `None`.
+    pub wechat: Option<SocketAddr>,
+    /// Where the image API listens; a free port of 127.0.0.1 if `None`.
+    pub image_api: Option<SocketAddr>,
+    /// How much faster than the real one the image API works.
+    pub speed: f64,
+    /// Whether the image API refuses more than 60 requests a minute and 5 jobs at once, as the real one does.
+    pub real_limits: bool,
+    /// How long the verdict on a picture takes.
+    pub media_delay: Duration,
+    /// Where Dream is reached, without a slash at the end: pushes and webhooks go there. See
+    /// [`Sandbox::tell_backend`] if it is not known yet.
+    pub backend: Option<String>,
+}
+
+impl SandboxOptions {
+    /// Free ports, real randomness, pictures ten times as fast as the real ones, no limits.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            entropy: Arc::new(OsEntropy),
+            wechat: None,
+            image_api: None,
+            speed: 10.0,
+            real_limits: false,
+            media_delay: Duration::from_secs(2),
+            backend: None,
+        }
+    }
+}
+
+/// What Dream has to be configured with to use the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// `WECHAT_API_BASE_URL`
+    pub wechat_base_url: String,
+    /// `WECHAT_APPID`
+    pub wechat_appid: String,
+    /// `WECHAT_SECRET`
+    pub wechat_secret: String,
+    /// `WECHAT_PUSH_TOKEN`
+    pub push_token: String,
+    /// `WECHAT_PUSH_AES_KEY`
+    pub push_aes_key: String,
+    /// `THIRD_PARTY_API_BASE_URL`
+    pub image_api_base_url: String,
+    /// `THIRD_PARTY_API_KEY`
+    pub image_api_key: String,
+    /// `THIRD_PARTY_WEBHOOK_SECRET`
+    pub webhook_secret: String,
+}
+
+/// The outside of Dream on loopback ports. It stops when it is dropped.
+///
+/// Anybody logs in with a code `sandbox-<name>`, as often as they like; a phone code is `sandbox-phone-<11 digits>`.
+#[derive(Debug)]
+pub struct Sandbox {
+    /// WeChat's mini-program API.
+    pub wechat: FakeWeChat,
+    /// The image API.
+    pub image_api: FakeImageApi,
+    // WeChat Pay and R2 join here: a field each, their addresses in the options, their keys in the credentials.
+}
+
+impl Sandbox {
+    /// Starts everything.
+    ///
+    /// # Errors
+    /// If a port cannot be opened.
+    pub async fn start(options: SandboxOptions) -> io::Result<Self> {
+        let sandbox = Self {
+            wechat: FakeWeChat::start(wechat_options(&options)).await?,
+            image_api: FakeImageApi::start(image_api_options(&options)).await?,
+        };
+        if let Some(backend) = &options.backend {
+            sandbox.tell_backend(backend);
+        }
+        Ok(sandbox)
+    }
+
+    /// Says where Dream is reached, without a slash at the end: pushes and webhooks go there from now on.
+    pub fn tell_backend(&self, base_url: &str) {
+        self.wechat.set_push_url(Some(format!("{base_url}{PUSH_PATH}")));
+        self.image_api.set_webhook_url(Some(format!("{base_url}{WEBHOOK_PATH}")));
+    }
+
+    /// What Dream has to be configured with.
+    pub fn credentials(&self) -> Credentials {
+        let App { appid, secret, .. } = self.wechat.app();
+        let PushTarget { token, aes_key, .. } = self.wechat.push_target();
+        Credentials {
+            wechat_base_url: self.wechat.base_url(),
+            wechat_appid: appid,
+            wechat_secret: secret,
+            push_token: token,
+            push_aes_key: aes_key,
+            image_api_base_url: self.image_api.base_url(),
+            image_api_key: self.image_api.service_key().to_owned(),
+            webhook_secret: self.image_api.webhook_secret().to_owned(),
+        }
+    }
+
+    /// Stops everything and waits until the ports are free.
+    pub async fn shutdown(self) {
+        self.wechat.shutdown().await;
+        self.image_api.shutdown().await;
+    }
+}
+
+fn wechat_options(options: &SandboxOptions) -> WeChatOptions {
+    let dice = &*options.entropy;
+    // The appid stays the same, since the openids of the sandbox's users follow from it.
+    let app = App {
+        appid: "wx5a4d0b0c5a4d0b0c".to_owned(),
+        secret: dice.alphanumeric(32),
+        ghid: "gh_5a4d0b0c5a4d".to_owned(),
+    };
+    let push = PushTarget {
+        url: None,
+        token: dice.alphanumeric(24),
+        aes_key: dice.alphanumeric(43),
+        mode: PushMode::Safe,
+    };
+    WeChatOptions {
+        bind: options.wechat,
+        entropy: options.entropy.clone(),
+        apps: vec![app],
+        sandbox_codes: true,
+        everyone_subscribes: true,
+        push,
+        media_delay: options.media_delay,
+        ..WeChatOptions::new(options.clock.clone())
+    }
+}
+
+fn image_api_options(options: &SandboxOptions) -> ImageApiOptions {
+    let defaults = ImageApiOptions::new(options.clock.clone());
+    let (per_minute, at_once) =
+        if options.real_limits { (defaults.per_minute, defaults.at_once) } else { (0, 0) };
+    ImageApiOptions {
+        bind: options.image_api,
+        entropy: options.entropy.clone(),
+        service_key: options.entropy.token(),
+        accept_any_key: true,
+        pace: Pace::times(options.speed),
+        per_minute,
+        at_once,
+        webhook_secret: options.entropy.token(),
+        ..defaults
+    }
+}
