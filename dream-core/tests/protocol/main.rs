@@ -2,11 +2,14 @@
 #![cfg(test)]
 
 mod encrypted_data;
+mod exchanges;
 mod message_push;
 mod noise;
 mod signature;
+mod support;
 mod token;
 mod webhook;
+mod wechat;
 
 use serde_json::Value;
 
