@@ -45,6 +45,7 @@ async fn scene(case: &Value) -> (WeChatHttp, FakeServer) {
     let server = FakeServer::start(Setup::new(clock.clone()), answer).await.unwrap();
     let mut config = WeChatConfig::new(APPID, SecretString::from(SECRET));
     config.base_url = server.base_url();
+    config.pause = std::time::Duration::from_millis(1);
     (WeChatHttp::new(config, SharedCache::new(clock.clone()), clock).unwrap(), server)
 }
 

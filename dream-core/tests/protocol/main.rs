@@ -3,6 +3,7 @@
 
 mod encrypted_data;
 mod exchanges;
+mod image_api;
 mod message_push;
 mod noise;
 mod signature;

@@ -43,6 +43,7 @@ impl World {
         let app = self.fake.app();
         let mut config = WeChatConfig::new(app.appid, SecretString::from(app.secret));
         config.base_url = self.fake.base_url();
+        config.pause = Duration::from_millis(1);
         config
     }
 
@@ -250,7 +251,7 @@ async fn a_token_is_given_up_five_minutes_before_its_end() {
 async fn a_caller_who_gives_up_does_not_hold_up_the_next_one() {
     let world = World::new().await;
     let mut hasty = world.config();
-    hasty.timeout = Duration::from_millis(50);
+    hasty.timeout = Duration::from_millis(500);
     let node = world.node_with(hasty);
     world.fake.faults().next(operation::STABLE_TOKEN, Fault::delay(Duration::from_hours(1)));
     assert_eq!(world.phone(&node).await.unwrap_err().kind, FailureKind::TimedOut);

@@ -1,7 +1,6 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
 use bytes::Bytes;
@@ -25,7 +24,6 @@ const MAX_ANSWER: u64 = 256 * 1024;
 
 /// Repeats after the first try.
 const REPEATS: usize = 2;
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 type Query<'a> = [(&'a str, &'a str)];
 
@@ -127,8 +125,10 @@ impl Wire {
         call: &Call<'_>,
         token: Option<&SecretString>,
     ) -> Result<T, Failure> {
-        let policy =
-            ExponentialBuilder::default().with_min_delay(FIRST_PAUSE).with_max_times(REPEATS).with_jitter();
+        let policy = ExponentialBuilder::default()
+            .with_min_delay(self.config.pause)
+            .with_max_times(REPEATS)
+            .with_jitter();
         (|| self.attempt(call, token)).retry(policy).when(is_worth_a_repeat).await
     }
 

@@ -35,16 +35,19 @@ pub struct WeChatConfig {
     pub base_url: String,
     /// How long a call may take, with all its repeats.
     pub timeout: Duration,
+    /// The pause before a call is repeated; the next one is twice as long. Up to as much again is added by chance.
+    pub pause: Duration,
 }
 
 impl WeChatConfig {
-    /// The real WeChat with the usual time limit of 10 s.
+    /// The real WeChat with the usual time limit of 10 s and pauses of 100 ms.
     pub fn new(appid: impl Into<String>, secret: SecretString) -> Self {
         Self {
             appid: appid.into(),
             secret,
             base_url: WECHAT_URL.to_owned(),
             timeout: Duration::from_secs(10),
+            pause: Duration::from_millis(100),
         }
     }
 }
