@@ -16,6 +16,18 @@ pub enum Invalidation {
     Everything,
 }
 
+impl Invalidation {
+    /// Waits for the next news. A receiver that lagged is told [`Invalidation::Everything`]; `None` once the cache is
+    /// gone.
+    pub async fn next(news: &mut broadcast::Receiver<Self>) -> Option<Self> {
+        match news.recv().await {
+            Ok(news) => Some(news),
+            Err(broadcast::error::RecvError::Lagged(_)) => Some(Self::Everything),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
 /// Short-lived values shared by all nodes, counters for limits, and news of changes.
 ///
 /// Nothing here is the truth: losing all of it loses no data. A caller treats every failure as "not there".
@@ -24,7 +36,7 @@ pub trait Cache: Debug + Send + Sync + 'static {
     /// The value, unless it is absent or past its time.
     async fn get(&self, key: &str) -> Result<Option<Bytes>, Failure>;
 
-    /// Keeps the value for this long. Replaces an older one.
+    /// Keeps the value for this long, at least a millisecond. Replaces an older one.
     async fn set(&self, key: &str, value: Bytes, ttl: Duration) -> Result<(), Failure>;
 
     /// Keeps the value for this long unless there is one already; whether it was kept. Atomic: of many nodes one wins.
@@ -37,14 +49,15 @@ pub trait Cache: Debug + Send + Sync + 'static {
     async fn delete_if(&self, key: &str, value: &[u8]) -> Result<bool, Failure>;
 
     /// Adds one and tells the count. A counter starts at 0 and vanishes this long after its *first* count. Atomic.
-    /// Never repeated by the adapter itself, since a repeat would count twice.
+    /// Never repeated by the adapter itself, since a repeat would count twice. Its value is its decimal text. Fails as
+    /// `Refused` where another kind of value stands.
     async fn count(&self, key: &str, window: Duration) -> Result<u64, Failure>;
 
     /// Tells all nodes, this one too, that the topic changed.
     async fn invalidate(&self, topic: &str) -> Result<(), Failure>;
 
-    /// News of changes from now on. A receiver that lags, or a connection that was lost for a while, is
-    /// told [`Invalidation::Everything`].
+    /// News of changes from now on, to be read by [`Invalidation::next`]. A receiver that lags, or a connection that was
+    /// lost for a while, is told [`Invalidation::Everything`].
     fn invalidations(&self) -> broadcast::Receiver<Invalidation>;
 
     /// Whether the cache answers just now, for the readiness page.
