@@ -1,1 +1,49 @@
-//! x
+//! The `/v1` server over `dream-core`, on hyper.
+//!
+//! One route table feeds the router, the OpenAPI document, the labels of the metrics and the tests. A row names a
+//! path and a handler; the types of the handler's arguments say who may call it and what it reads:
+//!
+//! ```
+//! use dream_core::Result;
+//! use dream_core::kernel::JobId;
+//! use dream_http::gate::Anyone;
+//! use dream_http::input::Path;
+//! use dream_http::table::{Row, get};
+//!
+//! async fn show(_: Anyone, Path(id): Path<JobId>) -> Result<String> {
+//!     Ok(id.to_string())
+//! }
+//!
+//! let rows: Vec<Row> = vec![get("/v1/echo/{jobId}", show).doc("The id that was asked for")];
+//! ```
+
+mod app;
+mod call;
+mod client_address;
+mod connection;
+mod encoding;
+mod finish;
+pub mod gate;
+mod incoming;
+pub mod input;
+mod io;
+pub mod openapi;
+mod origin;
+pub mod problem;
+mod public_cache;
+pub mod reply;
+mod routes;
+mod server;
+mod settings;
+mod stack;
+pub mod table;
+mod throttle;
+mod visit;
+pub mod wire;
+
+pub use app::{App, AppBuilder, Dependency, Phase, Probe, RenderMetrics};
+pub use call::{Call, Caller};
+pub use origin::Origins;
+pub use server::Server;
+pub use settings::{Limits, Settings};
+pub use throttle::ThrottleRule;

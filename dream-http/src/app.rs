@@ -1,0 +1,328 @@
+//! What all requests share.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use dream_core::adapters::{OsEntropy, SystemClock};
+use dream_core::ports::{Clock, Entropy};
+use dream_core::{Code, Error, Result};
+use futures_util::future::BoxFuture;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use crate::call::{Call, Caller, Notes};
+use crate::openapi;
+use crate::public_cache::PublicCache;
+use crate::routes;
+use crate::settings::Settings;
+use crate::table::{Options, Row, Table};
+use crate::throttle::Throttle;
+
+/// Bodies below this size are not counted against the memory for bodies.
+const SMALL_BODY: u64 = 64 * 1024;
+/// How long the state of the dependencies is believed.
+const PROBE_TTL: Duration = Duration::from_secs(1);
+
+/// Whether something that we need answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// What it is, such as `database`.
+    pub name: &'static str,
+    /// Whether it answers.
+    pub up: bool,
+    /// Whether we are of no use without it.
+    pub required: bool,
+}
+
+/// Asks all dependencies.
+pub type Probe = Arc<dyn Fn() -> BoxFuture<'static, Vec<Dependency>> + Send + Sync>;
+/// Writes the metrics as Prometheus reads them.
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What a server is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// It does not accept requests yet.
+    Starting = 0,
+    /// It serves.
+    Serving = 1,
+    /// It finishes what it has and takes nothing new.
+    Draining = 2,
+}
+
+/// What all requests share: settings, the route table, limits, caches and the state of the server.
+pub struct App {
+    settings: Settings,
+    table: Table,
+    version: &'static str,
+    document: Bytes,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    throttle: Option<Throttle>,
+    public: PublicCache,
+    places: Arc<Semaphore>,
+    waiting_places: Arc<Semaphore>,
+    body_memory: Arc<Semaphore>,
+    probe: Option<Probe>,
+    probed: Mutex<Option<(Instant, Vec<Dependency>)>>,
+    metrics: Option<RenderMetrics>,
+    phase: AtomicU8,
+    started: Instant,
+    tasks: TaskTracker,
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("phase", &self.phase()).finish_non_exhaustive()
+    }
+}
+
+/// Puts an [`App`] together.
+pub struct AppBuilder {
+    settings: Settings,
+    rows: Vec<Row>,
+    version: &'static str,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    probe: Option<Probe>,
+    metrics: Option<RenderMetrics>,
+}
+
+impl fmt::Debug for AppBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AppBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl AppBuilder {
+    /// More rows than those of the contract.
+    #[must_use]
+    pub fn rows(mut self, rows: Vec<Row>) -> Self {
+        self.rows.extend(rows);
+        self
+    }
+
+    /// The version that `/` and the document tell.
+    #[must_use]
+    pub fn version(mut self, version: &'static str) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Where the time comes from; the machine's clock unless given.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Where request ids come from; the system's randomness unless given.
+    #[must_use]
+    pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
+        self.entropy = entropy;
+        self
+    }
+
+    /// How to find out whether the dependencies answer.
+    #[must_use]
+    pub fn probe(mut self, probe: Probe) -> Self {
+        self.probe = Some(probe);
+        self
+    }
+
+    /// What `/metrics` answers; without it the route is not there.
+    #[must_use]
+    pub fn metrics(mut self, render: RenderMetrics) -> Self {
+        self.metrics = Some(render);
+        self
+    }
+
+    /// The application.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] for a table that contradicts itself.
+    pub fn build(self) -> Result<Arc<App>> {
+        let table = Table::new(self.rows).map_err(Error::internal)?;
+        let document = openapi::document(&table, self.version).map_err(Error::internal)?;
+        let document = document.to_pretty_json().map_err(Error::internal)?;
+        let limits = self.settings.limits;
+        let topics = table.rows().iter().filter_map(|row| row.options.public).map(|public| public.topic);
+        Ok(Arc::new(App {
+            public: PublicCache::new(topics),
+            document: document.into(),
+            version: self.version,
+            clock: self.clock,
+            entropy: self.entropy,
+            throttle: self.settings.throttle.and_then(Throttle::new),
+            places: Arc::new(Semaphore::new(limits.requests)),
+            waiting_places: Arc::new(Semaphore::new(limits.waiting_requests)),
+            body_memory: Arc::new(Semaphore::new(kib(limits.body_memory as u64) as usize)),
+            probe: self.probe,
+            probed: Mutex::new(None),
+            metrics: self.metrics,
+            phase: AtomicU8::new(Phase::Starting as u8),
+            started: Instant::now(),
+            tasks: TaskTracker::new(),
+            settings: self.settings,
+            table,
+        }))
+    }
+}
+
+impl App {
+    /// Begins to put an application together.
+    pub fn builder(settings: Settings) -> AppBuilder {
+        AppBuilder {
+            settings,
+            rows: routes::all(),
+            version: env!("CARGO_PKG_VERSION"),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            probe: None,
+            metrics: None,
+        }
+    }
+
+    /// What it was told.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The route table.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The OpenAPI document.
+    pub fn document(&self) -> &Bytes {
+        &self.document
+    }
+
+    /// The version.
+    pub fn version(&self) -> &'static str {
+        self.version
+    }
+
+    /// Where the time comes from.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(crate) fn entropy(&self) -> &dyn Entropy {
+        &*self.entropy
+    }
+
+    /// How long it has been there.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What it is doing.
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Starting,
+            1 => Phase::Serving,
+            _ => Phase::Draining,
+        }
+    }
+
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    /// Something of this topic changed: kept public answers about it are stale.
+    pub fn invalidate(&self, topic: &str) {
+        self.public.invalidate(topic);
+    }
+
+    /// Anything may have changed.
+    pub fn invalidate_all(&self) {
+        self.public.invalidate_all();
+    }
+
+    pub(crate) fn public(&self) -> &PublicCache {
+        &self.public
+    }
+
+    pub(crate) fn metrics_text(&self) -> Option<String> {
+        self.metrics.as_ref().map(|render| render())
+    }
+
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Counts a request of this caller, once.
+    pub(crate) fn admit(&self, call: &Call, caller: &Caller) -> Result<()> {
+        if call.options().metered { self.count(call.notes(), caller, call.client()) } else { Ok(()) }
+    }
+
+    pub(crate) fn count(&self, notes: &Notes, caller: &Caller, client: IpAddr) -> Result<()> {
+        let Some(throttle) = &self.throttle else { return Ok(()) };
+        if notes.allowance.get().is_some() {
+            return Ok(());
+        }
+        let (allowance, outcome) = match throttle.count(caller, client) {
+            Ok(allowance) => (allowance, Ok(())),
+            Err((error, allowance)) => (allowance, Err(error)),
+        };
+        // It was empty a moment ago, and one request runs in one task at a time.
+        let _ = notes.allowance.set(allowance);
+        outcome
+    }
+
+    /// A place among the requests at once, or a refusal at once: a queue would only make everybody late.
+    pub(crate) fn place(&self, options: &Options) -> Result<Option<OwnedSemaphorePermit>> {
+        if !options.shed {
+            return Ok(None);
+        }
+        let places = if options.waits { &self.waiting_places } else { &self.places };
+        Arc::clone(places).try_acquire_owned().map(Some).map_err(|_| Error::new(Code::Unavailable))
+    }
+
+    /// Room in memory for a body of this size.
+    pub(crate) fn room_for_body(&self, bytes: u64) -> Result<Option<OwnedSemaphorePermit>> {
+        if bytes <= SMALL_BODY {
+            return Ok(None);
+        }
+        Arc::clone(&self.body_memory)
+            .try_acquire_many_owned(kib(bytes))
+            .map(Some)
+            .map_err(|_| Error::new(Code::Unavailable))
+    }
+
+    /// The state of the dependencies, at most a second old.
+    pub(crate) async fn dependencies(&self) -> Vec<Dependency> {
+        let Some(probe) = &self.probe else { return Vec::new() };
+        if let Ok(probed) = self.probed.lock()
+            && let Some((at, known)) = &*probed
+            && at.elapsed() < PROBE_TTL
+        {
+            return known.clone();
+        }
+        let found = probe().await;
+        if let Ok(mut probed) = self.probed.lock() {
+            *probed = Some((Instant::now(), found.clone()));
+        }
+        found
+    }
+
+    /// Forgets callers that have not called for a while.
+    pub(crate) fn tidy(&self) {
+        if let Some(throttle) = &self.throttle {
+            throttle.forget_idle();
+        }
+    }
+}
+
+fn kib(bytes: u64) -> u32 {
+    u32::try_from(bytes.div_ceil(1024))
+        .unwrap_or(u32::MAX)
+        .min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX))
+}

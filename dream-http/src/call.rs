@@ -1,0 +1,145 @@
+//! One request on its way through gate and input.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use dream_core::Result;
+use dream_core::kernel::{KeyName, RequestId, UserId};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+
+use crate::app::App;
+use crate::incoming::RequestBody;
+use crate::input::QueryPairs;
+use crate::problem::Lang;
+use crate::table::Options;
+use crate::throttle::Allowance;
+
+/// Who made a call, for the log and the limits. It gives no right to anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Caller {
+    /// Nobody that we know by name.
+    Unknown,
+    /// A user.
+    User(UserId),
+    /// The holder of an admin key.
+    Admin(KeyName),
+}
+
+/// What becomes known about a request while it is answered, for its log line and its headers.
+#[derive(Debug, Default)]
+pub(crate) struct Notes {
+    pub(crate) caller: OnceLock<Caller>,
+    pub(crate) allowance: OnceLock<Allowance>,
+}
+
+/// One request: its head, and its body until somebody reads it.
+#[derive(Debug)]
+pub struct Call {
+    app: Arc<App>,
+    head: Parts,
+    options: Options,
+    lang: Lang,
+    id: RequestId,
+    client: IpAddr,
+    path_parts: Vec<Option<String>>,
+    query: Option<QueryPairs>,
+    body: RequestBody,
+    notes: Arc<Notes>,
+}
+
+/// What the stack knows about a request before a row gets it.
+pub(crate) struct Arrival {
+    pub(crate) app: Arc<App>,
+    pub(crate) lang: Lang,
+    pub(crate) id: RequestId,
+    pub(crate) client: IpAddr,
+    pub(crate) notes: Arc<Notes>,
+}
+
+impl Call {
+    pub(crate) fn new(
+        arrival: Arrival,
+        head: Parts,
+        options: Options,
+        path_parts: Vec<Option<String>>,
+        body: RequestBody,
+    ) -> Self {
+        let Arrival { app, lang, id, client, notes } = arrival;
+        Self { app, head, options, lang, id, client, path_parts, query: None, body, notes }
+    }
+
+    /// The application that answers.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.head.method
+    }
+
+    /// The path as it was sent, still percent-encoded.
+    pub fn path(&self) -> &str {
+        self.head.uri.path()
+    }
+
+    /// The language that the reader prefers.
+    pub fn lang(&self) -> Lang {
+        self.lang
+    }
+
+    /// The id of the request.
+    pub fn id(&self) -> &RequestId {
+        &self.id
+    }
+
+    /// The address that the request came from, behind the proxies that are trusted.
+    pub fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    pub(crate) fn head(&self) -> &Parts {
+        &self.head
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    pub(crate) fn path_and_query(&self) -> &str {
+        self.head.uri.path_and_query().map_or("", |both| both.as_str())
+    }
+
+    pub(crate) fn path_parts(&self) -> &[Option<String>] {
+        &self.path_parts
+    }
+
+    pub(crate) fn query(&mut self) -> &mut QueryPairs {
+        let text = self.head.uri.query().unwrap_or("");
+        self.query.get_or_insert_with(|| QueryPairs::parse(text))
+    }
+
+    /// The whole body, if it has at most `limit` bytes and arrives in time.
+    ///
+    /// # Errors
+    /// [`dream_core::Code::PayloadTooLarge`], [`dream_core::Code::InvalidJson`] for one that breaks off, and
+    /// [`dream_core::Code::Unavailable`] while too many large bodies are in memory.
+    pub async fn body_bytes(&mut self, limit: u64) -> Result<Bytes> {
+        self.body.collect(limit, &self.app).await
+    }
+
+    pub(crate) fn notes(&self) -> &Notes {
+        &self.notes
+    }
+
+    pub(crate) fn into_body(self) -> RequestBody {
+        self.body
+    }
+}

@@ -1,0 +1,122 @@
+//! Credential to handle. The first argument of a handler is its gate: who may call it stands in its signature.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use dream_core::{Code, Error, Result};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
+
+use crate::app::App;
+use crate::call::{Call, Caller};
+
+/// The header of an admin key.
+pub const ADMIN_KEY: HeaderName = HeaderName::from_static("x-admin-key");
+
+/// What a gate asks for, for the document and for the test that tries every wrong credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// Nothing.
+    Open,
+    /// A user's token, or nothing. A bad token is refused all the same.
+    OptionalUser,
+    /// A user's token.
+    User,
+    /// An admin key.
+    Admin,
+    /// Either of the two.
+    UserOrAdmin,
+    /// A signature over the body, made by a service that calls us.
+    Signed,
+}
+
+/// A credential, checked: `async fn show(me: Session, ..)`.
+///
+/// It reads headers only, before a byte of the body is read. Signed callbacks alone read a small body here: the
+/// signed body is their credential.
+pub trait Gate: Sized + Send + 'static {
+    /// What it asks for.
+    const GUARD: Guard;
+
+    /// Lets the caller in, or not.
+    fn enter(call: &mut Call) -> impl Future<Output = Result<Self>> + Send;
+
+    /// Who it turned out to be.
+    fn caller(&self) -> Caller {
+        Caller::Unknown
+    }
+}
+
+/// No credential at all, and the application itself: for health, documentation and the like.
+#[derive(Debug)]
+pub struct Anyone(pub Arc<App>);
+
+impl Gate for Anyone {
+    const GUARD: Guard = Guard::Open;
+
+    async fn enter(call: &mut Call) -> Result<Self> {
+        Ok(Self(Arc::clone(call.app())))
+    }
+}
+
+/// The bearer token, or `None` if the header is absent.
+///
+/// # Errors
+/// [`Code::Unauthenticated`] for a header that is no bearer token, or that stands twice.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>> {
+    let Some(value) = single(headers, &AUTHORIZATION, Code::Unauthenticated)? else { return Ok(None) };
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && is_token(token.trim()) => {
+            Ok(Some(token.trim()))
+        }
+        _ => Err(Error::new(Code::Unauthenticated)),
+    }
+}
+
+/// The admin key, or `None` if the header is absent.
+///
+/// # Errors
+/// [`Code::AdminKeyInvalid`] for a header that is no text, or that stands twice.
+pub fn admin_key(headers: &HeaderMap) -> Result<Option<&str>> {
+    single(headers, &ADMIN_KEY, Code::AdminKeyInvalid)
+}
+
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName, refusal: Code) -> Result<Option<&'h str>> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| Error::new(refusal)),
+        (Some(_), Some(_)) => Err(Error::new(refusal)),
+    }
+}
+
+/// The characters of RFC 6750's `b64token`.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(values: &[&'static str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(AUTHORIZATION, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn only_one_well_formed_bearer_token_is_a_token() {
+        assert_eq!(bearer(&headers(&["Bearer a.b-c_d"])).unwrap(), Some("a.b-c_d"));
+        assert_eq!(bearer(&headers(&["bearer  abc"])).unwrap(), Some("abc"));
+        assert_eq!(bearer(&headers(&[])).unwrap(), None);
+        for bad in ["Bearer", "Bearer ", "Basic abc", "Bearer a b", "abc", ""] {
+            assert_eq!(bearer(&headers(&[bad])).unwrap_err().code(), Code::Unauthenticated, "{bad}");
+        }
+        assert_eq!(bearer(&headers(&["Bearer a", "Bearer b"])).unwrap_err().code(), Code::Unauthenticated);
+    }
+}

@@ -1,0 +1,65 @@
+//! JSON bodies.
+
+use deserr::{Deserr, IntoValue as _, ValuePointerRef};
+use dream_core::{Code, Error, Result};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{Faults, Input, strict};
+use crate::call::Call;
+use crate::openapi::Sketch;
+
+/// The most bytes that are read where a route does not say otherwise.
+pub const DEFAULT_BODY: u64 = 64 * 1024;
+
+/// A JSON body of at most `LIMIT` bytes. An empty one is read as `{}`, so that what is missing gets named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body<T, const LIMIT: u64 = DEFAULT_BODY>(pub T);
+
+impl<T: Deserr<Faults> + ToSchema + Send + 'static, const LIMIT: u64> Input for Body<T, LIMIT> {
+    async fn read(call: &mut Call) -> Result<Self> {
+        let json = is_json(call.headers());
+        if json == Some(false) {
+            return Err(Error::new(Code::UnsupportedMediaType));
+        }
+        let bytes = call.body_bytes(LIMIT).await?;
+        if bytes.is_empty() {
+            return from_json(Value::Object(Map::new()), Faults::default()).map(Self);
+        }
+        if json.is_none() {
+            return Err(Error::new(Code::UnsupportedMediaType));
+        }
+        let (value, faults) = strict::parse(&bytes)?;
+        from_json(value, faults).map(Self)
+    }
+
+    fn describe(sketch: &mut Sketch<'_>) {
+        sketch.json_body::<T>(LIMIT);
+    }
+}
+
+fn from_json<T: Deserr<Faults>>(value: Value, mut faults: Faults) -> Result<T> {
+    match T::deserialize_from_value(value.into_value(), ValuePointerRef::Origin) {
+        Ok(value) => faults.check(value),
+        Err(more) => {
+            faults.extend(more);
+            Err(faults.into())
+        }
+    }
+}
+
+/// Whether the body claims to be JSON; `None` if it claims nothing.
+fn is_json(headers: &HeaderMap) -> Option<bool> {
+    let value = headers.get(CONTENT_TYPE)?;
+    let Ok(text) = value.to_str() else { return Some(false) };
+    let (essence, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let essence = essence.trim().to_ascii_lowercase();
+    let json =
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    let charset = parameters.split(';').filter_map(|one| one.split_once('=')).find_map(|(name, value)| {
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"'))
+    });
+    Some(json && charset.is_none_or(|charset| charset.eq_ignore_ascii_case("utf-8")))
+}

@@ -1,0 +1,113 @@
+//! Path, query, headers and body to typed values. Every faulty field is named at once.
+
+mod body;
+mod faults;
+mod header;
+mod page;
+mod path;
+mod query;
+mod strict;
+mod upload;
+mod words;
+
+use std::future::Future;
+
+use dream_core::{Code, Error, Facts, Result};
+
+pub use body::{Body, DEFAULT_BODY};
+pub use faults::Faults;
+pub use header::{IDEMPOTENCY_KEY, IdempotencyKey};
+pub use page::{Numbered, Paged};
+pub use path::{Path, PathWords};
+pub use query::Query;
+pub(crate) use query::QueryPairs;
+pub use upload::Upload;
+pub use words::{AnyObject, Flag, List, Parsed, Text, Whole, Word, read_by};
+
+use crate::call::Call;
+use crate::openapi::Sketch;
+
+/// What a handler is given besides its gate. Tuples read their parts in order and tell the faults of all of them.
+pub trait Input: Sized + Send + 'static {
+    /// Reads it.
+    fn read(call: &mut Call) -> impl Future<Output = Result<Self>> + Send;
+
+    /// Adds its parameters or body to the document.
+    fn describe(sketch: &mut Sketch<'_>);
+}
+
+/// Nothing but the gate.
+impl Input for () {
+    async fn read(_: &mut Call) -> Result<Self> {
+        Ok(())
+    }
+
+    fn describe(_: &mut Sketch<'_>) {}
+}
+
+impl<A: Input, B: Input> Input for (A, B) {
+    async fn read(call: &mut Call) -> Result<Self> {
+        let first = A::read(call).await;
+        both(first, async { B::read(call).await }).await
+    }
+
+    fn describe(sketch: &mut Sketch<'_>) {
+        A::describe(sketch);
+        B::describe(sketch);
+    }
+}
+
+impl<A: Input, B: Input, C: Input> Input for (A, B, C) {
+    async fn read(call: &mut Call) -> Result<Self> {
+        let ((a, b), c) = <((A, B), C)>::read(call).await?;
+        Ok((a, b, c))
+    }
+
+    fn describe(sketch: &mut Sketch<'_>) {
+        <((A, B), C)>::describe(sketch);
+    }
+}
+
+impl<A: Input, B: Input, C: Input, D: Input> Input for (A, B, C, D) {
+    async fn read(call: &mut Call) -> Result<Self> {
+        let ((a, b), (c, d)) = <((A, B), (C, D))>::read(call).await?;
+        Ok((a, b, c, d))
+    }
+
+    fn describe(sketch: &mut Sketch<'_>) {
+        <((A, B), (C, D))>::describe(sketch);
+    }
+}
+
+/// Both values, or the faults of both. What is no matter of fields, such as an impossible id, ends it at once.
+async fn both<A, B>(first: Result<A>, second: impl Future<Output = Result<B>>) -> Result<(A, B)> {
+    match first {
+        Ok(a) => second.await.map(|b| (a, b)),
+        Err(error) if error.code() == Code::ValidationFailed => match second.await {
+            Err(more) => Err(merged(&error, more)),
+            Ok(_) => Err(error),
+        },
+        Err(error) => Err(error),
+    }
+}
+
+fn merged(first: &Error, second: Error) -> Error {
+    match (first.facts(), second.facts()) {
+        (Facts::Fields(a), Facts::Fields(b)) => {
+            let mut all = Faults::default();
+            a.iter().chain(b).for_each(|fault| all.push(fault.clone()));
+            all.into()
+        }
+        _ => second,
+    }
+}
+
+/// Reads the whole input, and refuses what of the query nobody asked for.
+pub(crate) async fn read_all<I: Input>(call: &mut Call, strict_query: bool) -> Result<I> {
+    let input = I::read(call).await;
+    let leftover = call.query().leftover();
+    if !strict_query {
+        return input;
+    }
+    both(input, async { leftover.check(()) }).await.map(|(input, ())| input)
+}

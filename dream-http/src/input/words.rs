@@ -1,0 +1,291 @@
+//! Types that fields are made of: texts and numbers with bounds, and words of the core that check themselves.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef, take_cf_content};
+use dream_core::kernel::{
+    CharacterId, Day, FavoriteId, GenerationId, ImageId, JobId, KeyName, Limit, OrderId, PhotoId, PlanId,
+    TemplateId, Timestamp, UserId,
+};
+use dream_core::{Code, Fault};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::{KnownFormat, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::Faults;
+
+/// A value that a text can be read as: of the path, of the query, or in a JSON string.
+pub trait Word: FromStr<Err = Fault> + Send + 'static {
+    /// What a path is told whose id cannot be one, the same as for one that does not exist.
+    const ABSENT: Code = Code::RouteNotFound;
+
+    /// What the text looks like.
+    fn schema() -> Schema;
+}
+
+/// A field that is read from a text by its `FromStr`: `plan_id: Parsed<PlanId>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parsed<T>(pub T);
+
+impl<T: Word> Deserr<Faults> for Parsed<T> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        place: ValuePointerRef<'_>,
+    ) -> Result<Self, Faults> {
+        let text = <String as Deserr<Faults>>::deserialize_from_value(value, place)?;
+        text.parse().map(Self).map_err(|fault| Faults::one(place, fault))
+    }
+}
+
+impl<T: Word> PartialSchema for Parsed<T> {
+    fn schema() -> RefOr<Schema> {
+        T::schema().into()
+    }
+}
+
+impl<T: Word> ToSchema for Parsed<T> {
+    fn name() -> Cow<'static, str> {
+        short_name::<T>().into()
+    }
+}
+
+/// A text of `MIN` to `MAX` characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Text<const MIN: usize, const MAX: usize>(pub String);
+
+impl<const MIN: usize, const MAX: usize> FromStr for Text<MIN, MAX> {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        // Most texts are far from either bound in bytes as well, and need not be counted.
+        let fits = (MIN..=MAX).contains(&text.chars().take(MAX.saturating_add(1)).count());
+        if fits { Ok(Self(text.to_owned())) } else { Err(Fault::Length { min: MIN, max: MAX }) }
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> Word for Text<MIN, MAX> {
+    fn schema() -> Schema {
+        ObjectBuilder::new().schema_type(Type::String).min_length(Some(MIN)).max_length(Some(MAX)).into()
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> Deserr<Faults> for Text<MIN, MAX> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        place: ValuePointerRef<'_>,
+    ) -> Result<Self, Faults> {
+        Parsed::deserialize_from_value(value, place).map(|Parsed(text)| text)
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> PartialSchema for Text<MIN, MAX> {
+    fn schema() -> RefOr<Schema> {
+        <Self as Word>::schema().into()
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> ToSchema for Text<MIN, MAX> {}
+
+/// A whole number from `MIN` to `MAX`. In a query it is read by `Parsed<Whole<..>>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Whole<const MIN: i64, const MAX: i64>(pub i64);
+
+impl<const MIN: i64, const MAX: i64> Whole<MIN, MAX> {
+    fn new(number: i64) -> Result<Self, Fault> {
+        if (MIN..=MAX).contains(&number) { Ok(Self(number)) } else { Err(Self::OUTSIDE) }
+    }
+
+    const OUTSIDE: Fault = Fault::Range { min: MIN, max: MAX };
+}
+
+impl<const MIN: i64, const MAX: i64> FromStr for Whole<MIN, MAX> {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        match text.parse() {
+            Ok(number) => Self::new(number),
+            Err(_) if is_digits(text) => Err(Self::OUTSIDE),
+            Err(_) => Err(Fault::Type("integer")),
+        }
+    }
+}
+
+fn is_digits(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+impl<const MIN: i64, const MAX: i64> Word for Whole<MIN, MAX> {
+    fn schema() -> Schema {
+        whole_number(Some(MIN), (MAX != i64::MAX).then_some(MAX))
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> Deserr<Faults> for Whole<MIN, MAX> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        place: ValuePointerRef<'_>,
+    ) -> Result<Self, Faults> {
+        let fault = match value {
+            Value::Integer(number) => i64::try_from(number).map_err(|_| Self::OUTSIDE).and_then(Self::new),
+            Value::NegativeInteger(number) => Self::new(number),
+            // A whole number beyond 64 bits arrives as a float.
+            Value::Float(number) if number.fract() == 0.0 && number.abs() >= 9e18 => Err(Self::OUTSIDE),
+            Value::Null => Err(Fault::Required),
+            _ => Err(Fault::Type("integer")),
+        };
+        fault.map_err(|fault| Faults::one(place, fault))
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> PartialSchema for Whole<MIN, MAX> {
+    fn schema() -> RefOr<Schema> {
+        <Self as Word>::schema().into()
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> ToSchema for Whole<MIN, MAX> {}
+
+/// A list of `MIN` to `MAX` items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List<T, const MIN: usize, const MAX: usize>(pub Vec<T>);
+
+impl<T: Deserr<Faults>, const MIN: usize, const MAX: usize> Deserr<Faults> for List<T, MIN, MAX> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        place: ValuePointerRef<'_>,
+    ) -> Result<Self, Faults> {
+        if let Value::Sequence(items) = &value
+            && !(MIN..=MAX).contains(&deserr::Sequence::len(items))
+        {
+            return Err(Faults::one(place, Fault::Length { min: MIN, max: MAX }));
+        }
+        Vec::deserialize_from_value(value, place).map(Self)
+    }
+}
+
+impl<T: PartialSchema, const MIN: usize, const MAX: usize> PartialSchema for List<T, MIN, MAX> {
+    fn schema() -> RefOr<Schema> {
+        utoipa::openapi::ArrayBuilder::new()
+            .items(T::schema())
+            .min_items((MIN > 0).then_some(MIN))
+            .max_items(Some(MAX))
+            .into()
+    }
+}
+
+impl<T: ToSchema, const MIN: usize, const MAX: usize> ToSchema for List<T, MIN, MAX> {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        T::schemas(schemas);
+    }
+}
+
+/// `true` or `false` in a query, and nothing that merely looks like it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flag(pub bool);
+
+impl FromStr for Flag {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        match text {
+            "true" => Ok(Self(true)),
+            "false" => Ok(Self(false)),
+            _ => Err(Fault::Type("boolean")),
+        }
+    }
+}
+
+impl Word for Flag {
+    fn schema() -> Schema {
+        ObjectBuilder::new().schema_type(Type::Boolean).into()
+    }
+}
+
+/// A JSON object that is passed on as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnyObject(pub serde_json::Map<String, serde_json::Value>);
+
+impl Deserr<Faults> for AnyObject {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        place: ValuePointerRef<'_>,
+    ) -> Result<Self, Faults> {
+        match serde_json::Value::from(value) {
+            serde_json::Value::Object(map) => Ok(Self(map)),
+            serde_json::Value::Null => Err(Faults::one(place, Fault::Required)),
+            _ => Err(Faults::one(place, Fault::Type("object"))),
+        }
+    }
+}
+
+impl PartialSchema for AnyObject {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Object).into()
+    }
+}
+
+impl ToSchema for AnyObject {}
+
+/// Reads a field by a function of one's own: for what is neither a word nor bounded, such as "a number or a text".
+///
+/// # Errors
+/// The fault that the function found, at this place.
+pub fn read_by<V: IntoValue, T>(
+    value: Value<V>,
+    place: ValuePointerRef<'_>,
+    read: impl FnOnce(serde_json::Value) -> Result<T, Fault>,
+) -> Result<T, Faults> {
+    read(serde_json::Value::from(value)).map_err(|fault| {
+        take_cf_content(<Faults as deserr::MergeWithError<Fault>>::merge(None, fault, place))
+    })
+}
+
+fn short_name<T>() -> &'static str {
+    let name = std::any::type_name::<T>();
+    name.split('<').next().and_then(|name| name.rsplit("::").next()).unwrap_or(name)
+}
+
+fn whole_number(min: Option<i64>, max: Option<i64>) -> Schema {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+        .minimum(min)
+        .maximum(max)
+        .into()
+}
+
+fn short_text(example: &str, pattern: Option<&str>) -> Schema {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .examples([serde_json::Value::from(example)])
+        .pattern(pattern)
+        .into()
+}
+
+macro_rules! words {
+    ($($name:ident = $schema:expr $(, absent $absent:ident)?;)*) => { $(
+        impl Word for $name {
+            $(const ABSENT: Code = Code::$absent;)?
+            fn schema() -> Schema { $schema }
+        }
+    )* };
+}
+
+const WORD: Option<&str> = Some("^[A-Za-z0-9_-]+$");
+const NAME: Option<&str> = Some("^[A-Za-z0-9_.-]+$");
+
+words! {
+    UserId = whole_number(Some(1), None), absent UserNotFound;
+    GenerationId = whole_number(Some(1), None), absent JobNotFound;
+    ImageId = whole_number(Some(1), None), absent ImageNotFound;
+    FavoriteId = whole_number(Some(1), None), absent FavoriteNotFound;
+    CharacterId = whole_number(Some(1), None), absent CharacterNotFound;
+    PhotoId = whole_number(Some(1), None), absent PhotoNotFound;
+    JobId = short_text("job_01J9Z3", WORD), absent JobNotFound;
+    OrderId = short_text("VIP20260128100000abcd", WORD), absent OrderNotFound;
+    PlanId = short_text("vip_month", NAME), absent PlanNotFound;
+    TemplateId = short_text("portrait_film", NAME), absent TemplateNotFound;
+    KeyName = short_text("ops", NAME);
+    Timestamp = short_text("2026-01-28T10:00:00.000Z", None);
+    Day = short_text("2026-01-28", None);
+    Limit = whole_number(Some(1), Some(Limit::MAX));
+}

@@ -1,0 +1,384 @@
+//! The OpenAPI 3.1 document, read off the route table.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dream_core::Code;
+use http::{Method, StatusCode};
+use utoipa::ToSchema;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::security::SecurityScheme;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement};
+use utoipa::openapi::{
+    ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, Ref, RefOr, Required,
+    ResponseBuilder, Schema,
+};
+
+use crate::gate::Guard;
+use crate::problem::{self, Problem};
+use crate::table::{Row, Sketched, Table, placeholders};
+
+const JSON: &str = "application/json";
+
+/// The named shapes of the document.
+#[derive(Default)]
+pub struct Schemas {
+    known: BTreeMap<String, RefOr<Schema>>,
+    clashes: BTreeSet<String>,
+}
+
+impl Schemas {
+    /// The shape of the type: a reference if it is an object with a name, else the shape itself.
+    pub fn of<T: ToSchema>(&mut self) -> RefOr<Schema> {
+        let mut inner = Vec::new();
+        T::schemas(&mut inner);
+        for (name, schema) in inner {
+            self.keep(name, schema);
+        }
+        let schema = T::schema();
+        if !has_name(&schema) {
+            return schema;
+        }
+        let name = T::name().into_owned();
+        self.keep(name.clone(), schema);
+        Ref::from_schema_name(name).into()
+    }
+
+    fn keep(&mut self, name: String, schema: RefOr<Schema>) {
+        match self.known.get(&name) {
+            Some(known) if *known != schema => {
+                self.clashes.insert(name);
+            }
+            Some(_) => {}
+            None => {
+                self.known.insert(name, schema);
+            }
+        }
+    }
+}
+
+fn has_name(schema: &RefOr<Schema>) -> bool {
+    match schema {
+        RefOr::T(Schema::Object(object)) => {
+            object.schema_type == SchemaType::Type(Type::Object) && !object.properties.is_empty()
+        }
+        RefOr::T(Schema::OneOf(_) | Schema::AllOf(_) | Schema::AnyOf(_)) => true,
+        RefOr::T(_) | RefOr::Ref(_) => false,
+    }
+}
+
+/// One answer that a row can give.
+#[derive(Clone)]
+pub struct Described {
+    status: StatusCode,
+    description: &'static str,
+    content: Option<(&'static str, Option<RefOr<Schema>>)>,
+}
+
+impl Described {
+    /// JSON of this type.
+    pub fn json<T: ToSchema>(status: StatusCode, description: &'static str, schemas: &mut Schemas) -> Self {
+        Self { status, description, content: Some((JSON, Some(schemas.of::<T>()))) }
+    }
+
+    /// Something else of this content type.
+    pub fn other(status: StatusCode, description: &'static str, content_type: &'static str) -> Self {
+        Self { status, description, content: Some((content_type, None)) }
+    }
+
+    /// No body.
+    pub fn empty(status: StatusCode, description: &'static str) -> Self {
+        Self { status, description, content: None }
+    }
+}
+
+/// What the input of a row adds to its operation.
+pub struct Sketch<'s> {
+    path: &'static str,
+    schemas: &'s mut Schemas,
+    operation: Operation,
+}
+
+/// Parameters, body and failures of an operation.
+#[derive(Default)]
+pub(crate) struct Operation {
+    parameters: Vec<Parameter>,
+    body: Option<RequestBody>,
+    codes: BTreeSet<Code>,
+}
+
+impl<'s> Sketch<'s> {
+    pub(crate) fn new(path: &'static str, schemas: &'s mut Schemas) -> Self {
+        Self { path, schemas, operation: Operation::default() }
+    }
+
+    pub(crate) fn finish(self) -> Operation {
+        self.operation
+    }
+
+    /// A parameter of the query or a header.
+    pub fn parameter(&mut self, parameter: Parameter) {
+        self.operation.parameters.push(parameter);
+        self.operation.codes.insert(Code::ValidationFailed);
+    }
+
+    /// The placeholders of the path, in their order.
+    pub fn path_words(&mut self, schemas: Vec<Schema>) {
+        for (name, schema) in placeholders(self.path).zip(schemas) {
+            self.operation.parameters.push(
+                ParameterBuilder::new()
+                    .name(name)
+                    .parameter_in(ParameterIn::Path)
+                    .required(Required::True)
+                    .schema(Some(schema))
+                    .build(),
+            );
+        }
+    }
+
+    /// Each property of the type as a parameter of the query.
+    pub fn query_fields<T: ToSchema>(&mut self) {
+        let mut inner = Vec::new();
+        T::schemas(&mut inner);
+        let RefOr::T(Schema::Object(object)) = T::schema() else { return };
+        for (name, schema) in object.properties {
+            let required = object.required.contains(&name);
+            let description = description(&schema);
+            self.parameter(
+                ParameterBuilder::new()
+                    .name(name)
+                    .parameter_in(ParameterIn::Query)
+                    .required(if required { Required::True } else { Required::False })
+                    .description(description)
+                    .schema(Some(resolved(schema, &inner)))
+                    .build(),
+            );
+        }
+    }
+
+    /// A JSON body of this type.
+    pub fn json_body<T: ToSchema>(&mut self, limit: u64) {
+        let schema = self.schemas.of::<T>();
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        self.body(JSON, content, limit);
+        self.operation.codes.extend([Code::ValidationFailed, Code::InvalidJson]);
+    }
+
+    /// A form with the file `file`.
+    pub fn file_body(&mut self, limit: u64) {
+        let file =
+            ObjectBuilder::new().schema_type(Type::String).content_media_type("application/octet-stream");
+        let form = ObjectBuilder::new().schema_type(Type::Object).property("file", file).required("file");
+        let content = ContentBuilder::new().schema(Some(form)).build();
+        self.body("multipart/form-data", content, limit);
+        self.operation.codes.extend([Code::ValidationFailed, Code::ImageInvalid]);
+    }
+
+    fn body(&mut self, content_type: &str, content: utoipa::openapi::Content, limit: u64) {
+        self.operation.body = Some(
+            RequestBodyBuilder::new()
+                .description(Some(format!("At most {} KiB", limit / 1024)))
+                .content(content_type, content)
+                .required(Some(Required::True))
+                .build(),
+        );
+        self.operation.codes.extend([Code::PayloadTooLarge, Code::UnsupportedMediaType]);
+    }
+}
+
+fn description(schema: &RefOr<Schema>) -> Option<String> {
+    match schema {
+        RefOr::T(Schema::Object(object)) => object.description.clone(),
+        RefOr::T(Schema::OneOf(one_of)) => one_of.description.clone(),
+        RefOr::T(_) => None,
+        RefOr::Ref(reference) => (!reference.description.is_empty()).then(|| reference.description.clone()),
+    }
+}
+
+/// The shape in place of a reference to it: parameters do not have names of their own.
+fn resolved(schema: RefOr<Schema>, inner: &[(String, RefOr<Schema>)]) -> RefOr<Schema> {
+    let named = |reference: &Ref| {
+        let name = reference.ref_location.rsplit('/').next()?;
+        inner.iter().find(|(known, _)| known == name).map(|(_, schema)| schema.clone())
+    };
+    match schema {
+        RefOr::Ref(reference) => named(&reference).unwrap_or(RefOr::Ref(reference)),
+        RefOr::T(Schema::OneOf(one_of)) => {
+            // `Option<T>` is "null or T"; a parameter that is not given is simply not there.
+            let some = one_of.items.iter().find_map(|item| match item {
+                RefOr::Ref(reference) => named(reference),
+                RefOr::T(_) => None,
+            });
+            some.unwrap_or(RefOr::T(Schema::OneOf(one_of)))
+        }
+        RefOr::T(Schema::Object(mut object)) => {
+            if let SchemaType::Array(types) = &object.schema_type
+                && let [Type::Null, only] | [only, Type::Null] = types.as_slice()
+            {
+                object.schema_type = SchemaType::Type(only.clone());
+            }
+            RefOr::T(Schema::Object(object))
+        }
+        other @ RefOr::T(_) => other,
+    }
+}
+
+/// The document of everything in the table that is listed.
+///
+/// # Errors
+/// The names that two different shapes share, which would make one of them wrong.
+pub fn document(table: &Table, version: &str) -> Result<OpenApi, String> {
+    let mut schemas = Schemas::default();
+    schemas.of::<Problem<'_>>();
+    let mut paths = Paths::new();
+    for row in table.rows().iter().filter(|row| row.options.listed) {
+        let operation = operation(row, &mut schemas);
+        if let Some(method) = method(&row.method) {
+            let item = PathItem::new(method, operation);
+            match paths.paths.get_mut(row.path) {
+                Some(known) => known.merge_operations(item),
+                None => {
+                    paths.paths.insert(row.path.replace("{*", "{"), item);
+                }
+            }
+        }
+    }
+    if !schemas.clashes.is_empty() {
+        return Err(format!("different shapes share the names {:?}", schemas.clashes));
+    }
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas.known)
+        .security_scheme("userToken", bearer_scheme())
+        .security_scheme("adminKey", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-Admin-Key"))))
+        .build();
+    let info = InfoBuilder::new()
+        .title("Dream")
+        .version(version)
+        .description(Some("AI image generation: login, points, VIP, orders, jobs, gallery, templates"))
+        .build();
+    Ok(OpenApiBuilder::new().info(info).paths(paths).components(Some(components)).build())
+}
+
+fn bearer_scheme() -> SecurityScheme {
+    SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build())
+}
+
+fn method(method: &Method) -> Option<HttpMethod> {
+    match method.as_str() {
+        "GET" => Some(HttpMethod::Get),
+        "POST" => Some(HttpMethod::Post),
+        "PUT" => Some(HttpMethod::Put),
+        "DELETE" => Some(HttpMethod::Delete),
+        "PATCH" => Some(HttpMethod::Patch),
+        _ => None,
+    }
+}
+
+fn operation(row: &Row, schemas: &mut Schemas) -> utoipa::openapi::path::Operation {
+    let Sketched { sketch, answers } = (row.describe)(row.path, schemas);
+    let mut operation = OperationBuilder::new()
+        .operation_id(Some(operation_id(row)))
+        .summary(Some(row.summary))
+        .tag(tag(row.path))
+        .request_body(sketch.body);
+    for parameter in sketch.parameters {
+        operation = operation.parameter(parameter);
+    }
+    operation = security(row.guard, operation);
+    for answer in answers {
+        operation = operation.response(answer.status.as_str().to_owned(), response(answer));
+    }
+    let mut codes = sketch.codes;
+    codes.extend(&row.fails);
+    codes.extend(gate_codes(row.guard));
+    if row.options.metered {
+        codes.insert(Code::RateLimited);
+    }
+    for (status, codes) in by_status(codes) {
+        operation = operation.response(status.as_str(), failure(&codes, row.options.wording.is_some()));
+    }
+    operation.build()
+}
+
+fn response(answer: Described) -> utoipa::openapi::Response {
+    let response = ResponseBuilder::new().description(answer.description);
+    match answer.content {
+        Some((content_type, schema)) => {
+            response.content(content_type, ContentBuilder::new().schema(schema).build()).build()
+        }
+        None => response.build(),
+    }
+}
+
+fn failure(codes: &[Code], own_wording: bool) -> utoipa::openapi::Response {
+    let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+    let response = ResponseBuilder::new().description(names.join(", "));
+    if own_wording {
+        return response.build();
+    }
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    response.content(JSON, problem).build()
+}
+
+fn by_status(codes: BTreeSet<Code>) -> BTreeMap<StatusCode, Vec<Code>> {
+    let mut statuses: BTreeMap<StatusCode, Vec<Code>> = BTreeMap::new();
+    for code in codes {
+        statuses.entry(problem::status(code)).or_default().push(code);
+    }
+    statuses
+}
+
+fn gate_codes(guard: Guard) -> &'static [Code] {
+    match guard {
+        Guard::Open => &[],
+        Guard::OptionalUser | Guard::User => &[Code::Unauthenticated, Code::TokenExpired, Code::TokenRevoked],
+        Guard::Admin => &[Code::AdminKeyInvalid],
+        Guard::UserOrAdmin => {
+            &[Code::Unauthenticated, Code::TokenExpired, Code::TokenRevoked, Code::AdminKeyInvalid]
+        }
+        Guard::Signed => &[Code::Unauthenticated],
+    }
+}
+
+fn security(guard: Guard, operation: OperationBuilder) -> OperationBuilder {
+    let user = || SecurityRequirement::new("userToken", Vec::<String>::new());
+    let admin = || SecurityRequirement::new("adminKey", Vec::<String>::new());
+    match guard {
+        Guard::Open | Guard::Signed => operation,
+        Guard::OptionalUser => operation.security(SecurityRequirement::default()).security(user()),
+        Guard::User => operation.security(user()),
+        Guard::Admin => operation.security(admin()),
+        Guard::UserOrAdmin => operation.security(user()).security(admin()),
+    }
+}
+
+/// `GET /v1/orders/{orderId}` is `getV1OrdersByOrderId`.
+fn operation_id(row: &Row) -> String {
+    let mut id = row.method.as_str().to_ascii_lowercase();
+    for part in row.path.split('/').filter(|part| !part.is_empty()) {
+        match part.strip_prefix('{') {
+            Some(name) => {
+                id.push_str("By");
+                push_capitalised(&mut id, name.trim_end_matches('}').trim_start_matches('*'));
+            }
+            None => part.split('-').for_each(|word| push_capitalised(&mut id, word)),
+        }
+    }
+    id
+}
+
+fn push_capitalised(id: &mut String, word: &str) {
+    let mut letters = word.chars().filter(char::is_ascii_alphanumeric);
+    id.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+    id.extend(letters);
+}
+
+/// The area: the first fixed part behind the version.
+fn tag(path: &'static str) -> &'static str {
+    let mut parts = path.split('/').filter(|part| !part.is_empty() && *part != "v1");
+    match parts.next() {
+        Some(area) if path.starts_with("/v1/") && area != "health" => area,
+        _ => "application",
+    }
+}

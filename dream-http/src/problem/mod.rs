@@ -1,0 +1,263 @@
+//! `Error` to an answer: status, sentence in the reader's language, and the envelope of the contract.
+
+mod lang;
+mod texts;
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use dream_core::kernel::Timestamp;
+use dream_core::{Code, Error, Facts};
+use http::header::{CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER, VARY};
+use http::{HeaderValue, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+pub use lang::Lang;
+pub use texts::status;
+
+use crate::reply::{JSON_UTF8, Payload};
+
+/// Forms that texts of requests must have, for [`dream_core::Fault::Format`].
+pub(crate) const TEXT_WITHOUT_NUL: &str = "a text without NUL characters";
+pub(crate) const VALID_UTF8: &str = "valid UTF-8";
+pub(crate) const BASE64_DATA: &str = "base64 data, with or without a data: prefix";
+pub(crate) const HTTPS_URL: &str = "an https URL";
+pub(crate) const PRINTABLE_KEY: &str = "1 to 255 printable ASCII characters";
+
+/// Seconds that a client is asked to wait where we know nothing better.
+const RETRY_SECS: u64 = 2;
+
+/// What every error answers with.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem<'a> {
+    /// The HTTP status.
+    #[schema(example = 400)]
+    pub status_code: u16,
+    /// The status in words.
+    #[schema(example = "Bad Request")]
+    pub error: Cow<'a, str>,
+    /// What went wrong: stable and machine-readable.
+    #[schema(example = "VALIDATION_FAILED")]
+    pub code: Cow<'a, str>,
+    /// What went wrong, for people, in the language of `Accept-Language`.
+    pub message: String,
+    /// The faulty fields, all of them; only on validation.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub errors: Vec<FieldProblem<'a>>,
+    /// Figures that belong to the code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<ProblemData>,
+    /// The id of the request, as in `X-Request-Id`.
+    pub request_id: Cow<'a, str>,
+    /// When it happened.
+    pub timestamp: String,
+    /// The path that was asked for.
+    pub path: Cow<'a, str>,
+}
+
+/// One faulty field.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FieldProblem<'a> {
+    /// Path of the field, such as `userInfo.nickName` or `tags[3]`.
+    pub field: Cow<'a, str>,
+    /// The kind of fault.
+    #[schema(example = "RANGE")]
+    pub code: Cow<'a, str>,
+    /// What is wrong with it, for people.
+    pub message: String,
+}
+
+/// Figures that belong to a code.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ProblemData {
+    /// With `QUOTA_EXCEEDED`.
+    #[serde(rename_all = "camelCase")]
+    Quota {
+        /// Samples a day at the caller's level.
+        daily_limit: i64,
+        /// Samples used today.
+        daily_used: i64,
+        /// Points that the uncovered samples would cost.
+        points_required: i64,
+        /// Points that are there.
+        points_balance: i64,
+    },
+    /// How many points are missing.
+    #[serde(rename_all = "camelCase")]
+    Shortfall {
+        /// Points.
+        points_missing: i64,
+    },
+    /// With `PAYLOAD_TOO_LARGE`.
+    #[serde(rename_all = "camelCase")]
+    TooLarge {
+        /// The most that would have been read, in bytes.
+        limit_bytes: u64,
+    },
+}
+
+impl ProblemData {
+    fn of(facts: &Facts) -> Option<Self> {
+        match *facts {
+            Facts::Quota { daily_limit, daily_used, points_required, points_balance } => {
+                Some(Self::Quota { daily_limit, daily_used, points_required, points_balance })
+            }
+            Facts::Shortfall { points } => Some(Self::Shortfall { points_missing: points }),
+            Facts::TooLarge { limit_bytes } => Some(Self::TooLarge { limit_bytes }),
+            _ => None,
+        }
+    }
+}
+
+/// What an answer to an error says about the request.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The language of the sentences.
+    pub lang: Lang,
+    /// The id of the request.
+    pub request_id: &'a str,
+    /// The path, without the query.
+    pub path: &'a str,
+    /// The present instant.
+    pub now: Timestamp,
+}
+
+impl<'a> Problem<'a> {
+    /// What this error says to whoever asked. Its source stays behind.
+    pub fn new(error: &'a Error, asked: Asked<'a>) -> Self {
+        let status = status(error.code());
+        let errors = match error.facts() {
+            Facts::Fields(faults) => faults.as_slice(),
+            _ => &[],
+        };
+        Self {
+            status_code: status.as_u16(),
+            error: status.canonical_reason().unwrap_or("Error").into(),
+            code: error.code().as_str().into(),
+            message: texts::message(error.code(), error.facts(), asked.lang),
+            errors: errors
+                .iter()
+                .map(|fault| FieldProblem {
+                    field: fault.field.as_str().into(),
+                    code: fault.fault.as_str().into(),
+                    message: texts::phrase(&fault.fault, asked.lang),
+                })
+                .collect(),
+            data: ProblemData::of(error.facts()),
+            request_id: asked.request_id.into(),
+            timestamp: asked.now.to_string(),
+            path: asked.path.into(),
+        }
+    }
+}
+
+/// How a row words its errors, where the caller expects another body than [`Problem`].
+pub type Wording = fn(&Problem<'_>) -> Vec<u8>;
+
+/// The answer to an error.
+pub(crate) fn answer(error: &Error, asked: Asked<'_>, wording: Option<Wording>) -> Response<Payload> {
+    let problem = Problem::new(error, asked);
+    let body = match wording {
+        Some(words) => words(&problem),
+        None => serde_json::to_vec(&problem).unwrap_or_default(),
+    };
+    let mut response = Response::new(Payload::from(Bytes::from(body)));
+    *response.status_mut() = status(error.code());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, JSON_UTF8);
+    headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(asked.lang.tag()));
+    headers.append(VARY, HeaderValue::from_static("Accept-Language"));
+    if let Some(secs) = retry_after(error) {
+        headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+    }
+    response
+}
+
+fn retry_after(error: &Error) -> Option<u64> {
+    match (error.code(), error.facts()) {
+        (_, Facts::Throttled { retry_after_secs }) => Some((*retry_after_secs).max(1)),
+        (Code::RateLimited | Code::Unavailable, _) => Some(RETRY_SECS),
+        _ => None,
+    }
+}
+
+/// Logs an error that somebody has to look at, once, with its whole chain. What the caller did wrong is in the
+/// access log already.
+pub(crate) fn log(error: &Error, route: &'static str, request_id: &str) {
+    if status(error.code()).is_server_error() {
+        tracing::error!(
+            request.id = request_id,
+            http.route = route,
+            error.code = error.code().as_str(),
+            error = error.chain(),
+            "request failed"
+        );
+    } else if std::error::Error::source(error).is_some() {
+        tracing::debug!(
+            request.id = request_id,
+            http.route = route,
+            error.code = error.code().as_str(),
+            error = error.chain(),
+            "request refused"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dream_core::Fault;
+
+    use super::*;
+
+    fn asked(lang: Lang) -> Asked<'static> {
+        Asked { lang, request_id: "r-1", path: "/v1/orders", now: Timestamp::from_secs(1_769_594_400) }
+    }
+
+    #[test]
+    fn the_envelope_has_the_shape_of_the_contract() {
+        let error = Error::invalid_field("limit", Fault::Range { min: 1, max: 100 });
+        let json = serde_json::to_value(Problem::new(&error, asked(Lang::En))).unwrap();
+        let expected = serde_json::json!({
+            "statusCode": 400, "error": "Bad Request", "code": "VALIDATION_FAILED",
+            "message": "limit must be between 1 and 100",
+            "errors": [{ "field": "limit", "code": "RANGE", "message": "must be between 1 and 100" }],
+            "requestId": "r-1", "timestamp": "2026-01-28T10:00:00.000Z", "path": "/v1/orders"
+        });
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn an_exceeded_quota_shows_its_figures_and_no_field_errors() {
+        let facts = Facts::Quota { daily_limit: 5, daily_used: 4, points_required: 10, points_balance: 3 };
+        let error = Error::new(Code::QuotaExceeded).with_facts(facts);
+        let json = serde_json::to_value(Problem::new(&error, asked(Lang::Zh))).unwrap();
+        let data = serde_json::json!({
+            "dailyLimit": 5, "dailyUsed": 4, "pointsRequired": 10, "pointsBalance": 3
+        });
+        assert_eq!(json["data"], data);
+        assert_eq!(json["message"], "今日额度和积分都不足");
+        assert!(json.get("errors").is_none());
+    }
+
+    #[test]
+    fn a_source_never_reaches_the_client() {
+        let error = Error::internal("password=hunter2 in table users");
+        let json = serde_json::to_string(&Problem::new(&error, asked(Lang::En))).unwrap();
+        assert!(!json.contains("hunter2"));
+        assert!(!json.contains("users"));
+    }
+
+    #[test]
+    fn every_code_speaks_both_languages() {
+        for &code in Code::ALL {
+            let zh = texts::message(code, &Facts::None, Lang::Zh);
+            let en = texts::message(code, &Facts::None, Lang::En);
+            assert!(!zh.is_ascii(), "{code} in Chinese: {zh}");
+            assert!(en.is_ascii(), "{code} in English: {en}");
+        }
+    }
+}

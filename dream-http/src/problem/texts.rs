@@ -1,0 +1,211 @@
+//! What people are told: a status and a sentence for each code, a phrase for each fault of a field.
+
+use dream_core::{Code, Facts, Fault, FieldFault};
+use http::StatusCode;
+
+use super::Lang;
+
+/// The status that the contract gives the code.
+pub const fn status(code: Code) -> StatusCode {
+    match code {
+        Code::ValidationFailed | Code::InvalidJson | Code::InvalidCursor | Code::CharacterHasNoPhotos => {
+            StatusCode::BAD_REQUEST
+        }
+        Code::Unauthenticated
+        | Code::TokenExpired
+        | Code::TokenRevoked
+        | Code::WechatCodeInvalid
+        | Code::AdminKeyInvalid => StatusCode::UNAUTHORIZED,
+        Code::Forbidden | Code::QuotaExceeded | Code::VipRequired | Code::ContentRejected => {
+            StatusCode::FORBIDDEN
+        }
+        Code::RouteNotFound
+        | Code::UserNotFound
+        | Code::PlanNotFound
+        | Code::OrderNotFound
+        | Code::JobNotFound
+        | Code::ImageNotFound
+        | Code::FavoriteNotFound
+        | Code::TemplateNotFound
+        | Code::CharacterNotFound
+        | Code::PhotoNotFound => StatusCode::NOT_FOUND,
+        Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Code::TemplateExists
+        | Code::OrderNotPayable
+        | Code::InvalidState
+        | Code::IdempotencyConflict
+        | Code::VipHigherActive
+        | Code::PhotoLimitReached
+        | Code::AlreadyPublished => StatusCode::CONFLICT,
+        Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Code::ImageInvalid => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        Code::UpstreamError => StatusCode::BAD_GATEWAY,
+        Code::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// The code's sentence in both languages: Chinese, English.
+const fn sentences(code: Code) -> (&'static str, &'static str) {
+    match code {
+        Code::ValidationFailed => ("请求参数有误", "The input is not valid"),
+        Code::InvalidJson => ("请求体不是有效的 JSON", "The body is not valid JSON"),
+        Code::InvalidCursor => {
+            ("游标无效,请从第一页重新开始", "The cursor is not valid; start from the first page")
+        }
+        Code::CharacterHasNoPhotos => ("该角色还没有照片", "The character has no photos yet"),
+        Code::Unauthenticated => ("请先登录", "Please log in"),
+        Code::TokenExpired => ("登录已过期,请重新登录", "The login has expired; please log in again"),
+        Code::TokenRevoked => ("登录已失效,请重新登录", "The login is no longer valid; please log in again"),
+        Code::WechatCodeInvalid => {
+            ("微信登录凭证无效或已使用", "The WeChat code is invalid or was already used")
+        }
+        Code::AdminKeyInvalid => ("管理员密钥无效", "The admin key is not valid"),
+        Code::Forbidden => ("没有权限执行此操作", "You may not do this"),
+        Code::QuotaExceeded => ("今日额度和积分都不足", "Neither today's quota nor the points suffice"),
+        Code::VipRequired => ("此功能需要开通会员", "This needs an active VIP level"),
+        Code::ContentRejected => ("内容未通过安全审核", "The content did not pass the safety check"),
+        Code::RouteNotFound => ("请求的地址不存在", "There is no such route"),
+        Code::UserNotFound => ("用户不存在", "There is no such user"),
+        Code::PlanNotFound => ("套餐不存在", "There is no such plan"),
+        Code::OrderNotFound => ("订单不存在", "There is no such order"),
+        Code::JobNotFound => ("任务不存在", "There is no such job"),
+        Code::ImageNotFound => ("图片不存在", "There is no such picture"),
+        Code::FavoriteNotFound => ("收藏不存在", "There is no such favorite"),
+        Code::TemplateNotFound => ("模板不存在", "There is no such template"),
+        Code::CharacterNotFound => ("角色不存在", "There is no such character"),
+        Code::PhotoNotFound => ("照片不存在", "There is no such photo"),
+        Code::MethodNotAllowed => ("不支持该请求方法", "This method is not allowed here"),
+        Code::TemplateExists => ("模板编号已存在", "A template with this id exists already"),
+        Code::OrderNotPayable => ("订单不是待支付状态", "The order is not waiting for a payment"),
+        Code::InvalidState => ("当前状态不允许此操作", "The present state does not allow this"),
+        Code::IdempotencyConflict => {
+            ("该幂等键已用于另一个请求", "The idempotency key was used for another request")
+        }
+        Code::VipHigherActive => ("已拥有更高等级的会员", "A higher VIP level is already active"),
+        Code::PhotoLimitReached => {
+            ("该角色的照片数量已达上限", "The character has as many photos as it may have")
+        }
+        Code::AlreadyPublished => ("该作品已发布", "This result is already published"),
+        Code::PayloadTooLarge => ("请求体过大", "The body is too large"),
+        Code::UnsupportedMediaType => ("不支持的内容类型", "This content type is not supported"),
+        Code::ImageInvalid => ("图片无法识别或超出限制", "The picture cannot be read or exceeds the limits"),
+        Code::RateLimited => ("请求过于频繁,请稍后再试", "Too many requests; please try again later"),
+        Code::Internal => ("服务器内部错误", "Something went wrong on our side"),
+        Code::UpstreamError => {
+            ("外部服务出错,请稍后再试", "A service we depend on failed; please try again later")
+        }
+        Code::UpstreamTimeout => ("外部服务响应超时", "A service we depend on did not answer in time"),
+        Code::Unavailable => {
+            ("服务暂时不可用,请稍后再试", "The service is unavailable just now; please try again")
+        }
+    }
+}
+
+/// The sentence for the whole answer. Of faulty fields the first few are named; `errors` has all of them.
+pub(super) fn message(code: Code, facts: &Facts, lang: Lang) -> String {
+    const NAMED: usize = 3;
+    match facts {
+        Facts::Fields(faults) if !faults.is_empty() => {
+            let named: Vec<String> = faults.iter().take(NAMED).map(|fault| of_field(fault, lang)).collect();
+            let separator = if matches!(lang, Lang::Zh) { ";" } else { "; " };
+            let more = if faults.len() > NAMED { " …" } else { "" };
+            named.join(separator) + more
+        }
+        _ => {
+            let (zh, en) = sentences(code);
+            if matches!(lang, Lang::Zh) { zh.to_owned() } else { en.to_owned() }
+        }
+    }
+}
+
+fn of_field(fault: &FieldFault, lang: Lang) -> String {
+    format!("{} {}", fault.field, phrase(&fault.fault, lang))
+}
+
+/// What is wrong with a field, as the end of a sentence that begins with its name.
+pub(super) fn phrase(fault: &Fault, lang: Lang) -> String {
+    match lang {
+        Lang::Zh => zh(fault),
+        Lang::En => en(fault),
+    }
+}
+
+fn en(fault: &Fault) -> String {
+    match fault {
+        Fault::Required => "is required".to_owned(),
+        Fault::Unknown => "is not known here".to_owned(),
+        Fault::Type(kind) => format!("must be {} {kind}", article(kind)),
+        Fault::Range { min, max: i64::MAX } => format!("must be at least {min}"),
+        Fault::Range { min, max } => format!("must be between {min} and {max}"),
+        Fault::Length { min: 0, max } => format!("must have at most {max} characters or items"),
+        Fault::Length { min, max: usize::MAX } => format!("must have at least {min} characters or items"),
+        Fault::Length { min, max } if min == max => format!("must have exactly {min} characters or items"),
+        Fault::Length { min, max } => format!("must have between {min} and {max} characters or items"),
+        Fault::OneOf(words) => format!("must be one of {}", words.join(", ")),
+        Fault::Format(form) => format!("must be {form}"),
+        Fault::Conflict(other) => format!("does not go together with {other}"),
+        Fault::Duplicate => "is given twice".to_owned(),
+        Fault::NotFound => "names something that does not exist".to_owned(),
+        _ => "is not valid".to_owned(),
+    }
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+}
+
+fn zh(fault: &Fault) -> String {
+    match fault {
+        Fault::Required => "为必填项".to_owned(),
+        Fault::Unknown => "不是可识别的字段".to_owned(),
+        Fault::Type(kind) => format!("必须是{}", zh_noun(kind)),
+        Fault::Range { min, max: i64::MAX } => format!("不能小于 {min}"),
+        Fault::Range { min, max } => format!("必须在 {min} 到 {max} 之间"),
+        Fault::Length { min: 0, max } => format!("长度不能超过 {max}"),
+        Fault::Length { min, max: usize::MAX } => format!("长度不能少于 {min}"),
+        Fault::Length { min, max } if min == max => format!("长度必须为 {min}"),
+        Fault::Length { min, max } => format!("长度必须在 {min} 到 {max} 之间"),
+        Fault::OneOf(words) => format!("必须是以下之一:{}", words.join("、")),
+        Fault::Format(form) => format!("格式不正确,应为:{}", zh_form(form)),
+        Fault::Conflict(other) => format!("与 {other} 冲突"),
+        Fault::Duplicate => "重复出现".to_owned(),
+        Fault::NotFound => "所指的内容不存在".to_owned(),
+        _ => "无效".to_owned(),
+    }
+}
+
+fn zh_noun(kind: &str) -> &str {
+    match kind {
+        "integer" => "整数",
+        "number" => "数字",
+        "string" => "字符串",
+        "boolean" => "布尔值",
+        "array" => "数组",
+        "object" => "对象",
+        other => other,
+    }
+}
+
+/// Forms are named in English by whoever checks them; the common ones are known in Chinese as well.
+fn zh_form(form: &str) -> &str {
+    match form {
+        "a positive integer" => "正整数",
+        "an id of letters, digits and the marks _ and -" => "由字母、数字、_ 和 - 组成的编号",
+        "an id of letters, digits and the marks _ - and ." => "由字母、数字、_、- 和 . 组成的编号",
+        "a time in RFC 3339, such as 2026-01-28T10:00:00.000Z" => {
+            "RFC 3339 时间,例如 2026-01-28T10:00:00.000Z"
+        }
+        "a day, such as 2026-01-28" => "日期,例如 2026-01-28",
+        "within the first 10000 rows; use the cursor beyond" => "前 10000 行之内,更靠后的请使用游标",
+        super::TEXT_WITHOUT_NUL => "不含 NUL 字符的文本",
+        super::VALID_UTF8 => "有效的 UTF-8 文本",
+        super::BASE64_DATA => "base64 编码的数据",
+        super::HTTPS_URL => "https 地址",
+        super::PRINTABLE_KEY => "1 到 255 个可打印的 ASCII 字符",
+        other => other,
+    }
+}

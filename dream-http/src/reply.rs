@@ -1,0 +1,240 @@
+//! What a handler gives back: a status, a body, and its entry in the document.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use dream_core::{Error, Result};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::BoxBody;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::openapi::{Described, Schemas};
+
+pub(crate) const JSON_UTF8: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of an answer: bytes in hand, or a stream.
+#[derive(Debug, Default)]
+pub struct Payload(Inner);
+
+#[derive(Debug, Default)]
+enum Inner {
+    #[default]
+    Empty,
+    Bytes(Bytes),
+    Stream(BoxBody<Bytes, BoxError>),
+}
+
+impl Payload {
+    /// A body that is made while it is sent.
+    pub fn stream<B>(body: B) -> Self
+    where
+        B: Body<Data = Bytes> + Send + Sync + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self(Inner::Stream(BoxBody::new(body.map_err(Into::into))))
+    }
+
+    /// The bytes, if all of them are in hand.
+    pub fn as_bytes(&self) -> Option<&Bytes> {
+        match &self.0 {
+            Inner::Bytes(bytes) => Some(bytes),
+            Inner::Empty | Inner::Stream(_) => None,
+        }
+    }
+
+    /// The length, if it is known.
+    pub fn len(&self) -> Option<u64> {
+        self.size_hint().exact()
+    }
+
+    /// Whether it is known to be empty.
+    pub fn is_empty(&self) -> bool {
+        self.len() == Some(0)
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        Self(if bytes.is_empty() { Inner::Empty } else { Inner::Bytes(bytes) })
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Inner::Empty => Poll::Ready(None),
+            Inner::Bytes(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.0 = Inner::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Inner::Stream(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Inner::Empty => true,
+            Inner::Bytes(_) => false,
+            Inner::Stream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Inner::Empty => SizeHint::with_exact(0),
+            Inner::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Inner::Stream(body) => body.size_hint(),
+        }
+    }
+}
+
+/// A finished answer, before the stack puts its own headers on it.
+#[derive(Debug)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// Headers of its own.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Payload,
+}
+
+impl Reply {
+    /// Bytes of some type.
+    pub fn bytes(status: StatusCode, content_type: HeaderValue, bytes: impl Into<Bytes>) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, content_type);
+        Self { status, headers, body: Payload::from(bytes.into()) }
+    }
+
+    /// No body at all.
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, headers: HeaderMap::new(), body: Payload::default() }
+    }
+
+    /// A value as JSON.
+    ///
+    /// # Errors
+    /// [`dream_core::Code::Internal`] for a value that JSON cannot hold.
+    pub fn json(status: StatusCode, value: &impl Serialize) -> Result<Self> {
+        let mut bytes = Vec::with_capacity(512);
+        serde_json::to_writer(&mut bytes, value)
+            .map_err(|error| Error::internal(error).while_("writing an answer"))?;
+        Ok(Self::bytes(status, JSON_UTF8, bytes))
+    }
+
+    /// The same answer with one more header.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+}
+
+/// What a handler may give back.
+pub trait IntoReply: Send + 'static {
+    /// The answer.
+    ///
+    /// # Errors
+    /// [`dream_core::Code::Internal`] for a value that cannot be written.
+    fn into_reply(self) -> Result<Reply>;
+
+    /// The answers it can be, for the document.
+    fn describe(schemas: &mut Schemas) -> Vec<Described>;
+}
+
+/// A plain value is a 200.
+impl<T: Serialize + ToSchema + Send + 'static> IntoReply for T {
+    fn into_reply(self) -> Result<Reply> {
+        Reply::json(StatusCode::OK, &self)
+    }
+
+    fn describe(schemas: &mut Schemas) -> Vec<Described> {
+        vec![Described::json::<T>(StatusCode::OK, "The answer", schemas)]
+    }
+}
+
+/// A 201: something was created.
+#[derive(Debug)]
+pub struct Created<T>(pub T);
+
+impl<T: Serialize + ToSchema + Send + 'static> IntoReply for Created<T> {
+    fn into_reply(self) -> Result<Reply> {
+        Reply::json(StatusCode::CREATED, &self.0)
+    }
+
+    fn describe(schemas: &mut Schemas) -> Vec<Described> {
+        vec![Described::json::<T>(StatusCode::CREATED, "Created", schemas)]
+    }
+}
+
+/// A 202: it was accepted and goes on by itself.
+#[derive(Debug)]
+pub struct Accepted<T>(pub T);
+
+impl<T: Serialize + ToSchema + Send + 'static> IntoReply for Accepted<T> {
+    fn into_reply(self) -> Result<Reply> {
+        Reply::json(StatusCode::ACCEPTED, &self.0)
+    }
+
+    fn describe(schemas: &mut Schemas) -> Vec<Described> {
+        vec![Described::json::<T>(StatusCode::ACCEPTED, "Accepted", schemas)]
+    }
+}
+
+/// A 201 if it was created just now, a 200 if it was there already.
+#[derive(Debug)]
+pub enum Ensured<T> {
+    /// It was made by this call.
+    Created(T),
+    /// It was there before.
+    Existing(T),
+}
+
+impl<T: Serialize + ToSchema + Send + 'static> IntoReply for Ensured<T> {
+    fn into_reply(self) -> Result<Reply> {
+        match self {
+            Ensured::Created(value) => Reply::json(StatusCode::CREATED, &value),
+            Ensured::Existing(value) => Reply::json(StatusCode::OK, &value),
+        }
+    }
+
+    fn describe(schemas: &mut Schemas) -> Vec<Described> {
+        vec![
+            Described::json::<T>(StatusCode::CREATED, "Created", schemas),
+            Described::json::<T>(StatusCode::OK, "It was there already", schemas),
+        ]
+    }
+}
+
+/// An answer that is not JSON, or not always the same: the handler chose status and headers itself.
+impl IntoReply for Reply {
+    fn into_reply(self) -> Result<Reply> {
+        Ok(self)
+    }
+
+    fn describe(_: &mut Schemas) -> Vec<Described> {
+        vec![Described::other(StatusCode::OK, "The answer", "*/*")]
+    }
+}
+
+impl From<Infallible> for Payload {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}

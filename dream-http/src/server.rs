@@ -1,0 +1,193 @@
+//! Listening, accepting, and stopping without losing anything.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::{App, Phase};
+use crate::connection;
+use crate::routes;
+
+/// How many connections the system may hold for us before we accept them.
+const BACKLOG: i32 = 1024;
+/// How long we wait after the system could not give us a connection, such as for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const TIDY_EVERY: Duration = Duration::from_mins(1);
+
+/// A server that listens, and does not accept yet.
+#[derive(Debug)]
+pub struct Server {
+    app: Arc<App>,
+    listener: TcpListener,
+    metrics: Option<TcpListener>,
+    connections: TaskTracker,
+}
+
+impl Server {
+    /// Listens where the settings say. Connections wait until [`Server::serve`] is called.
+    ///
+    /// # Errors
+    /// If an address cannot be had.
+    pub fn bind(app: Arc<App>) -> io::Result<Self> {
+        let listener = listen(app.settings().listen)?;
+        let metrics = app.settings().metrics_listen.map(listen).transpose()?;
+        Ok(Self { app, listener, metrics, connections: TaskTracker::new() })
+    }
+
+    /// Where it listens; the port is the real one also where 0 was asked for.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Where the metrics are answered, if that is a port of their own.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// The application that answers.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    /// Serves until `shutdown` is over, then finishes what is in flight: readiness turns 503 first, then nothing new
+    /// is accepted and idle connections are closed, then requests that run and writes whose client left are waited
+    /// for, as long as the settings allow.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
+        let stop = CancellationToken::new();
+        let side = TaskTracker::new();
+        if let Some(listener) = self.metrics {
+            side.spawn(serve_metrics(Arc::clone(&self.app), listener, stop.clone()));
+        }
+        side.spawn(tidy(Arc::clone(&self.app), stop.clone()));
+        self.app.enter(Phase::Serving);
+        let accepting = accept(&self.app, &self.listener, &self.connections, &stop);
+        let drained = async {
+            shutdown.await;
+            self.app.enter(Phase::Draining);
+            tracing::info!("draining");
+            sleep(self.app.settings().limits.drain_notice).await;
+        };
+        tokio::select! {
+            () = accepting => {}
+            () = drained => {}
+        }
+        drop(self.listener);
+        stop.cancel();
+        finish(&self.app, &self.connections).await;
+        side.close();
+        side.wait().await;
+    }
+}
+
+/// Waits for connections and detached work, within the time for it.
+async fn finish(app: &App, connections: &TaskTracker) {
+    connections.close();
+    app.tasks().close();
+    let all = async {
+        connections.wait().await;
+        app.tasks().wait().await;
+    };
+    let limit = app.settings().limits.drain_time;
+    if timeout(limit, all).await.is_err() {
+        tracing::warn!(
+            connections = connections.len(),
+            tasks = app.tasks().len(),
+            "stopped before everything was finished"
+        );
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let domain = if address.is_ipv4() { socket2::Domain::IPV4 } else { socket2::Domain::IPV6 };
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Accepts connections while there is room for them; the rest wait in the system's backlog.
+async fn accept(app: &Arc<App>, listener: &TcpListener, connections: &TaskTracker, stop: &CancellationToken) {
+    let limits = app.settings().limits;
+    let protocol = connection::protocol(&limits);
+    let room = Arc::new(Semaphore::new(limits.connections));
+    loop {
+        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                prepare(&stream);
+                let serving =
+                    connection::serve(Arc::clone(app), stream, peer, protocol.clone(), stop.clone());
+                connections.spawn(held(place, serving));
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "no connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn held(place: OwnedSemaphorePermit, serving: impl Future<Output = ()>) {
+    metrics::gauge!("http_server_connections").increment(1.0);
+    serving.await;
+    metrics::gauge!("http_server_connections").decrement(1.0);
+    drop(place);
+}
+
+fn prepare(stream: &TcpStream) {
+    // Answers are small and written at once: waiting to fill a packet would only delay them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(error = %error, "no TCP_NODELAY");
+    }
+}
+
+async fn tidy(app: Arc<App>, stop: CancellationToken) {
+    let mut clock = interval(TIDY_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = clock.tick() => app.tidy(),
+        }
+    }
+}
+
+/// The port for metrics alone: few, trusted clients.
+async fn serve_metrics(app: Arc<App>, listener: TcpListener, stop: CancellationToken) {
+    let connections = TaskTracker::new();
+    let protocol = connection::protocol(&app.settings().limits);
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let (app, protocol, stop) = (Arc::clone(&app), protocol.clone(), stop.clone());
+        connections.spawn(async move {
+            let service = service_fn(|request| {
+                let app = Arc::clone(&app);
+                async move { Ok::<_, std::convert::Infallible>(routes::application::metrics_port(&app, &request)) }
+            });
+            tokio::select! {
+                _ = protocol.serve_connection(TokioIo::new(stream), service) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+}

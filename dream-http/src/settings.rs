@@ -1,0 +1,98 @@
+//! What a server is told by whoever starts it. Nothing here reads the environment.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::origin::Origins;
+use crate::throttle::ThrottleRule;
+
+/// Everything about the server that is not about the business.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where `/metrics` is answered instead of on the main port.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Who may read `/metrics` on the main port.
+    pub metrics_allow: Vec<IpNet>,
+    /// Proxies whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whose pages may read our answers.
+    pub origins: Origins,
+    /// How many requests a caller may make; `None` for any number.
+    pub throttle: Option<ThrottleRule>,
+    /// Sizes, counts and times.
+    pub limits: Limits,
+}
+
+/// Every limit of the server, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at once; more wait in the system's backlog.
+    pub connections: usize,
+    /// Requests at once; more are told 503.
+    pub requests: usize,
+    /// Requests at once whose answer is held back, such as those that wait for a job.
+    pub waiting_requests: usize,
+    /// Request bodies in memory at once, in bytes, not counting small ones.
+    pub body_memory: usize,
+    /// Header lines of a request.
+    pub headers: usize,
+    /// Bytes of a request's head.
+    pub header_bytes: usize,
+    /// Time for a request's head to arrive, also counted while a connection is idle.
+    pub header_time: Duration,
+    /// Time for a small body to arrive; large ones get more.
+    pub body_time: Duration,
+    /// Time for an answer to be made.
+    pub answer_time: Duration,
+    /// Time without progress while an answer is sent.
+    pub write_time: Duration,
+    /// Streams at once on an HTTP/2 connection.
+    pub streams: u32,
+    /// Time between the announcement that we drain and the end of accepting, for load balancers to notice.
+    pub drain_notice: Duration,
+    /// Time for requests in flight to finish when the server stops.
+    pub drain_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            requests: 1024,
+            waiting_requests: 8192,
+            body_memory: 256 * 1024 * 1024,
+            headers: 64,
+            header_bytes: 32 * 1024,
+            header_time: Duration::from_secs(30),
+            body_time: Duration::from_secs(15),
+            answer_time: Duration::from_secs(40),
+            write_time: Duration::from_secs(30),
+            streams: 128,
+            drain_notice: Duration::ZERO,
+            drain_time: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([0, 0, 0, 0], 3000)),
+            metrics_listen: None,
+            metrics_allow: vec![
+                IpNet::from(std::net::IpAddr::from([127, 0, 0, 1])),
+                IpNet::from(std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)),
+            ],
+            trusted_proxies: Vec::new(),
+            origins: Origins::Any,
+            throttle: NonZeroU32::new(100)
+                .map(|limit| ThrottleRule { limit, period: Duration::from_mins(1) }),
+            limits: Limits::default(),
+        }
+    }
+}

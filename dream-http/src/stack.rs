@@ -1,0 +1,216 @@
+//! What happens to every request, in order. The log stands outside whatever refuses, or refusals would be invisible.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dream_core::{Code, Error, Result};
+use futures_util::FutureExt as _;
+use http::header::{ALLOW, AUTHORIZATION};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use crate::app::App;
+use crate::call::{Call, Caller};
+use crate::finish::{self, Outcome};
+use crate::gate::Guard;
+use crate::incoming::{RequestBody, time_for};
+use crate::origin::{self, Origins};
+use crate::problem::{self, Wording};
+use crate::reply::{Payload, Reply};
+use crate::table::{Found, Row};
+use crate::visit::{Record, Visit};
+
+/// Answers one request. It never fails: whatever goes wrong is an answer as well.
+pub(crate) async fn serve(
+    app: Arc<App>,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Payload>, Infallible> {
+    let found = app.table().find(request.method(), request.uri().path());
+    let (lead, route) = match found {
+        Found::Row(row, ids) => (Lead::Row(row.clone(), ids), Some(row.path)),
+        Found::Method(allow) => (Lead::Method(allow), None),
+        Found::Nothing => (Lead::Nothing, None),
+    };
+    let visit = Arc::new(Visit::begin(&app, peer, &request, route));
+    let record = Record::open(Arc::clone(&visit));
+    match lead {
+        Lead::Row(row, ids) if row.is_write() => Ok(detached(visit, record, row, ids, request).await),
+        lead => {
+            let response = answer(&visit, lead, request).await;
+            record.close(response.status().as_u16(), response.body().len(), false);
+            Ok(response)
+        }
+    }
+}
+
+/// Where a request leads, kept longer than the look-up.
+enum Lead {
+    Row(Row, Vec<Option<String>>),
+    Method(HeaderValue),
+    Nothing,
+}
+
+/// A request that writes runs in a task of its own, to its end, whether or not the client is still there: money must
+/// not be half recorded. A stopping server waits for these tasks.
+async fn detached(
+    visit: Arc<Visit>,
+    record: Record,
+    row: Row,
+    ids: Vec<Option<String>>,
+    request: Request<Incoming>,
+) -> Response<Payload> {
+    let wording = row.options.wording;
+    let patience = patience(&visit.app, &row);
+    let (tell, told) = oneshot::channel();
+    let worker = Arc::clone(&visit);
+    visit.app.tasks().spawn(async move {
+        let response = answer(&worker, Lead::Row(row, ids), request).await;
+        let (status, bytes) = (response.status().as_u16(), response.body().len());
+        let left = tell.send(response).is_err();
+        record.close(status, bytes, left);
+    });
+    match timeout(patience, told).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(_)) => {
+            refusal(&visit, &Error::internal("the task of a request ended without an answer"), wording)
+        }
+        Err(_) => refusal(&visit, &late(), wording),
+    }
+}
+
+fn late() -> Error {
+    Error::new(Code::Unavailable).with_source("the answer took too long")
+}
+
+/// How long the answer to a write may take, with the arrival of the largest body there is.
+fn patience(app: &App, row: &Row) -> Duration {
+    const LARGEST_BODY: u64 = 16 * 1024 * 1024;
+    let limits = &app.settings().limits;
+    row.options.answer_time.unwrap_or(limits.answer_time) + time_for(LARGEST_BODY, limits.body_time)
+}
+
+async fn answer(visit: &Arc<Visit>, lead: Lead, request: Request<Incoming>) -> Response<Payload> {
+    let (head, incoming) = request.into_parts();
+    let body = RequestBody::new(incoming, &head.headers);
+    match lead {
+        Lead::Row(row, ids) => run(visit, &row, ids, head, body).await,
+        Lead::Method(allow) => without_row(visit, &head, body, Some(allow)),
+        Lead::Nothing => without_row(visit, &head, body, None),
+    }
+}
+
+/// Preflights, wrong methods and unknown paths.
+fn without_row(
+    visit: &Arc<Visit>,
+    head: &Parts,
+    body: RequestBody,
+    allow: Option<HeaderValue>,
+) -> Response<Payload> {
+    let counted = visit.app.count(&visit.notes, &Caller::Unknown, visit.client);
+    let reply = match (counted, &allow) {
+        // A browser's own question is free: the request that follows is counted.
+        (_, Some(allow)) if origin::is_preflight(&head.method, &head.headers) => {
+            let mut reply = Reply::empty(StatusCode::NO_CONTENT);
+            Origins::write_preflight(allow.clone(), &mut reply.headers);
+            Ok(reply)
+        }
+        (Err(error), _) => Err(error),
+        (Ok(()), Some(_)) if head.method == Method::OPTIONS => Ok(Reply::empty(StatusCode::NO_CONTENT)),
+        (Ok(()), Some(_)) => Err(Error::new(Code::MethodNotAllowed)),
+        (Ok(()), None) => Err(Error::new(Code::RouteNotFound)),
+    };
+    let mut response = respond(visit, reply.map(Outcome::Reply), head, None, None);
+    if let Some(allow) = allow {
+        response.headers_mut().insert(ALLOW, allow);
+    }
+    finish::connection(visit, &body, &mut response);
+    linger(visit, body);
+    response
+}
+
+async fn run(
+    visit: &Arc<Visit>,
+    row: &Row,
+    ids: Vec<Option<String>>,
+    head: Parts,
+    body: RequestBody,
+) -> Response<Payload> {
+    let mut call = Call::new(visit.arrival(), head, row.options, ids, body);
+    let outcome = match visit.app.place(&row.options) {
+        Ok(_place) => guarded(visit, row, &mut call).await,
+        Err(busy) => Err(busy),
+    };
+    let public = row.options.public.is_some();
+    let wording = row.options.wording;
+    let mut response = respond(visit, outcome, call.head(), wording, public.then_some(finish::REVALIDATE));
+    let body = call.into_body();
+    finish::connection(visit, &body, &mut response);
+    linger(visit, body);
+    response
+}
+
+/// Runs the row; a panic is an error like any other, and a read that takes too long is given up.
+async fn guarded(visit: &Arc<Visit>, row: &Row, call: &mut Call) -> Result<Outcome> {
+    let limit = row.options.answer_time.unwrap_or(visit.app.settings().limits.answer_time);
+    let work = AssertUnwindSafe(perform(visit, row, call)).catch_unwind();
+    let done = if row.is_write() { Ok(work.await) } else { timeout(limit, work).await };
+    match done {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(panic)) => Err(Error::internal(panic_text(&*panic)).while_("running a handler")),
+        Err(_) => Err(late()),
+    }
+}
+
+async fn perform(visit: &Arc<Visit>, row: &Row, call: &mut Call) -> Result<Outcome> {
+    let signed_in = row.guard != Guard::Open && call.headers().contains_key(AUTHORIZATION);
+    let Some(public) = row.options.public.filter(|_| !signed_in) else {
+        return (row.run)(call).await.map(Outcome::Reply);
+    };
+    visit.app.count(&visit.notes, &Caller::Unknown, visit.client)?;
+    let key = call.path_and_query().to_owned();
+    let kept = visit.app.public().get(&key, public, (row.run)(call)).await?;
+    Ok(match kept {
+        Ok(ready) => Outcome::Ready(ready),
+        Err(reply) => Outcome::Reply(reply),
+    })
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panic: {}", text.unwrap_or("without a message"))
+}
+
+fn respond(
+    visit: &Arc<Visit>,
+    outcome: Result<Outcome>,
+    head: &Parts,
+    wording: Option<Wording>,
+    cache: Option<HeaderValue>,
+) -> Response<Payload> {
+    match outcome {
+        Ok(outcome) => {
+            let response = finish::negotiate(visit, outcome, &head.headers, cache);
+            finish::dress(visit, response)
+        }
+        Err(error) => refusal(visit, &error, wording),
+    }
+}
+
+fn refusal(visit: &Visit, error: &Error, wording: Option<Wording>) -> Response<Payload> {
+    problem::log(error, visit.route, visit.id.as_str());
+    finish::dress(visit, problem::answer(error, visit.asked(), wording))
+}
+
+fn linger(visit: &Visit, body: RequestBody) {
+    if !body.is_done() {
+        visit.app.tasks().spawn(body.linger());
+    }
+}

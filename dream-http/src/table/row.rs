@@ -1,0 +1,283 @@
+//! One row of the route table: method, path, handler, and what the document says about them.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dream_core::{Code, Result};
+use futures_util::future::BoxFuture;
+use http::Method;
+
+use crate::call::{Call, Caller};
+use crate::gate::{Gate, Guard};
+use crate::input::{self, Input};
+use crate::openapi::{Schemas, Sketch};
+use crate::problem::Wording;
+use crate::public_cache::Public;
+use crate::reply::{IntoReply, Reply};
+
+type Run = Arc<dyn for<'c> Fn(&'c mut Call) -> BoxFuture<'c, Result<Reply>> + Send + Sync>;
+
+/// A handler: `async fn(gate, input) -> Result<answer>`.
+pub trait Handler<G, I, O>: Clone + Send + Sync + 'static {
+    /// Does it.
+    fn handle(&self, gate: G, input: I) -> impl Future<Output = Result<O>> + Send;
+}
+
+impl<F, Fut, G, I, O> Handler<G, I, O> for F
+where
+    F: Fn(G, I) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<O>> + Send,
+{
+    fn handle(&self, gate: G, input: I) -> impl Future<Output = Result<O>> + Send {
+        self(gate, input)
+    }
+}
+
+/// One row of the route table.
+#[derive(Clone)]
+pub struct Row {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) guard: Guard,
+    pub(crate) fails: Vec<Code>,
+    pub(crate) describe: fn(&'static str, &mut Schemas) -> Sketched,
+    pub(crate) run: Run,
+    pub(crate) options: Options,
+}
+
+/// What sets a row apart from the ordinary.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of its own")]
+pub(crate) struct Options {
+    pub(crate) public: Option<Public>,
+    pub(crate) metered: bool,
+    pub(crate) shed: bool,
+    pub(crate) waits: bool,
+    pub(crate) strict_query: bool,
+    pub(crate) listed: bool,
+    pub(crate) answer_time: Option<Duration>,
+    pub(crate) wording: Option<Wording>,
+}
+
+/// What the argument and result types of a row say about it.
+pub(crate) struct Sketched {
+    pub(crate) sketch: crate::openapi::Operation,
+    pub(crate) answers: Vec<crate::openapi::Described>,
+}
+
+impl fmt::Debug for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+/// `GET`: reads, and may be dropped when the client hangs up.
+pub fn get<H, G, I, O>(path: &'static str, handler: H) -> Row
+where
+    H: Handler<G, I, O>,
+    G: Gate,
+    I: Input,
+    O: IntoReply,
+{
+    row(Method::GET, path, handler)
+}
+
+/// `POST`: runs to its end, whatever the client does.
+pub fn post<H, G, I, O>(path: &'static str, handler: H) -> Row
+where
+    H: Handler<G, I, O>,
+    G: Gate,
+    I: Input,
+    O: IntoReply,
+{
+    row(Method::POST, path, handler)
+}
+
+/// `PUT`: runs to its end, whatever the client does.
+pub fn put<H, G, I, O>(path: &'static str, handler: H) -> Row
+where
+    H: Handler<G, I, O>,
+    G: Gate,
+    I: Input,
+    O: IntoReply,
+{
+    row(Method::PUT, path, handler)
+}
+
+/// `DELETE`: runs to its end, whatever the client does.
+pub fn delete<H, G, I, O>(path: &'static str, handler: H) -> Row
+where
+    H: Handler<G, I, O>,
+    G: Gate,
+    I: Input,
+    O: IntoReply,
+{
+    row(Method::DELETE, path, handler)
+}
+
+fn row<H, G, I, O>(method: Method, path: &'static str, handler: H) -> Row
+where
+    H: Handler<G, I, O>,
+    G: Gate,
+    I: Input,
+    O: IntoReply,
+{
+    let run: Run = Arc::new(move |call: &mut Call| {
+        let handler = handler.clone();
+        Box::pin(run::<H, G, I, O>(handler, call))
+    });
+    Row {
+        method,
+        path,
+        summary: "",
+        guard: G::GUARD,
+        fails: Vec::new(),
+        describe: describe::<I, O>,
+        run,
+        options: Options::default(),
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            public: None,
+            metered: true,
+            shed: true,
+            waits: false,
+            strict_query: true,
+            listed: true,
+            answer_time: None,
+            wording: None,
+        }
+    }
+}
+
+/// Gate, limit, input, handler: in this order, so that nobody's body is read before it is known whose it is.
+async fn run<H, G, I, O>(handler: H, call: &mut Call) -> Result<Reply>
+where
+    H: Handler<G, I, O>,
+    G: Gate,
+    I: Input,
+    O: IntoReply,
+{
+    let gate = G::enter(call).await;
+    let caller = gate.as_ref().map_or(Caller::Unknown, Gate::caller);
+    let admitted = call.app().admit(call, &caller);
+    // Each is set once: this is the only place that learns it.
+    let _ = call.notes().caller.set(caller);
+    admitted?;
+    let gate = gate?;
+    let strict_query = call.options().strict_query;
+    let input = input::read_all::<I>(call, strict_query).await?;
+    handler.handle(gate, input).await?.into_reply()
+}
+
+fn describe<I: Input, O: IntoReply>(path: &'static str, schemas: &mut Schemas) -> Sketched {
+    let mut sketch = Sketch::new(path, schemas);
+    I::describe(&mut sketch);
+    let operation = sketch.finish();
+    Sketched { sketch: operation, answers: O::describe(schemas) }
+}
+
+impl Row {
+    /// What it does, in a few words.
+    #[must_use]
+    pub fn doc(mut self, summary: &'static str) -> Self {
+        self.summary = summary;
+        self
+    }
+
+    /// The codes it can fail with, besides those of its gate and its input.
+    #[must_use]
+    pub fn fails(mut self, codes: &[Code]) -> Self {
+        self.fails.extend_from_slice(codes);
+        self
+    }
+
+    /// The answer is the same for everybody who is not signed in, and is kept for this long, or until the topic
+    /// changes.
+    #[must_use]
+    pub fn public(mut self, ttl: Duration, topic: &'static str) -> Self {
+        self.options.public = Some(Public { ttl, topic });
+        self
+    }
+
+    /// Not counted against anybody's allowance.
+    #[must_use]
+    pub fn unmetered(mut self) -> Self {
+        self.options.metered = false;
+        self
+    }
+
+    /// Answered even when the server is too busy for anything else.
+    #[must_use]
+    pub fn vital(mut self) -> Self {
+        self.options.shed = false;
+        self.unmetered()
+    }
+
+    /// The answer may be held for a while, so that it must not take the place of one that is quick.
+    #[must_use]
+    pub fn waits(mut self) -> Self {
+        self.options.waits = true;
+        self
+    }
+
+    /// Unknown query parameters are passed over.
+    #[must_use]
+    pub fn any_query(mut self) -> Self {
+        self.options.strict_query = false;
+        self
+    }
+
+    /// Not in the document.
+    #[must_use]
+    pub fn unlisted(mut self) -> Self {
+        self.options.listed = false;
+        self
+    }
+
+    /// How long the answer may take, where the usual time does not do.
+    #[must_use]
+    pub fn within(mut self, time: Duration) -> Self {
+        self.options.answer_time = Some(time);
+        self
+    }
+
+    /// Errors have another body than the usual one: the caller is a service with a form of its own.
+    #[must_use]
+    pub fn wording(mut self, wording: Wording) -> Self {
+        self.options.wording = Some(wording);
+        self
+    }
+
+    /// The same row at another path as well, for clients that know it by that.
+    #[must_use]
+    pub fn also_at(&self, path: &'static str) -> Self {
+        Self { path, ..self.clone() }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The path with its placeholders.
+    pub fn path(&self) -> &'static str {
+        self.path
+    }
+
+    /// What its gate asks for.
+    pub fn guard(&self) -> Guard {
+        self.guard
+    }
+
+    /// Whether it runs to its end when the client hangs up.
+    pub fn is_write(&self) -> bool {
+        self.method != Method::GET
+    }
+}

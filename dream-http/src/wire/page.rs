@@ -1,0 +1,127 @@
+//! Pages of lists.
+
+use std::borrow::Cow;
+
+use dream_core::kernel::{self, PageRequest, Start};
+use serde::Serialize;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{Ref, RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+/// A page of a list that is walked by cursor.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page<T> {
+    items: Vec<T>,
+    has_more: bool,
+    next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The page with each item in its JSON form.
+    pub fn of<C>(page: kernel::Page<C>, item: impl FnMut(C) -> T) -> Self {
+        let next_cursor = page.next.as_ref().map(ToString::to_string);
+        Self {
+            has_more: next_cursor.is_some(),
+            next_cursor,
+            items: page.items.into_iter().map(item).collect(),
+        }
+    }
+}
+
+/// A page of a list that can also be asked for by page number.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NumberedPage<T> {
+    items: Vec<T>,
+    has_more: bool,
+    next_cursor: Option<String>,
+    total: i64,
+    page: Option<i64>,
+    limit: i64,
+}
+
+impl<T> NumberedPage<T> {
+    /// The page with each item in its JSON form. Walked by cursor, it has no number.
+    pub fn of<C>(page: kernel::Page<C>, asked: &PageRequest, item: impl FnMut(C) -> T) -> Self {
+        let next_cursor = page.next.as_ref().map(ToString::to_string);
+        Self {
+            has_more: next_cursor.is_some(),
+            next_cursor,
+            total: page.total.unwrap_or(0),
+            page: number(asked),
+            limit: asked.limit.get(),
+            items: page.items.into_iter().map(item).collect(),
+        }
+    }
+}
+
+/// The number of the page that was asked for.
+pub fn number(asked: &PageRequest) -> Option<i64> {
+    match asked.start {
+        Start::Number(number) => Some(number),
+        Start::Newest => Some(1),
+        Start::After(_) => None,
+    }
+}
+
+fn base<T: ToSchema>() -> ObjectBuilder {
+    let items = ArrayBuilder::new().items(Ref::from_schema_name(T::name()));
+    ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .property("items", items)
+        .required("items")
+        .property("hasMore", ObjectBuilder::new().schema_type(Type::Boolean))
+        .required("hasMore")
+        .property("nextCursor", nullable(Type::String))
+        .required("nextCursor")
+}
+
+fn nullable(kind: Type) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::Array(vec![kind, Type::Null]))
+}
+
+fn collect<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
+}
+
+impl<T: ToSchema> PartialSchema for Page<T> {
+    fn schema() -> RefOr<Schema> {
+        base::<T>().into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for Page<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}Page", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        collect::<T>(schemas);
+    }
+}
+
+impl<T: ToSchema> PartialSchema for NumberedPage<T> {
+    fn schema() -> RefOr<Schema> {
+        let integer = || ObjectBuilder::new().schema_type(Type::Integer);
+        base::<T>()
+            .property("total", integer())
+            .required("total")
+            .property("page", nullable(Type::Integer))
+            .required("page")
+            .property("limit", integer())
+            .required("limit")
+            .into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for NumberedPage<T> {
+    fn name() -> Cow<'static, str> {
+        format!("{}NumberedPage", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        collect::<T>(schemas);
+    }
+}
