@@ -7,6 +7,7 @@ use dream_core::adapters::image_api::{ImageApiConfig, ImageApiHttp};
 use dream_core::ports::{FailureKind, ImageApi, ImageRequest, JobError, JobState, Tenant, UpstreamJob};
 use dream_testkit::clock::TestClock;
 use dream_testkit::fakes::server::{FakeRequest, FakeResponse, FakeServer, Setup};
+use futures_util::future::join_all;
 use http::StatusCode;
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -209,6 +210,21 @@ async fn looking_never_uses_up_the_room_for_submissions() {
     assert_eq!(world.sent().len(), 4);
     world.clock.advance(Duration::from_mins(1));
     world.submit().await.unwrap();
+}
+
+#[tokio::test]
+async fn no_more_requests_are_under_way_than_allowed() {
+    let world = World::with(
+        |config| (config.concurrency, config.timeout) = (2, Duration::from_millis(200)),
+        |_| FakeResponse::text(StatusCode::ACCEPTED, ACCEPTED).after(Duration::from_hours(1)),
+    )
+    .await;
+    let kinds =
+        join_all((0..5).map(|_| world.submit())).await.into_iter().map(|found| found.unwrap_err().kind);
+    // Whoever got a place waited in vain for an answer; the others waited for a place as long.
+    let known = [FailureKind::TimedOut, FailureKind::Throttled];
+    assert!(kinds.into_iter().all(|kind| known.contains(&kind)));
+    assert!(world.sent().len() <= 4);
 }
 
 fn job(state: JobState, result_urls: &[&str], error: Option<(&str, &str)>) -> UpstreamJob {

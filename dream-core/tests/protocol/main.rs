@@ -4,6 +4,7 @@
 mod encrypted_data;
 mod exchanges;
 mod image_api;
+mod image_jobs;
 mod message_push;
 mod noise;
 mod signature;

@@ -1,7 +1,11 @@
+use std::sync::Arc;
+
 use dream_core::ports::Verdict;
 use dream_core::protocol::message_push::{MediaCheck, PushMessage, PushQuery, PushReceiver, PushRefused};
+use dream_testkit::clock::TestClock;
+use dream_testkit::fakes::wechat::{FakeWeChat, PushMode, WeChatOptions};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{cases, text, vectors};
 
@@ -121,4 +125,40 @@ fn a_key_of_another_form_is_refused() {
         assert!(new(key).is_err(), "{key}");
     }
     assert!(PushReceiver::new(APPID, SecretString::from(""), None).is_err());
+}
+
+#[tokio::test]
+async fn what_wechat_pushes_is_read_in_every_mode() {
+    let clock = Arc::new(TestClock::default());
+    let fake = FakeWeChat::start(WeChatOptions::new(clock)).await.unwrap();
+    let (target, appid) = (fake.push_target(), fake.app().appid);
+    let receiver = |key: Option<&str>| {
+        let key = key.map(SecretString::from);
+        PushReceiver::new(appid.clone(), SecretString::from(target.token.clone()), key.as_ref()).unwrap()
+    };
+    let event = json!({
+        "MsgType": "event", "Event": "wxa_media_check", "appid": appid, "trace_id": "t",
+        "result": {"suggest": "risky", "label": "20002"},
+    });
+    let check = MediaCheck { trace_id: "t".to_owned(), outcome: Ok(Verdict::Risky), label: Some(20002) };
+    for (mode, receiver) in [
+        (PushMode::Plain, receiver(None)),
+        (PushMode::Compatible, receiver(Some(&target.aes_key)).encrypted_only()),
+        (PushMode::Safe, receiver(Some(&target.aes_key)).encrypted_only()),
+    ] {
+        fake.set_push_mode(mode);
+        let push = fake.signed_push(&event);
+        let member =
+            |name: &str| push.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let query = PushQuery {
+            signature: member("signature").unwrap(),
+            timestamp: member("timestamp").unwrap(),
+            nonce: member("nonce").unwrap(),
+            echostr: None,
+            msg_signature: member("msg_signature"),
+            encrypt_type: member("encrypt_type"),
+        };
+        let found = receiver.open(&query, push.body.as_bytes());
+        assert_eq!(found, Ok(PushMessage::MediaCheck(check.clone())), "{mode:?}");
+    }
 }
