@@ -1,6 +1,8 @@
 //! The fakes behave as the services that they play.
 #![expect(clippy::expect_used, reason = "a helper of a test may stop the test")]
 
+#[path = "fakes/agreement.rs"]
+mod agreement;
 #[path = "fakes/image_api.rs"]
 mod image_api;
 #[path = "fakes/sandbox.rs"]

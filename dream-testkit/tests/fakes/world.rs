@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use dream_core::ports::Clock;
@@ -8,14 +8,19 @@ use dream_testkit::wait::eventually;
 /// How long a test waits for something that happens at once.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
 
-pub(crate) fn client() -> reqwest::Client {
-    reqwest::Client::builder()
-        .connect_timeout(SOON)
-        .timeout(Duration::from_secs(10))
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .expect("a client")
+/// One client for all tests, since making one is slow. It keeps no connections: each test has a runtime of its own.
+pub(crate) fn client() -> &'static reqwest::Client {
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+        reqwest::Client::builder()
+            .connect_timeout(SOON)
+            .timeout(Duration::from_secs(10))
+            .pool_max_idle_per_host(0)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client")
+    });
+    &CLIENT
 }
 
 /// A file of published vectors.
