@@ -5,6 +5,7 @@
 
 pub mod backends;
 pub mod clock;
+pub mod conformance;
 pub mod entropy;
 pub mod fakes;
 pub mod faults;

@@ -85,18 +85,29 @@ impl RedisCache {
         let client = build_client(config)?;
         let channel = format!("{}news", config.prefix);
         let news = broadcast::Sender::new(NEWS_KEPT);
-        // Listening starts before connecting, so that the first connection is not missed.
+        // Both listen before connecting, so that the first connection is not missed.
+        let mut errors = client.error_rx();
+        let mut ready = news.subscribe();
         let listener = tokio::spawn(listen(client.clone(), channel.clone(), news.clone())).abort_handle();
         let options = Options { max_attempts: Some(1), fail_fast: true, ..Options::default() };
         let once = client.with_options(&options);
         let cache = Self { once, prefix: config.prefix.clone(), channel, news, listener, client };
         drop(cache.client.connect());
-        match tokio::time::timeout(CONNECT_LIMIT, cache.client.wait_for_connect()).await {
-            Ok(Err(error)) if *error.kind() == ErrorKind::Auth => return Err(failure(&error)),
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => tracing::warn!("Redis does not answer; going on without it until it does"),
+        let first_word = async {
+            tokio::select! {
+                Ok((error, _)) = errors.recv() => Err(failure(&error)),
+                // It comes once the subscription stands: nothing that is said from now on is missed.
+                _ = ready.recv() => Ok(()),
+            }
+        };
+        match tokio::time::timeout(CONNECT_LIMIT, first_word).await {
+            Ok(Ok(())) => Ok(cache),
+            Ok(Err(refusal)) if refusal.kind == FailureKind::Misconfigured => Err(refusal),
+            Ok(Err(_)) | Err(_) => {
+                tracing::warn!("Redis does not answer; going on without it until it does");
+                Ok(cache)
+            }
         }
-        Ok(cache)
     }
 
     fn key(&self, key: &str) -> String {
@@ -138,8 +149,12 @@ impl Drop for RedisCache {
 
 fn build_client(config: &RedisConfig) -> Result<Client, Failure> {
     // The library's error may quote the URL, and so the password.
-    let unreadable = |_| Failure::new(SERVICE, FailureKind::Misconfigured, "the Redis URL cannot be read");
-    let mut settings = Config::from_url(config.url.expose_secret()).map_err(unreadable)?;
+    let unreadable = || Failure::new(SERVICE, FailureKind::Misconfigured, "the Redis URL cannot be read");
+    let url = config.url.expose_secret();
+    if !["redis", "valkey"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(unreadable());
+    }
+    let mut settings = Config::from_url(url).map_err(|_| unreadable())?;
     settings.version = RespVersion::RESP3;
     // Or a first failure to connect would be the last attempt.
     settings.fail_fast = false;

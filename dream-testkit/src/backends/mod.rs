@@ -214,7 +214,6 @@ impl Backend {
 ///
 /// # Panics
 /// If the backend is demanded and cannot be had, or if the test panics or does not end within three minutes.
-#[expect(clippy::panic, reason = "it is the body of a test")]
 pub fn run<F, E>(
     kind: BackendKind,
     migrate: impl AsyncFnOnce(String) -> Result<(), E>,
@@ -223,16 +222,31 @@ pub fn run<F, E>(
     F: Future<Output = ()>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    run_if_available(kind, async {
+        let backend = Backend::start(kind, migrate).await?;
+        test(backend.clone()).await;
+        backend.drop_database().await
+    });
+}
+
+/// Runs the test with a Redis of its own, or not at all where Redis is left out.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_on_redis<F: Future<Output = ()>>(test: impl FnOnce(TestRedis) -> F) {
+    run_if_available(BackendKind::Postgres, async {
+        test(TestRedis::start().await?).await;
+        Ok(())
+    });
+}
+
+#[expect(clippy::panic, reason = "it is the body of a test")]
+fn run_if_available(kind: BackendKind, whole: impl Future<Output = Result<(), BackendError>>) {
     match kind.available() {
         Ok(true) => {}
         Ok(false) => return,
         Err(missing) => panic!("{missing}"),
     }
-    let whole = async {
-        let backend = Backend::start(kind, migrate).await?;
-        test(backend.clone()).await;
-        backend.drop_database().await
-    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(async { tokio::time::timeout(LONGEST_TEST, whole).await }),
@@ -275,6 +289,18 @@ macro_rules! on_every_backend {
             fn postgres() {
                 super::$name($crate::backends::BackendKind::Postgres);
             }
+        }
+    };
+}
+
+/// Makes a test out of an async body that gets a [`TestRedis`] of its own: `on_redis!(name, |redis| async move { … })`.
+#[macro_export]
+macro_rules! on_redis {
+    ($(#[$note:meta])* $name:ident, $test:expr $(,)?) => {
+        $(#[$note])*
+        #[test]
+        fn $name() {
+            $crate::backends::run_on_redis($test);
         }
     };
 }
