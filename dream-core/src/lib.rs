@@ -1,10 +1,41 @@
 //! The business of an AI image generation service as a typed async library.
 
+mod access;
 pub mod adapters;
+mod admin;
+mod auth;
+mod blobs;
+mod characters;
+mod dream;
 mod error;
+mod favorites;
+pub mod gallery;
+mod housekeeping;
+mod idempotency;
+pub mod jobs;
 pub mod kernel;
+pub mod media;
+mod orders;
+mod outbox;
+pub mod points;
 pub mod ports;
 pub mod protocol;
-pub mod store;
+mod seeds;
+mod settings;
+mod stats;
+mod store;
+pub mod templates;
+mod users;
+pub mod vip;
 
+pub use access::{Admin, AdminKey, BearerToken, Guest, Session, VerifiedWebhook, Visitor, Worker};
+pub use admin::{AuditFilter, AuditRecord, UserFilter};
+pub use auth::{LoggedIn, Login, PhoneProof, RefreshToken, Tokens};
+pub use dream::{AtStart, Builder, DependencyHealth, Dream};
 pub use error::{Code, Error, Facts, Fault, FieldFault, Result};
+pub use outbox::Backlog;
+pub use seeds::SeedReport;
+pub use settings::{ConfiguredAdminKey, Lifetime, QuotaLimit, QuotaLimits, SamplePrices, Settings};
+pub use stats::UserStats;
+pub use store::{DatabaseOptions, Durability, SchemaStatus};
+pub use users::{AvatarUrl, NickName, ProfileUpdate, PublicUser, User, UserView};

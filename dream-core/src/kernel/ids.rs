@@ -95,7 +95,6 @@ macro_rules! marks {
         "_ - and ."
     };
 }
-use marks;
 
 fn word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')

@@ -1,11 +1,13 @@
 //! Words that every area shares: ids, money, time, pages, secrets.
 
+mod idempotency;
 mod ids;
 mod money;
 pub(crate) mod page;
 mod secret;
 mod time;
 
+pub use idempotency::IdempotencyKey;
 pub use ids::{
     CharacterId, FavoriteId, GenerationId, ImageId, JobId, KeyName, OrderId, PhotoId, PlanId, RefundId,
     RequestId, TemplateId, UserId,

@@ -75,7 +75,7 @@ impl From<Failure> for Error {
         let (code, facts) = match failure.kind {
             FailureKind::TimedOut => (Code::UpstreamTimeout, Facts::None),
             FailureKind::Throttled => {
-                let wait = failure.retry_after.unwrap_or(Duration::from_secs(60));
+                let wait = failure.retry_after.unwrap_or(Duration::from_mins(1));
                 (Code::RateLimited, Facts::Throttled { retry_after_secs: wait.as_secs().max(1) })
             }
             FailureKind::Refused

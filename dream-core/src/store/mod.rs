@@ -8,8 +8,8 @@ mod tx;
 
 pub use migrate::SchemaStatus;
 pub use open::{DatabaseOptions, Durability};
-pub(crate) use row::{Column, Row};
-pub(crate) use sql::{Arg, Db, Sql, for_update, skip_locked};
+pub(crate) use row::Row;
+pub(crate) use sql::{Db, Sql, for_update, skip_locked};
 pub(crate) use tx::{Change, Tx};
 
 use sqlx::{PgPool, SqlitePool};
@@ -132,4 +132,9 @@ impl From<StoreError> for crate::Error {
         };
         crate::Error::new(code).with_source(error)
     }
+}
+
+/// A value as the JSON text that is stored. Values of ours always have one.
+pub(crate) fn json_text(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
 }

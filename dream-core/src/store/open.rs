@@ -112,8 +112,8 @@ async fn open_postgres(url: &str, options: &DatabaseOptions) -> Result<sqlx::PgP
         .min_connections(1)
         .max_connections(options.max_connections.max(1))
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(Duration::from_secs(600))
-        .max_lifetime(Duration::from_secs(1800))
+        .idle_timeout(Duration::from_mins(10))
+        .max_lifetime(Duration::from_mins(30))
         .test_before_acquire(false)
         .connect_with(connect)
         .await

@@ -1,0 +1,224 @@
+//! Signing in and out: WeChat's login code for an access token and a refresh token that rotates.
+
+mod changes;
+mod store;
+
+use crate::access::{Guest, Session};
+use crate::dream::Core;
+use crate::error::{Code, Error, Fault, Result};
+use crate::kernel::{Timestamp, UserId};
+use crate::ports::{EntropyExt as _, Failure, FailureKind, LoginCode, Phone, PhoneCode, WeChatLogin};
+use crate::protocol::encrypted_data::EncryptedData;
+use crate::protocol::token::AccessClaims;
+use crate::protocol::webhook::WebhookFault;
+use crate::users::{AvatarUrl, NickName, User};
+
+pub(crate) use changes::revoke_all_of;
+pub use store::RefreshToken;
+
+/// The login that tokens come from: logging out ends all of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FamilyId(pub(crate) String);
+
+/// How someone proves a phone number at login.
+#[derive(Debug)]
+pub enum PhoneProof {
+    /// By the code of the phone number button.
+    Code(PhoneCode),
+    /// By what older clients get: encrypted under the session key of this login.
+    Encrypted {
+        /// Base64 of the ciphertext.
+        data: String,
+        /// Base64 of the initialisation vector.
+        iv: String,
+    },
+}
+
+/// What someone logs in with. Taken by value, since the codes work only once.
+#[derive(Debug)]
+pub struct Login {
+    /// The code of `wx.login`.
+    pub code: LoginCode,
+    /// A phone number, if the user gave it.
+    pub phone: Option<PhoneProof>,
+    /// A name to take over, if it may go public.
+    pub nick_name: Option<NickName>,
+    /// A picture to take over, if it lies where avatars may lie.
+    pub avatar_url: Option<AvatarUrl>,
+}
+
+/// What a client gets to prove who it is.
+#[derive(Clone)]
+pub struct Tokens {
+    /// Proves who signed in, until it expires.
+    pub access: String,
+    /// How long it lives, as configured: `7d`.
+    pub expires_in: String,
+    /// Gives the next pair, once.
+    pub refresh: String,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Tokens(for {})", self.expires_in)
+    }
+}
+
+/// The outcome of a login.
+#[derive(Debug, Clone)]
+pub struct LoggedIn {
+    /// The tokens.
+    pub tokens: Tokens,
+    /// Who it is.
+    pub user: User,
+}
+
+impl Guest {
+    /// Logs in with WeChat. The first login of an openid makes the user; any number at once makes one.
+    ///
+    /// # Errors
+    /// `WECHAT_CODE_INVALID`, `FORBIDDEN` for a user that WeChat calls high-risk, `RATE_LIMITED`,
+    /// `VALIDATION_FAILED` for a phone number that does not decrypt, `UPSTREAM_ERROR`, `UPSTREAM_TIMEOUT`.
+    pub async fn login(&self, login: Login) -> Result<LoggedIn> {
+        let core = &self.core;
+        let wechat = core.wechat.login(login.code).await.map_err(login_refused)?;
+        let phone = match login.phone {
+            None => None,
+            Some(proof) => Some(prove_phone(core, proof, &wechat).await?),
+        };
+        let avatar_url = login.avatar_url.filter(|url| url.may_be_shown(core));
+        // A name that may not go public is no reason to keep somebody out: it is not taken over.
+        let nick_name = match login.nick_name {
+            Some(name) if name.may_go_public(core, &wechat.openid).await.unwrap_or(false) => Some(name),
+            _ => None,
+        };
+        let grant = Grant::new(core);
+        let enter = changes::Enter {
+            openid: &wechat.openid,
+            unionid: wechat.unionid.as_deref(),
+            phone: phone.as_ref().map(|phone| phone.number.as_str()),
+            nick_name: nick_name.as_ref().map(NickName::as_str),
+            avatar_url: avatar_url.as_ref().map(AvatarUrl::as_str),
+            grant: &grant,
+            now: grant.now,
+            settings: &core.settings,
+        };
+        let user = core.store.run(&enter).await?;
+        Ok(LoggedIn { tokens: grant.tokens(core, user.id)?, user })
+    }
+
+    /// Gives the next pair of tokens for a refresh token, which is spent by it.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` for a token that was never given out, `TOKEN_EXPIRED`, and `TOKEN_REVOKED` for one
+    /// that was spent before: then somebody else has it too, and its whole family is revoked.
+    pub async fn refresh(&self, token: RefreshToken) -> Result<Tokens> {
+        let core = &self.core;
+        let grant = Grant::new(core);
+        match core.store.run(&changes::Rotate { spent: &token, grant: &grant, now: grant.now }).await? {
+            changes::Rotated::Renewed { user, family } => grant.in_family(family).tokens(core, user),
+            changes::Rotated::Refused(code) => Err(code.into()),
+        }
+    }
+}
+
+impl Session {
+    /// Gives another pair of tokens of the same login.
+    ///
+    /// # Errors
+    /// `TOKEN_REVOKED` if the login ended meanwhile.
+    pub async fn refresh(&self) -> Result<Tokens> {
+        let grant = Grant::new(&self.core).in_family(self.family.clone());
+        let renew = changes::Renew { user: self.user, grant: &grant, now: grant.now };
+        self.core.store.run(&renew).await?;
+        grant.tokens(&self.core, self.user)
+    }
+
+    /// Ends this login: all of its tokens are dead.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if the database cannot be asked.
+    pub async fn logout(&self) -> Result<()> {
+        let end = changes::EndFamily { family: &self.family, reason: "LOGOUT", now: self.core.now() };
+        self.core.store.run(&end).await?;
+        self.core.announce(&format!("user:{}", self.user)).await;
+        Ok(())
+    }
+}
+
+/// Fresh random parts of a pair of tokens.
+pub(crate) struct Grant {
+    family: FamilyId,
+    refresh: RefreshToken,
+    now: Timestamp,
+    refresh_expires_at: Timestamp,
+}
+
+impl Grant {
+    fn new(core: &Core) -> Self {
+        let now = core.now();
+        Self {
+            family: FamilyId(core.entropy.uuid().to_string()),
+            refresh: RefreshToken::fresh(core.entropy.as_ref()),
+            now,
+            refresh_expires_at: now.plus(core.settings.refresh_lifetime.span()),
+        }
+    }
+
+    fn in_family(mut self, family: FamilyId) -> Self {
+        self.family = family;
+        self
+    }
+
+    fn tokens(&self, core: &Core, user: UserId) -> Result<Tokens> {
+        let lifetime = &core.settings.access_lifetime;
+        let claims = AccessClaims {
+            sub: user.to_string(),
+            iat: self.now,
+            exp: self.now.plus(lifetime.span()),
+            family: Some(self.family.0.clone()),
+        };
+        let access = core.tokens.sign(&claims).map_err(Error::internal)?;
+        Ok(Tokens { access, expires_in: lifetime.to_string(), refresh: self.refresh.expose().to_owned() })
+    }
+}
+
+/// Whether the login was not ended and its user exists.
+pub(crate) async fn is_alive(core: &Core, user: UserId, family: &FamilyId) -> Result<bool> {
+    store::is_alive(&mut core.store.db(), user, family).await
+}
+
+async fn prove_phone(core: &Core, proof: PhoneProof, wechat: &WeChatLogin) -> Result<Phone> {
+    match proof {
+        PhoneProof::Code(code) => core.wechat.phone(code, &wechat.openid).await.map_err(phone_refused),
+        PhoneProof::Encrypted { data, iv } => {
+            EncryptedData { data: &data, iv: &iv }
+                .phone(&wechat.session_key, core.wechat.appid(), core.now())
+                // One answer for every cause: the cipher has no integrity check, so details would be an oracle.
+                .map_err(|_| Error::invalid_field("encryptedData", Fault::Format("data of this login")))
+        }
+    }
+}
+
+fn login_refused(failure: Failure) -> Error {
+    let code = match failure.code.as_deref() {
+        Some("CODE_INVALID") => Code::WechatCodeInvalid,
+        Some("HIGH_RISK") => Code::Forbidden,
+        _ => return failure.into(),
+    };
+    Error::new(code).with_source(failure)
+}
+
+fn phone_refused(failure: Failure) -> Error {
+    if failure.kind == FailureKind::Refused && failure.code.as_deref() == Some("CODE_INVALID") {
+        return Error::new(Code::WechatCodeInvalid).with_source(failure);
+    }
+    failure.into()
+}
+
+pub(crate) fn webhook_refused(fault: WebhookFault) -> Error {
+    match fault {
+        WebhookFault::Signature => Error::new(Code::Unauthenticated),
+        WebhookFault::Body => Error::new(Code::InvalidJson),
+    }
+}

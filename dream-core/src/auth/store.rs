@@ -1,0 +1,174 @@
+//! Logins (token families) and refresh tokens.
+
+use aws_lc_rs::digest;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::FamilyId;
+use crate::error::Result;
+use crate::kernel::{Timestamp, UserId};
+use crate::ports::{Entropy, EntropyExt as _};
+use crate::store::{Db, Sql, Tx, for_update};
+
+/// A refresh token. It gives the next pair once, so it is taken by value.
+pub struct RefreshToken(SecretString);
+
+impl std::fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RefreshToken")
+    }
+}
+
+impl RefreshToken {
+    /// A token as the client sent it.
+    pub fn new(token: impl Into<String>) -> Self {
+        Self(SecretString::from(token.into()))
+    }
+
+    pub(super) fn fresh(entropy: &dyn Entropy) -> Self {
+        Self::new(entropy.token())
+    }
+
+    pub(super) fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    fn hash(&self) -> String {
+        hex::encode(digest::digest(&digest::SHA256, self.expose().as_bytes()).as_ref())
+    }
+}
+
+/// A refresh token as it is stored, with the state of its login.
+pub(super) struct StoredToken {
+    pub(super) family: FamilyId,
+    pub(super) user: UserId,
+    pub(super) expires_at: Timestamp,
+    pub(super) spent: bool,
+    pub(super) revoked: bool,
+}
+
+pub(super) async fn is_alive(db: &mut impl Db, user: UserId, family: &FamilyId) -> Result<bool> {
+    let row = db
+        .optional(
+            Sql::new(
+                "SELECT u.id FROM users u JOIN token_families f ON f.user_id = u.id \
+                 WHERE u.id = $1 AND f.id = $2 AND u.deleted_at IS NULL AND f.revoked_at IS NULL",
+            )
+            .bind(user.get())
+            .bind(family.0.as_str()),
+        )
+        .await?;
+    Ok(row.is_some())
+}
+
+pub(super) async fn insert_family(
+    tx: &mut Tx,
+    family: &FamilyId,
+    user: UserId,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<()> {
+    tx.execute(
+        Sql::new("INSERT INTO token_families (id, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)")
+            .bind(family.0.as_str())
+            .bind(user.get())
+            .bind(now)
+            .bind(expires_at),
+    )
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn insert_token(
+    tx: &mut Tx,
+    token: &RefreshToken,
+    family: &FamilyId,
+    now: Timestamp,
+    expires_at: Timestamp,
+) -> Result<()> {
+    tx.execute(
+        Sql::new(
+            "INSERT INTO refresh_tokens (token_hash, family_id, issued_at, expires_at) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(token.hash())
+        .bind(family.0.as_str())
+        .bind(now)
+        .bind(expires_at),
+    )
+    .await?;
+    tx.execute(
+        Sql::new("UPDATE token_families SET expires_at = $2 WHERE id = $1")
+            .bind(family.0.as_str())
+            .bind(expires_at),
+    )
+    .await?;
+    Ok(())
+}
+
+/// The stored token, locked until the transaction ends, so that of two uses at once one is the second.
+pub(super) async fn lock_token(tx: &mut Tx, token: &RefreshToken) -> Result<Option<StoredToken>> {
+    let row = tx
+        .optional(
+            for_update!(
+                "SELECT t.family_id, t.expires_at, t.spent_at, f.user_id, f.revoked_at FROM refresh_tokens t \
+                 JOIN token_families f ON f.id = t.family_id WHERE t.token_hash = $1"
+            )
+            .bind(token.hash()),
+        )
+        .await?;
+    row.map(|row| {
+        Ok(StoredToken {
+            family: FamilyId(row.get("family_id")?),
+            user: row.get("user_id")?,
+            expires_at: row.get("expires_at")?,
+            spent: row.get::<Option<Timestamp>>("spent_at")?.is_some(),
+            revoked: row.get::<Option<Timestamp>>("revoked_at")?.is_some(),
+        })
+    })
+    .transpose()
+}
+
+pub(super) async fn spend_token(tx: &mut Tx, token: &RefreshToken, now: Timestamp) -> Result<()> {
+    tx.execute(
+        Sql::new("UPDATE refresh_tokens SET spent_at = $2 WHERE token_hash = $1")
+            .bind(token.hash())
+            .bind(now),
+    )
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn revoke_family(
+    tx: &mut Tx,
+    family: &FamilyId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<()> {
+    tx.execute(
+        Sql::new(
+            "UPDATE token_families SET revoked_at = $2, reason = $3 WHERE id = $1 AND revoked_at IS NULL",
+        )
+        .bind(family.0.as_str())
+        .bind(now)
+        .bind(reason),
+    )
+    .await?;
+    Ok(())
+}
+
+pub(super) async fn revoke_families_of(
+    tx: &mut Tx,
+    user: UserId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<()> {
+    tx.execute(
+        Sql::new(
+            "UPDATE token_families SET revoked_at = $2, reason = $3 WHERE user_id = $1 AND revoked_at IS NULL",
+        )
+        .bind(user.get())
+        .bind(now)
+        .bind(reason),
+    )
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! `Dream` and its builder: takes the ports, gives out handles.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::access::Worker;
+use crate::adapters::{AllowAll, MemoryCache, OsEntropy, SystemClock};
+use crate::error::{Error, Result};
+use crate::housekeeping::Schedule;
+use crate::kernel::page::CursorSealer;
+use crate::kernel::{Sealer, Timestamp};
+use crate::ports::{Blobs, Cache, Clock, ContentCheck, Entropy, ImageApi, PayChannel, WeChat};
+use crate::protocol::token::TokenSigner;
+use crate::protocol::webhook::WebhookVerifier;
+use crate::settings::Settings;
+use crate::store::{DatabaseOptions, SchemaStatus, Store};
+
+/// The business. Cheap to clone; all clones share one state.
+///
+/// What a caller may do is a value that `Dream` gives out: [`crate::Guest`], [`crate::Session`],
+/// [`crate::Admin`], and the proofs of signed callbacks.
+#[derive(Clone)]
+pub struct Dream {
+    pub(crate) core: Arc<Core>,
+}
+
+impl fmt::Debug for Dream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Dream")
+    }
+}
+
+/// Everything the areas share.
+pub(crate) struct Core {
+    pub(crate) store: Store,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) cache: Arc<dyn Cache>,
+    pub(crate) blobs: Arc<dyn Blobs>,
+    pub(crate) wechat: Arc<dyn WeChat>,
+    pub(crate) image_api: Arc<dyn ImageApi>,
+    pub(crate) content: Arc<dyn ContentCheck>,
+    pub(crate) pay: Option<Arc<dyn PayChannel>>,
+    pub(crate) tokens: TokenSigner,
+    pub(crate) webhooks: Option<WebhookVerifier>,
+    pub(crate) cursors: CursorSealer,
+    pub(crate) sealer: Sealer,
+    pub(crate) wake: Notify,
+}
+
+impl Core {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Says that the outbox has something new, so that the worker of this process need not wait.
+    pub(crate) fn wake_worker(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Tells every node that a topic changed. News are a convenience: losing them costs time, not truth.
+    pub(crate) async fn announce(&self, topic: &str) {
+        if let Err(failure) = self.cache.invalidate(topic).await {
+            tracing::debug!(error = %failure, topic, "a change could not be announced");
+        }
+    }
+}
+
+/// What the database must look like when `Dream` starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AtStart {
+    /// Bring the schema up to date.
+    #[default]
+    Migrate,
+    /// Refuse to start unless it is.
+    RequireCurrent,
+}
+
+/// Collects the ports. Those without a default are named together when one is missing.
+pub struct Builder {
+    settings: Settings,
+    database: DatabaseOptions,
+    at_start: AtStart,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    cache: Option<Arc<dyn Cache>>,
+    blobs: Option<Arc<dyn Blobs>>,
+    wechat: Option<Arc<dyn WeChat>>,
+    image_api: Option<Arc<dyn ImageApi>>,
+    content: Arc<dyn ContentCheck>,
+    pay: Option<Arc<dyn PayChannel>>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+macro_rules! port {
+    ($($(#[$doc:meta])* $name:ident: $trait:ident => $set:expr;)*) => { $(
+        $(#[$doc])*
+        #[must_use]
+        pub fn $name(mut self, port: Arc<dyn $trait>) -> Self {
+            let set: fn(&mut Self, Arc<dyn $trait>) = $set;
+            set(&mut self, port);
+            self
+        }
+    )* };
+}
+
+impl Builder {
+    port! {
+        /// Where the time comes from; the machine's clock unless said otherwise.
+        clock: Clock => |b, p| b.clock = p;
+        /// Where randomness comes from; the operating system unless said otherwise.
+        entropy: Entropy => |b, p| b.entropy = p;
+        /// Shared short-lived values; in this process's memory unless said otherwise.
+        cache: Cache => |b, p| b.cache = Some(p);
+        /// Where pictures are kept. Required.
+        blobs: Blobs => |b, p| b.blobs = Some(p);
+        /// The login side of WeChat. Required.
+        wechat: WeChat => |b, p| b.wechat = Some(p);
+        /// The API that makes the pictures. Required.
+        image_api: ImageApi => |b, p| b.image_api = Some(p);
+        /// Says what may go public; everything may unless said otherwise.
+        content_check: ContentCheck => |b, p| b.content = p;
+        /// Takes payments. Without one nothing can be bought.
+        pay: PayChannel => |b, p| b.pay = Some(p);
+    }
+
+    /// What to do about a schema that is not up to date; migrate it unless said otherwise.
+    #[must_use]
+    pub fn at_start(mut self, at_start: AtStart) -> Self {
+        self.at_start = at_start;
+        self
+    }
+
+    /// Opens the database and gives the business, and the one right to do its background work.
+    ///
+    /// # Errors
+    /// `INTERNAL` that names what is missing or wrong; `UNAVAILABLE` if the database cannot be reached.
+    pub async fn build(self) -> Result<(Dream, Worker)> {
+        let (Some(blobs), Some(wechat), Some(image_api)) = (self.blobs, self.wechat, self.image_api) else {
+            return Err(Error::internal("the builder needs blobs, wechat and image_api"));
+        };
+        let secret = &self.settings.secret;
+        let tokens = TokenSigner::new(secret)
+            .map_err(|_| Error::internal("the secret for tokens needs at least 32 bytes"))?;
+        let webhooks = match &self.settings.webhook_secret {
+            Some(secret) => Some(
+                WebhookVerifier::new(secret).map_err(|_| Error::internal("the webhook secret is empty"))?,
+            ),
+            None => None,
+        };
+        let sealer = Sealer::new(secret).ok_or_else(|| Error::internal("no key could be derived"))?;
+        let cursors = CursorSealer::new(secret);
+        let store = Store::open(&self.database).await?;
+        match self.at_start {
+            AtStart::Migrate => drop(store.migrate().await?),
+            AtStart::RequireCurrent => store.require_current().await?,
+        }
+        let cache = self.cache.unwrap_or_else(|| Arc::new(MemoryCache::new(self.clock.clone())));
+        let core = Arc::new(Core {
+            store,
+            clock: self.clock,
+            entropy: self.entropy,
+            cache,
+            blobs,
+            wechat,
+            image_api,
+            content: self.content,
+            pay: self.pay,
+            tokens,
+            webhooks,
+            cursors,
+            sealer,
+            wake: Notify::new(),
+            settings: self.settings,
+        });
+        core.store.run(&Schedule { now: core.now() }).await?;
+        let worker = Worker::new(core.clone());
+        Ok((Dream { core }, worker))
+    }
+}
+
+/// What a dependency answered when it was asked how it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DependencyHealth {
+    /// `database` or `cache`.
+    pub name: &'static str,
+    /// Whether we cannot serve without it.
+    pub required: bool,
+    /// Whether it answered.
+    pub up: bool,
+}
+
+impl Dream {
+    /// Starts to put the business together.
+    pub fn builder(settings: Settings, database: DatabaseOptions) -> Builder {
+        Builder {
+            settings,
+            database,
+            at_start: AtStart::default(),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            cache: None,
+            blobs: None,
+            wechat: None,
+            image_api: None,
+            content: Arc::new(AllowAll),
+            pay: None,
+        }
+    }
+
+    /// Brings the schema of a database up to date without starting anything.
+    ///
+    /// # Errors
+    /// `INTERNAL` if the database is newer than this program; `UNAVAILABLE` if it cannot be reached.
+    pub async fn migrate(database: &DatabaseOptions) -> Result<SchemaStatus> {
+        let store = Store::open(database).await?;
+        let status = store.migrate().await;
+        store.close().await;
+        status
+    }
+
+    /// How the schema of a database compares with what this program knows.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if it cannot be reached.
+    pub async fn schema(database: &DatabaseOptions) -> Result<SchemaStatus> {
+        let store = Store::open(database).await?;
+        let status = store.schema().await;
+        store.close().await;
+        status
+    }
+
+    /// Asks every dependency of ours how it is.
+    pub async fn health(&self) -> Vec<DependencyHealth> {
+        let (database, cache) = tokio::join!(self.core.store.ping(), self.core.cache.ping());
+        vec![
+            DependencyHealth { name: "database", required: true, up: database.is_ok() },
+            DependencyHealth { name: "cache", required: false, up: cache.is_ok() },
+        ]
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.core.settings
+    }
+
+    /// The present instant on the clock in use.
+    pub fn now(&self) -> Timestamp {
+        self.core.now()
+    }
+
+    /// Database connections: open, and idle among them.
+    pub fn connections(&self) -> (u32, u32) {
+        self.core.store.connections()
+    }
+
+    /// Closes the database once everything that uses it has ended.
+    pub async fn close(&self) {
+        self.core.store.close().await;
+    }
+}

@@ -1,0 +1,5 @@
+//! Favorites: pictures and prompts that a user keeps.
+
+mod store;
+
+pub(crate) use store::forget;

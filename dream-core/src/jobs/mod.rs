@@ -1,0 +1,271 @@
+//! Generations: charged, recorded and queued in one commit, then followed until they end.
+
+mod cancel;
+mod changes;
+mod follow;
+pub mod quota;
+mod request;
+mod rules;
+mod store;
+mod submit;
+
+use std::time::Duration;
+
+use crate::access::{Scope, Session, VerifiedWebhook};
+use crate::dream::Core;
+use crate::error::{Code, Error, Result};
+use crate::idempotency::Once;
+use crate::kernel::{
+    GenerationId, IdempotencyKey, JobId, ListScope, Page, PageRequest, SortKey, Timestamp, UserId,
+};
+use crate::media;
+use crate::ports::{BlobKey, EntropyExt as _, Invalidation, JobError, JobState};
+
+pub(crate) use changes::forget;
+pub(crate) use follow::{poll, rehost};
+pub use quota::{Quota, Used};
+pub use request::{
+    AspectRatio, CharacterRef, GenerateRequest, InlinePicture, Mode, ModelName, ModelParams, NegativePrompt,
+    PictureUrl, Prompt, Resolution, SampleCount, Text, UpstreamCredential,
+};
+pub use rules::Charge;
+pub(crate) use submit::submit;
+
+/// A generation as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The id that clients use.
+    pub job_id: JobId,
+    /// Our own record of it.
+    pub generation: GenerationId,
+    /// Whose it is.
+    pub user: UserId,
+    /// Where it stands.
+    pub state: JobState,
+    /// What was asked for, in the user's words.
+    pub prompt: String,
+    /// How much care is taken.
+    pub mode: Mode,
+    /// How large, where it was said.
+    pub resolution: Option<Resolution>,
+    /// Which shape, where it was said.
+    pub aspect_ratio: Option<AspectRatio>,
+    /// How many pictures.
+    pub sample_count: i64,
+    /// What it took. Given back if it ends without pictures.
+    pub charge: Charge,
+    /// The pictures, once it succeeded.
+    pub result_urls: Vec<String>,
+    /// A small picture, where there is one.
+    pub thumbnail_url: Option<String>,
+    /// Why it failed.
+    pub error: Option<JobError>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// When it ended.
+    pub completed_at: Option<Timestamp>,
+}
+
+/// A generation that was accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The id to ask for it by.
+    pub job_id: JobId,
+    /// Our own record of it.
+    pub generation: GenerationId,
+    /// What it took.
+    pub charge: Charge,
+    /// Whether an earlier call with the same idempotency key made it.
+    pub replayed: bool,
+}
+
+/// What `/v1/jobs/quota` shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaView {
+    /// The level in force.
+    pub level: crate::vip::Level,
+    /// What it allows, and what is used.
+    pub quota: Quota,
+    /// Generations ever accepted.
+    pub total_generations: i64,
+}
+
+/// Longest time that a reader may wait for a change.
+pub const MAX_WAIT: Duration = Duration::from_secs(25);
+
+impl Session {
+    /// Asks for a generation. Quota or points are taken, the record is made and the submission is queued in one
+    /// commit; the image API is called after it.
+    ///
+    /// # Errors
+    /// `QUOTA_EXCEEDED` with the figures, `VIP_REQUIRED` for 4K, `IDEMPOTENCY_CONFLICT`, `CHARACTER_NOT_FOUND`,
+    /// `CHARACTER_HAS_NO_PHOTOS`, `TEMPLATE_NOT_FOUND`, `IMAGE_INVALID`. With each of them nothing was taken.
+    pub async fn generate(
+        &self,
+        request: &GenerateRequest,
+        key: Option<&IdempotencyKey>,
+        credential: Option<&UpstreamCredential>,
+    ) -> Result<Accepted> {
+        let core = &self.core;
+        let now = core.now();
+        let input = match (&request.input_image, &request.character) {
+            (Some(picture), None) => Some(keep_input(core, picture, now).await?),
+            _ => None,
+        };
+        let sealed = match credential.filter(|_| core.settings.forward_upstream_auth) {
+            Some(credential) => {
+                let sealed = core.sealer.seal(core.entropy.as_ref(), UPSTREAM_KEY, &credential.0);
+                Some(hex::encode(sealed.ok_or(Code::Internal)?.as_bytes()))
+            }
+            None => None,
+        };
+        let fingerprint = request.fingerprint();
+        let job_id = new_job_id(core, now)?;
+        let change = changes::ChargeJob {
+            user: self.user,
+            request,
+            job_id: &job_id,
+            once: key.map(|key| Once { user: self.user, scope: "generate", key, fingerprint: &fingerprint }),
+            input: input.as_ref(),
+            sealed_credential: sealed.as_deref(),
+            settings: &core.settings,
+            now,
+        };
+        let charged = core.store.run(&change).await;
+        if let (Some(blob), false) = (&input, charged.as_ref().is_ok_and(|accepted| !accepted.replayed)) {
+            // Nothing names the object. If this fails too, the storage sweep finds it.
+            drop(core.blobs.delete(blob).await);
+        }
+        let accepted = charged?;
+        if !accepted.replayed {
+            core.wake_worker();
+        }
+        Ok(accepted)
+    }
+
+    /// One's generations, newest first, all of them or those in one state.
+    ///
+    /// # Errors
+    /// `INVALID_CURSOR`.
+    pub async fn jobs(&self, state: Option<JobState>, page: &PageRequest) -> Result<Page<Job>> {
+        let core = &self.core;
+        let scope =
+            ListScope::of("jobs").with("user", self.user).with("status", state.map_or("", JobState::as_str));
+        let start = core.cursors.start(&scope, page)?;
+        let mut db = core.store.db();
+        let rows = store::list(&mut db, self.user, state, start, page).await?;
+        let mut page = core.cursors.page(&scope, page.limit, rows, |job| SortKey {
+            by: job.created_at.as_micros(),
+            id: job.generation.get(),
+        });
+        if state.is_none() {
+            page.total = Some(crate::stats::counters(&mut db, self.user).await?.generations);
+        }
+        Ok(page)
+    }
+
+    /// One of one's generations.
+    ///
+    /// # Errors
+    /// `JOB_NOT_FOUND`, also for somebody else's.
+    pub async fn job(&self, job: &JobId) -> Result<Job> {
+        find(&self.core, self.scope(), job).await
+    }
+
+    /// One of one's generations, as soon as its state changes, or as it is after this time (at most 25 s).
+    ///
+    /// # Errors
+    /// `JOB_NOT_FOUND`, also for somebody else's.
+    pub async fn await_job(&self, job: &JobId, wait: Duration) -> Result<Job> {
+        let core = &self.core;
+        // Listening starts before the first look, so that no change falls between the two.
+        let mut news = core.cache.invalidations();
+        let first = self.job(job).await?;
+        let deadline = core.now().plus(wait.min(MAX_WAIT));
+        let topic = job_topic(job);
+        let mut latest = first;
+        let state = latest.state;
+        while latest.state == state && !latest.state.is_final() {
+            let left = deadline.since(core.now());
+            if left.is_zero() {
+                break;
+            }
+            // Another node may know more than the news that reached us.
+            let mut pause = core.clock.sleep(left.min(Duration::from_secs(2)));
+            loop {
+                tokio::select! {
+                    heard = news.recv() => match heard {
+                        Ok(Invalidation::Topic(heard)) if heard != topic => {}
+                        Ok(_) | Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => break,
+                        Err(tokio::sync::broadcast::error::RecvError::Closed) => {
+                            pause.await;
+                            break;
+                        }
+                    },
+                    () = &mut pause => break,
+                }
+            }
+            latest = self.job(job).await?;
+        }
+        Ok(latest)
+    }
+
+    /// Takes a generation back that has not started; what it took comes back.
+    ///
+    /// # Errors
+    /// `JOB_NOT_FOUND`; `INVALID_STATE` if it runs or has ended; `UPSTREAM_ERROR` or `UPSTREAM_TIMEOUT` if the
+    /// image API cannot be asked just now.
+    pub async fn cancel_job(&self, job: &JobId) -> Result<Job> {
+        cancel::cancel(&self.core, self.scope(), job).await
+    }
+
+    /// What one may generate today.
+    ///
+    /// # Errors
+    /// `TOKEN_REVOKED` if the account was deleted just now.
+    pub async fn quota(&self) -> Result<QuotaView> {
+        let (user, stats) = self.stats().await?;
+        Ok(QuotaView {
+            level: user.membership.level(),
+            quota: stats.quota,
+            total_generations: stats.total_generations,
+        })
+    }
+}
+
+impl VerifiedWebhook {
+    /// Lets the event take effect, once however often it is delivered. An event for a job that is not known
+    /// (yet) has none: polling finds its outcome.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if it could not be kept: then it must be delivered again.
+    pub async fn apply(self) -> Result<()> {
+        follow::apply_webhook(&self.core, &self.event).await
+    }
+}
+
+const UPSTREAM_KEY: &str = "generation.upstream_key";
+
+async fn find(core: &Core, scope: Scope, job: &JobId) -> Result<Job> {
+    store::find(&mut core.store.db(), scope, job).await?.ok_or(Code::JobNotFound.into())
+}
+
+fn job_topic(job: &JobId) -> String {
+    format!("job:{job}")
+}
+
+fn new_job_id(core: &Core, now: Timestamp) -> Result<JobId> {
+    let text = core.entropy.uuid_at(now).simple().to_string();
+    text.parse().map_err(|_| Error::internal("a fresh id is none"))
+}
+
+/// Reads the picture for what it is and keeps it until the job has ended.
+async fn keep_input(core: &Core, picture: &InlinePicture, now: Timestamp) -> Result<BlobKey> {
+    let picture = media::clean(picture.bytes().clone()).await?;
+    let name = format!("inputs/{}.{}", core.entropy.uuid_at(now).simple(), picture.kind.extension());
+    let key: BlobKey = name.parse().map_err(|_| Error::internal("a fresh name is none"))?;
+    core.blobs.put(&key, picture.kind.mime(), picture.bytes).await?;
+    Ok(key)
+}

@@ -1,0 +1,95 @@
+//! How much may be generated without paying points.
+
+use crate::error::Result;
+use crate::kernel::{Day, Month, Timestamp, UserId, Zone};
+use crate::settings::QuotaLimit;
+use crate::store::{Db, Sql, Tx};
+
+/// Samples used today and this month.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Used {
+    /// Today.
+    pub daily: i64,
+    /// This month.
+    pub monthly: i64,
+}
+
+/// What a level allows, and what of it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// What the level allows.
+    pub limit: QuotaLimit,
+    /// What is used.
+    pub used: Used,
+}
+
+impl Quota {
+    /// The quota at these limits.
+    pub const fn new(limit: QuotaLimit, used: Used) -> Self {
+        Self { limit, used }
+    }
+
+    /// Samples left today, counting the month's limit too. Never negative: a limit may have fallen meanwhile.
+    pub fn remaining(self) -> i64 {
+        (self.limit.daily - self.used.daily).min(self.limit.monthly - self.used.monthly).max(0)
+    }
+}
+
+/// The periods that a generation is counted in. It is given back in the same ones, however late.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Periods {
+    pub(crate) day: String,
+    pub(crate) month: String,
+}
+
+impl Periods {
+    pub(crate) fn of(day: Day, month: Month) -> Self {
+        Self { day: format!("D{day}"), month: format!("M{month}") }
+    }
+
+    pub(crate) fn at(zone: &Zone, now: Timestamp) -> Self {
+        let day = zone.day(now);
+        Self::of(day, day.month())
+    }
+}
+
+/// What a user has used in the present periods.
+pub(crate) async fn usage(db: &mut impl Db, user: UserId, zone: &Zone, now: Timestamp) -> Result<Used> {
+    used_in(db, user, &Periods::at(zone, now)).await
+}
+
+pub(crate) async fn used_in(db: &mut impl Db, user: UserId, periods: &Periods) -> Result<Used> {
+    let sql = Sql::new("SELECT period, used FROM quota_usage WHERE user_id = $1 AND period IN ($2, $3)")
+        .bind(user.get())
+        .bind(periods.day.as_str())
+        .bind(periods.month.as_str());
+    let mut used = Used::default();
+    for row in db.all(sql).await? {
+        let count: i64 = row.get("used")?;
+        if row.get::<String>("period")? == periods.day {
+            used.daily = count;
+        } else {
+            used.monthly = count;
+        }
+    }
+    Ok(used)
+}
+
+/// Counts samples in both periods. The caller holds the lock of the user's account.
+pub(crate) async fn take(tx: &mut Tx, user: UserId, periods: &Periods, samples: i64) -> Result<()> {
+    let sql = Sql::new(
+        "INSERT INTO quota_usage (user_id, period, used) VALUES ($1, $2, $4), ($1, $3, $4) \
+         ON CONFLICT (user_id, period) DO UPDATE SET used = quota_usage.used + $4",
+    );
+    tx.execute(sql.bind(user.get()).bind(periods.day.as_str()).bind(periods.month.as_str()).bind(samples))
+        .await?;
+    Ok(())
+}
+
+/// Gives samples back in the periods in which they were counted.
+pub(crate) async fn give_back(tx: &mut Tx, user: UserId, periods: &Periods, samples: i64) -> Result<()> {
+    let sql = Sql::new("UPDATE quota_usage SET used = used - $4 WHERE user_id = $1 AND period IN ($2, $3)");
+    tx.execute(sql.bind(user.get()).bind(periods.day.as_str()).bind(periods.month.as_str()).bind(samples))
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! The tables `generations` and `webhook_events`.
+
+use serde::{Deserialize, Serialize};
+
+use super::quota::Periods;
+use super::{AspectRatio, Charge, Job, Mode, Resolution};
+use crate::access::Scope;
+use crate::error::Result;
+use crate::kernel::{GenerationId, JobId, PageRequest, SortKey, Timestamp, UserId};
+use crate::ports::{JobError, JobState};
+use crate::store::{Db, Row, Sql, StoreError, Tx, json_text};
+
+/// What is sent upstream beside the fields that have columns.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Extras {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) negative_prompt: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) input_url: Option<String>,
+    /// An object of ours that is sent inline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) input_blob: Option<String>,
+    /// Whether that object was made for this job alone and goes with it.
+    #[serde(default)]
+    pub(super) owns_input: bool,
+    #[serde(default)]
+    pub(super) keep_face: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) model: Option<String>,
+    #[serde(default)]
+    pub(super) params: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A record to be made.
+pub(super) struct NewGeneration<'a> {
+    pub(super) job_id: &'a JobId,
+    pub(super) user: UserId,
+    pub(super) prompt: &'a str,
+    pub(super) mode: Mode,
+    pub(super) resolution: Option<Resolution>,
+    pub(super) aspect_ratio: Option<AspectRatio>,
+    pub(super) sample_count: i64,
+    pub(super) extras: &'a Extras,
+    pub(super) category: Option<&'a str>,
+    pub(super) upstream_key: Option<&'a str>,
+    pub(super) periods: &'a Periods,
+    pub(super) charge: Charge,
+}
+
+/// A record with what only the work on it needs.
+pub(super) struct Generation {
+    pub(super) job: Job,
+    pub(super) upstream_id: Option<String>,
+    pub(super) extras: Extras,
+    pub(super) upstream_key: Option<String>,
+    pub(super) category: Option<String>,
+    pub(super) periods: Periods,
+    pub(super) submitted: bool,
+}
+
+pub(super) async fn insert(tx: &mut Tx, new: &NewGeneration<'_>, now: Timestamp) -> Result<GenerationId> {
+    let row = tx
+        .one(
+            Sql::new(
+                "INSERT INTO generations (job_id, user_id, status, prompt, mode, resolution, aspect_ratio, \
+                 sample_count, request, category, upstream_key, quota_day, quota_month, quota_charged, \
+                 points_charged, charge, result_urls, created_at, updated_at) \
+                 VALUES ($1, $2, 'QUEUED', $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'HELD', '[]', $15, $15) \
+                 RETURNING id",
+            )
+            .bind(new.job_id.as_str())
+            .bind(new.user.get())
+            .bind(new.prompt)
+            .bind(new.mode.as_str())
+            .bind(new.resolution.map(Resolution::as_str))
+            .bind(new.aspect_ratio.map(AspectRatio::as_str))
+            .bind(new.sample_count)
+            .bind(json_text(new.extras))
+            .bind(new.category)
+            .bind(new.upstream_key)
+            .bind(new.periods.day.as_str())
+            .bind(new.periods.month.as_str())
+            .bind(new.charge.quota)
+            .bind(new.charge.points.get())
+            .bind(now),
+        )
+        .await?;
+    row.get("id")
+}
+
+macro_rules! jobs {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, job_id, user_id, status, prompt, mode, resolution, aspect_ratio, sample_count, \
+             quota_charged, points_charged, result_urls, thumbnail_url, error_code, error_message, created_at, \
+             updated_at, completed_at, upstream_id, request, upstream_key, category, quota_day, quota_month, \
+             submitted_at FROM generations ",
+            $rest
+        )
+    };
+}
+
+fn optional_word<T>(row: &Row, name: &'static str, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>> {
+    let Some(text) = row.get::<Option<String>>(name)? else { return Ok(None) };
+    let word = parse(&text).ok_or_else(|| StoreError::Inconsistent(format!("generations.{name}: {text}")))?;
+    Ok(Some(word))
+}
+
+fn read(row: &Row) -> Result<Job> {
+    let error = row.get::<Option<String>>("error_code")?;
+    let message = row.get::<Option<String>>("error_message")?;
+    Ok(Job {
+        job_id: row.get("job_id")?,
+        generation: row.get("id")?,
+        user: row.get("user_id")?,
+        state: row.word("status", JobState::parse)?,
+        prompt: row.get("prompt")?,
+        mode: row.word("mode", Mode::parse)?,
+        resolution: optional_word(row, "resolution", Resolution::parse)?,
+        aspect_ratio: optional_word(row, "aspect_ratio", AspectRatio::parse)?,
+        sample_count: row.get("sample_count")?,
+        charge: Charge { quota: row.get("quota_charged")?, points: row.get("points_charged")? },
+        result_urls: row.json("result_urls")?,
+        thumbnail_url: row.get("thumbnail_url")?,
+        error: error.map(|code| JobError { code, message: message.unwrap_or_default() }),
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+        completed_at: row.get("completed_at")?,
+    })
+}
+
+fn read_whole(row: &Row) -> Result<Generation> {
+    Ok(Generation {
+        job: read(row)?,
+        upstream_id: row.get("upstream_id")?,
+        extras: row.json("request")?,
+        upstream_key: row.get("upstream_key")?,
+        category: row.get("category")?,
+        periods: Periods { day: row.get("quota_day")?, month: row.get("quota_month")? },
+        submitted: row.get::<Option<Timestamp>>("submitted_at")?.is_some(),
+    })
+}
+
+pub(super) async fn find(db: &mut impl Db, scope: Scope, job: &JobId) -> Result<Option<Job>> {
+    let sql = match scope {
+        Scope::Own(user) => {
+            Sql::new(jobs!("WHERE job_id = $1 AND user_id = $2")).bind(job.as_str()).bind(user.get())
+        }
+        Scope::All => Sql::new(jobs!("WHERE job_id = $1")).bind(job.as_str()),
+    };
+    db.optional(sql).await?.as_ref().map(read).transpose()
+}
+
+/// The record for the work on it.
+pub(super) async fn whole(db: &mut impl Db, job: &JobId) -> Result<Option<Generation>> {
+    let sql = Sql::new(jobs!("WHERE job_id = $1")).bind(job.as_str());
+    db.optional(sql).await?.as_ref().map(read_whole).transpose()
+}
+
+/// The job that the image API knows by this id.
+pub(super) async fn job_of_upstream(db: &mut impl Db, upstream_id: &str) -> Result<Option<JobId>> {
+    let sql = Sql::new("SELECT job_id FROM generations WHERE upstream_id = $1").bind(upstream_id);
+    db.optional(sql).await?.map(|row| row.get("job_id")).transpose()
+}
+
+pub(super) async fn list(
+    db: &mut impl Db,
+    user: UserId,
+    state: Option<JobState>,
+    start: SortKey,
+    page: &PageRequest,
+) -> Result<Vec<Job>> {
+    let sql = match state {
+        None => Sql::new(jobs!(
+            "WHERE user_id = $1 AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4 OFFSET $5"
+        )),
+        Some(_) => Sql::new(jobs!(
+            "WHERE user_id = $1 AND (created_at, id) < ($2, $3) AND status = $6 \
+             ORDER BY created_at DESC, id DESC LIMIT $4 OFFSET $5"
+        )),
+    };
+    let mut sql =
+        sql.bind(user.get()).bind(start.by).bind(start.id).bind(page.limit.get() + 1).bind(page.offset());
+    if let Some(state) = state {
+        sql = sql.bind(state.as_str());
+    }
+    db.all(sql).await?.iter().map(read).collect()
+}
+
+/// Says that the first try to submit begins, unless the job was taken back before.
+pub(super) async fn begin_submission(db: &mut impl Db, job: &JobId, now: Timestamp) -> Result<bool> {
+    let sql = Sql::new(
+        "UPDATE generations SET submitted_at = coalesce(submitted_at, $2) \
+         WHERE job_id = $1 AND completed_at IS NULL AND upstream_id IS NULL",
+    );
+    Ok(db.execute(sql.bind(job.as_str()).bind(now)).await? == 1)
+}
+
+/// Keeps the image API's id, unless there is one or the job has ended.
+pub(super) async fn keep_upstream_id(
+    tx: &mut Tx,
+    job: &JobId,
+    upstream_id: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = Sql::new(
+        "UPDATE generations SET upstream_id = $2, updated_at = $3 \
+         WHERE job_id = $1 AND upstream_id IS NULL AND completed_at IS NULL",
+    );
+    Ok(tx.execute(sql.bind(job.as_str()).bind(upstream_id).bind(now)).await? == 1)
+}
+
+/// Moves an open job to another open state.
+pub(super) async fn move_to(
+    tx: &mut Tx,
+    job: &JobId,
+    from: JobState,
+    to: JobState,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql =
+        Sql::new("UPDATE generations SET status = $3, updated_at = $4 WHERE job_id = $1 AND status = $2");
+    let sql = sql.bind(job.as_str()).bind(from.as_str()).bind(to.as_str()).bind(now);
+    Ok(tx.execute(sql).await? == 1)
+}
+
+/// How a job ended.
+pub(super) struct Ending<'a> {
+    pub(super) state: JobState,
+    pub(super) result_urls: &'a [String],
+    pub(super) error: Option<&'a JobError>,
+}
+
+/// Ends a job, once: whoever comes second changes nothing.
+pub(super) async fn end(tx: &mut Tx, job: &JobId, ending: &Ending<'_>, now: Timestamp) -> Result<bool> {
+    let charge = if ending.state == JobState::Succeeded { "CAPTURED" } else { "RETURNED" };
+    let sql = Sql::new(
+        "UPDATE generations SET status = $2, charge = $3, result_urls = $4, error_code = $5, error_message = $6, \
+         upstream_key = NULL, completed_at = $7, updated_at = $7 WHERE job_id = $1 AND completed_at IS NULL",
+    )
+    .bind(job.as_str())
+    .bind(ending.state.as_str())
+    .bind(charge)
+    .bind(json_text(&ending.result_urls))
+    .bind(ending.error.map(|error| error.code.as_str()))
+    .bind(ending.error.map(|error| error.message.as_str()))
+    .bind(now);
+    Ok(tx.execute(sql).await? == 1)
+}
+
+/// Puts copies in the place of a finished job's pictures.
+pub(super) async fn replace_results(
+    tx: &mut Tx,
+    job: &JobId,
+    urls: &[String],
+    thumbnail: Option<&str>,
+    now: Timestamp,
+) -> Result<()> {
+    let sql = Sql::new(
+        "UPDATE generations SET result_urls = $2, thumbnail_url = $3, updated_at = $4 \
+         WHERE job_id = $1 AND status = 'SUCCEEDED'",
+    );
+    tx.execute(sql.bind(job.as_str()).bind(json_text(&urls)).bind(thumbnail).bind(now)).await?;
+    Ok(())
+}
+
+/// Notes an event of the image API; whether it is new.
+pub(super) async fn note_event(
+    tx: &mut Tx,
+    event_id: &str,
+    upstream_id: &str,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = Sql::new(
+        "INSERT INTO webhook_events (event_id, upstream_id, received_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (event_id) DO NOTHING",
+    );
+    Ok(tx.execute(sql.bind(event_id).bind(upstream_id).bind(now)).await? == 1)
+}
+
+/// The jobs of a user that have not ended.
+pub(super) async fn open_jobs(db: &mut impl Db, user: UserId) -> Result<Vec<JobId>> {
+    let sql = Sql::new("SELECT job_id FROM generations WHERE user_id = $1 AND completed_at IS NULL");
+    db.all(sql.bind(user.get())).await?.iter().map(|row| row.get("job_id")).collect()
+}
+
+/// Erases what a user wrote from its records.
+pub(super) async fn erase(tx: &mut Tx, user: UserId) -> Result<()> {
+    let sql = Sql::new(
+        "UPDATE generations SET prompt = '', request = '{}', result_urls = '[]', thumbnail_url = NULL, \
+         error_message = NULL WHERE user_id = $1 AND completed_at IS NOT NULL",
+    );
+    tx.execute(sql.bind(user.get())).await?;
+    Ok(())
+}
+
+/// Locks a job that no try to submit has touched; whether it is one.
+pub(super) async fn lock_unsubmitted(tx: &mut Tx, job: &JobId) -> Result<bool> {
+    let sql = crate::store::for_update!(
+        "SELECT id FROM generations WHERE job_id = $1 AND status = 'QUEUED' AND submitted_at IS NULL \
+         AND upstream_id IS NULL"
+    );
+    Ok(tx.optional(sql.bind(job.as_str())).await?.is_some())
+}

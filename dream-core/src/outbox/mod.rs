@@ -1,0 +1,85 @@
+//! What must follow a commit: written in that commit, done later by a worker, idempotently, under a lease.
+
+mod run;
+mod store;
+
+use std::time::Duration;
+
+pub use run::Backlog;
+pub(crate) use store::{cancel, enqueue};
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum TaskKind {
+    /// Submit a job to the image API. Subject: job id.
+    JobSubmit,
+    /// See how a submitted job is doing. Subject: job id.
+    JobPoll,
+    /// Copy a job's pictures into our storage. Subject: job id.
+    JobRehost,
+    /// Remove an object. Subject: its key.
+    BlobDelete,
+    /// See at the payment channel how an order is doing; close it after its time. Subject: order id.
+    OrderCheck,
+    /// Ask the payment channel for a refund, then follow it. Subject: refund id.
+    RefundFollow,
+    /// Check a picture that is to go public. Subject: picture id.
+    GalleryCheck,
+    /// Throw away what has outlived its use. Subject: a fixed word.
+    Housekeeping,
+}
+
+impl TaskKind {
+    const ALL: [TaskKind; 8] = [
+        TaskKind::JobSubmit,
+        TaskKind::JobPoll,
+        TaskKind::JobRehost,
+        TaskKind::BlobDelete,
+        TaskKind::OrderCheck,
+        TaskKind::RefundFollow,
+        TaskKind::GalleryCheck,
+        TaskKind::Housekeeping,
+    ];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            TaskKind::JobSubmit => "job.submit",
+            TaskKind::JobPoll => "job.poll",
+            TaskKind::JobRehost => "job.rehost",
+            TaskKind::BlobDelete => "blob.delete",
+            TaskKind::OrderCheck => "order.check",
+            TaskKind::RefundFollow => "refund.follow",
+            TaskKind::GalleryCheck => "gallery.check",
+            TaskKind::Housekeeping => "housekeeping",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// A task that this worker holds the lease of.
+#[derive(Debug, Clone)]
+pub(crate) struct Task {
+    pub(crate) id: i64,
+    pub(crate) kind: TaskKind,
+    pub(crate) subject: String,
+    /// How often it was tried before.
+    pub(crate) attempts: i64,
+}
+
+/// What becomes of a task that was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It is done.
+    Done,
+    /// It is to be tried again after this time.
+    After(Duration),
+}
+
+/// A growing time: `first`, then half as much again each time, up to `most`.
+pub(crate) fn growing(first: Duration, attempts: i64, most: Duration) -> Duration {
+    let steps = i32::try_from(attempts.clamp(0, 60)).unwrap_or(60);
+    first.mul_f64(1.5_f64.powi(steps)).min(most)
+}

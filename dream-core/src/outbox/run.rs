@@ -1,0 +1,182 @@
+//! The worker: claims what is due, does it, and waits for more.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
+use super::{Next, Task, TaskKind, growing, store};
+use crate::access::Worker;
+use crate::dream::{Core, Dream};
+use crate::error::Result;
+use crate::kernel::Timestamp;
+use crate::ports::EntropyExt as _;
+use crate::store::{Change, Tx};
+use crate::{blobs, gallery, housekeeping, jobs, orders};
+
+/// Longer than any call to the outside may take, so that a lease runs out only when its holder died.
+const LEASE: Duration = Duration::from_mins(2);
+/// Tasks taken at once, and done side by side.
+const BATCH: i64 = 32;
+const SIDE_BY_SIDE: usize = 16;
+/// Other nodes put tasks in without telling us, so look at least this often.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_MOST: Duration = Duration::from_mins(1);
+
+/// How much the outbox holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Tasks that wait, for now or for later.
+    pub waiting: i64,
+    /// Tasks that should have been done by now.
+    pub due: i64,
+    /// Since when the oldest of them is due.
+    pub oldest_due: Option<Timestamp>,
+}
+
+struct Claim<'a> {
+    lease: &'a str,
+    now: Timestamp,
+}
+
+impl Change for Claim<'_> {
+    const NAME: &'static str = "outbox.claim";
+    type Out = Vec<Task>;
+
+    async fn apply(&self, tx: &mut Tx) -> Result<Vec<Task>> {
+        store::claim(tx, self.lease, BATCH, self.now, self.now.plus(LEASE)).await
+    }
+}
+
+impl Worker {
+    /// Does what is due now, once; how many tasks were tried. Safe to drop at any point: a lease runs out and
+    /// another worker takes over.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if the database cannot be asked. Failed tasks are no error: they are tried again.
+    pub async fn run_due(&self) -> Result<usize> {
+        let core = &self.core;
+        let now = core.now();
+        // Looking first spares the writer a transaction for nothing.
+        match store::next_due(&mut core.store.db()).await? {
+            Some(at) if at <= now => {}
+            _ => return Ok(0),
+        }
+        let lease = core.entropy.token();
+        let tasks = core.store.run(&Claim { lease: &lease, now }).await?;
+        let count = tasks.len();
+        let (polls, others): (Vec<_>, Vec<_>) =
+            tasks.into_iter().partition(|task| task.kind == TaskKind::JobPoll);
+        let lease = lease.as_str();
+        let others = stream::iter(others).for_each_concurrent(SIDE_BY_SIDE, async |task| {
+            let outcome = perform(core, &task).await;
+            settle(core, lease, &task, outcome).await;
+        });
+        let polls = async {
+            for (task, outcome) in jobs::poll(core, polls).await {
+                settle(core, lease, &task, outcome).await;
+            }
+        };
+        tokio::join!(others, polls);
+        Ok(count)
+    }
+
+    /// Works until `stop` is done, then finishes what it began.
+    pub async fn run(&self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let worked = tokio::select! {
+                biased;
+                () = &mut stop => return,
+                worked = self.run_due() => worked,
+            };
+            let idle = match worked {
+                Ok(0) => self.until_next_due().await,
+                Ok(_) => Duration::ZERO,
+                Err(error) => {
+                    tracing::warn!(error = %error.chain(), "the outbox cannot be worked on");
+                    LOOK_AT_LEAST_EVERY
+                }
+            };
+            if !idle.is_zero() {
+                tokio::select! {
+                    biased;
+                    () = &mut stop => return,
+                    () = self.core.wake.notified() => {}
+                    () = self.core.clock.sleep(idle) => {}
+                }
+            }
+        }
+    }
+
+    async fn until_next_due(&self) -> Duration {
+        let next = store::next_due(&mut self.core.store.db()).await.ok().flatten();
+        next.map_or(LOOK_AT_LEAST_EVERY, |at| at.since(self.core.now()))
+            .clamp(Duration::from_millis(20), LOOK_AT_LEAST_EVERY)
+    }
+
+    /// When the next task is due; `None` if the outbox is empty.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if the database cannot be asked.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>> {
+        store::next_due(&mut self.core.store.db()).await
+    }
+}
+
+impl Dream {
+    /// How much the outbox holds.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if the database cannot be asked.
+    pub async fn backlog(&self) -> Result<Backlog> {
+        let (waiting, due, oldest_due) = store::backlog(&mut self.core.store.db(), self.core.now()).await?;
+        Ok(Backlog { waiting, due, oldest_due })
+    }
+}
+
+async fn perform(core: &Arc<Core>, task: &Task) -> Result<Next> {
+    match task.kind {
+        TaskKind::JobSubmit => jobs::submit(core, task).await,
+        TaskKind::JobPoll => Ok(Next::Done),
+        TaskKind::JobRehost => jobs::rehost(core, task).await,
+        TaskKind::BlobDelete => blobs::delete(core, task).await,
+        TaskKind::OrderCheck => orders::check(core, task).await,
+        TaskKind::RefundFollow => orders::follow_refund(core, task).await,
+        TaskKind::GalleryCheck => gallery::check(core, task).await,
+        TaskKind::Housekeeping => housekeeping::clean(core).await,
+    }
+}
+
+async fn settle(core: &Core, lease: &str, task: &Task, outcome: Result<Next>) {
+    let mut db = core.store.db();
+    let kept = match &outcome {
+        Ok(Next::Done) => store::complete(&mut db, task, lease).await,
+        Ok(Next::After(wait)) => store::postpone(&mut db, task, lease, core.now().plus(*wait), None).await,
+        Err(error) => {
+            let wait = growing(RETRY_FIRST, task.attempts, RETRY_MOST);
+            let text = error.chain();
+            tracing::warn!(
+                task.kind = task.kind.as_str(),
+                task.subject,
+                error = text,
+                "a task failed and is tried again"
+            );
+            store::postpone(&mut db, task, lease, core.now().plus(wait), Some(&text)).await
+        }
+    };
+    let label = match outcome {
+        Ok(Next::Done) => "done",
+        Ok(Next::After(_)) => "again",
+        Err(_) => "failed",
+    };
+    metrics::counter!("dream_outbox_tasks_total", "kind" => task.kind.as_str(), "outcome" => label)
+        .increment(1);
+    // If this is lost, the lease runs out and the task is done again, which it can bear.
+    if let Err(error) = kept {
+        tracing::warn!(error = %error.chain(), "the outcome of a task could not be kept");
+    }
+}

@@ -1,0 +1,124 @@
+//! The table `outbox`.
+
+use super::{Task, TaskKind};
+use crate::error::Result;
+use crate::kernel::Timestamp;
+use crate::store::{Db, Sql, Tx, skip_locked};
+
+/// Puts a task in as part of a change. If the same is in already, it becomes due at the earlier time.
+pub(crate) async fn enqueue(
+    tx: &mut Tx,
+    kind: TaskKind,
+    subject: &str,
+    due_at: Timestamp,
+    now: Timestamp,
+) -> Result<()> {
+    tx.execute(
+        Sql::new(
+            "INSERT INTO outbox (kind, subject, payload, priority, due_at, attempts, created_at) \
+             VALUES ($1, $2, '{}', 0, $3, 0, $4) ON CONFLICT (kind, subject) DO UPDATE SET \
+             due_at = CASE WHEN excluded.due_at < outbox.due_at THEN excluded.due_at ELSE outbox.due_at END",
+        )
+        .bind(kind.as_str())
+        .bind(subject)
+        .bind(due_at)
+        .bind(now),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Makes a task due at once, if it is there.
+pub(crate) async fn hasten(db: &mut impl Db, kind: TaskKind, subject: &str, now: Timestamp) -> Result<()> {
+    let sql = Sql::new("UPDATE outbox SET due_at = $3 WHERE kind = $1 AND subject = $2 AND due_at > $3");
+    db.execute(sql.bind(kind.as_str()).bind(subject).bind(now)).await?;
+    Ok(())
+}
+
+/// Takes a task out as part of a change that made it needless.
+pub(crate) async fn cancel(tx: &mut Tx, kind: TaskKind, subject: &str) -> Result<()> {
+    let sql = Sql::new("DELETE FROM outbox WHERE kind = $1 AND subject = $2");
+    tx.execute(sql.bind(kind.as_str()).bind(subject)).await?;
+    Ok(())
+}
+
+/// Takes the lease of tasks that are due and that nobody holds.
+pub(super) async fn claim(
+    tx: &mut Tx,
+    lease: &str,
+    limit: i64,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Vec<Task>> {
+    let sql = skip_locked!(
+        "UPDATE outbox SET lease = $1, leased_until = $2 WHERE id IN (SELECT id FROM outbox \
+         WHERE due_at <= $3 AND (leased_until IS NULL OR leased_until <= $3) ORDER BY priority DESC, due_at LIMIT $4",
+        ") RETURNING id, kind, subject, attempts"
+    )
+    .bind(lease)
+    .bind(until)
+    .bind(now)
+    .bind(limit);
+    let rows = tx.all(sql).await?;
+    let mut tasks = rows
+        .iter()
+        .map(|row| {
+            Ok(Task {
+                id: row.get("id")?,
+                kind: row.word("kind", TaskKind::parse)?,
+                subject: row.get("subject")?,
+                attempts: row.get("attempts")?,
+            })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    tasks.sort_by_key(|task| task.id);
+    Ok(tasks)
+}
+
+/// Takes a task out that is done, unless the lease was lost meanwhile.
+pub(super) async fn complete(db: &mut impl Db, task: &Task, lease: &str) -> Result<()> {
+    db.execute(Sql::new("DELETE FROM outbox WHERE id = $1 AND lease = $2").bind(task.id).bind(lease)).await?;
+    Ok(())
+}
+
+/// Gives the lease back and says when to try again. A task that was hastened while it ran stays due.
+pub(super) async fn postpone(
+    db: &mut impl Db,
+    task: &Task,
+    lease: &str,
+    due_at: Timestamp,
+    error: Option<&str>,
+) -> Result<()> {
+    db.execute(
+        Sql::new(
+            "UPDATE outbox SET lease = NULL, leased_until = NULL, attempts = attempts + 1, due_at = $3, \
+             last_error = $4 WHERE id = $1 AND lease = $2",
+        )
+        .bind(task.id)
+        .bind(lease)
+        .bind(due_at)
+        .bind(error),
+    )
+    .await?;
+    Ok(())
+}
+
+/// When the next task is due that nobody holds; a lease that runs out counts as such.
+pub(super) async fn next_due(db: &mut impl Db) -> Result<Option<Timestamp>> {
+    let sql = Sql::new(
+        "SELECT CAST(min(CASE WHEN leased_until > due_at THEN leased_until ELSE due_at END) AS BIGINT) AS at \
+         FROM outbox",
+    );
+    db.one(sql).await?.get("at")
+}
+
+/// How many tasks wait, and since when the oldest overdue one is due.
+pub(super) async fn backlog(db: &mut impl Db, now: Timestamp) -> Result<(i64, i64, Option<Timestamp>)> {
+    let sql = Sql::new(
+        "SELECT CAST(count(*) AS BIGINT) AS waiting, \
+         CAST(coalesce(sum(CASE WHEN due_at <= $1 THEN 1 ELSE 0 END), 0) AS BIGINT) AS due, \
+         CAST(min(CASE WHEN due_at <= $1 THEN due_at END) AS BIGINT) AS oldest FROM outbox",
+    );
+    let row = db.one(sql.bind(now)).await?;
+    Ok((row.get("waiting")?, row.get("due")?, row.get("oldest")?))
+}

@@ -1,0 +1,126 @@
+use super::{EntryKind, store};
+use crate::access::Admin;
+use crate::admin::{self, AuditEntry};
+use crate::error::{Code, Error, Facts, Result};
+use crate::kernel::{GenerationId, OrderId, Points, RefundId, Timestamp, UserId};
+use crate::store::{Change, Tx};
+use crate::users::{self, User};
+
+/// What an entry is booked for. A constraint allows each once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Cause<'a> {
+    /// A recharge that was paid.
+    Order(&'a OrderId),
+    /// A recharge that was refunded.
+    OrderRefund(&'a OrderId, &'a RefundId),
+    /// A refund of a recharge that did not come about.
+    OrderRefundFailed(&'a OrderId, &'a RefundId),
+    /// The charge of a generation.
+    Generation(GenerationId),
+    /// That charge given back.
+    GenerationReturn(GenerationId),
+    /// An admin's doing, by a fresh id.
+    Admin(&'a str),
+}
+
+impl<'a> Cause<'a> {
+    pub(super) fn key(self) -> (&'static str, String) {
+        match self {
+            Cause::Order(order) => ("order", order.to_string()),
+            Cause::OrderRefund(_, refund) => ("order_refund", refund.to_string()),
+            Cause::OrderRefundFailed(_, refund) => ("order_refund_failed", refund.to_string()),
+            Cause::Generation(generation) => ("generation", generation.to_string()),
+            Cause::GenerationReturn(generation) => ("generation_return", generation.to_string()),
+            Cause::Admin(id) => ("admin", id.to_owned()),
+        }
+    }
+
+    pub(super) fn order(self) -> Option<&'a OrderId> {
+        match self {
+            Cause::Order(order) | Cause::OrderRefund(order, _) | Cause::OrderRefundFailed(order, _) => {
+                Some(order)
+            }
+            Cause::Generation(_) | Cause::GenerationReturn(_) | Cause::Admin(_) => None,
+        }
+    }
+
+    pub(super) fn generation(self) -> Option<GenerationId> {
+        match self {
+            Cause::Generation(id) | Cause::GenerationReturn(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+/// An entry to be booked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Booking<'a> {
+    pub(crate) user: UserId,
+    pub(crate) kind: EntryKind,
+    pub(crate) amount: Points,
+    pub(crate) cause: Cause<'a>,
+    pub(crate) description: &'a str,
+}
+
+/// Gives a new user its account.
+pub(crate) async fn open(tx: &mut Tx, user: UserId) -> Result<()> {
+    store::insert_account(tx, user).await
+}
+
+/// Books an entry and tells the balance behind it; `None` if there are too few points, and then nothing happened.
+pub(crate) async fn book(tx: &mut Tx, booking: &Booking<'_>, now: Timestamp) -> Result<Option<Points>> {
+    let Some(after) = store::add_to_account(tx, booking).await? else { return Ok(None) };
+    store::insert_entry(tx, booking, after, now).await?;
+    Ok(Some(after))
+}
+
+/// How an admin changes a balance.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Adjustment {
+    By(Points),
+    To(Points),
+}
+
+pub(super) struct AdjustByAdmin<'a> {
+    pub(super) admin: &'a Admin,
+    pub(super) user: UserId,
+    pub(super) adjustment: Adjustment,
+    pub(super) reason: Option<&'a str>,
+    pub(super) cause: &'a str,
+    pub(super) now: Timestamp,
+}
+
+impl Change for AdjustByAdmin<'_> {
+    const NAME: &'static str = "points.adjust_by_admin";
+    type Out = Option<User>;
+
+    async fn apply(&self, tx: &mut Tx) -> Result<Option<User>> {
+        let Some(balance) = store::lock_balance(tx, self.user).await? else { return Ok(None) };
+        let Some(before) = users::find(tx, self.user, self.now).await? else { return Ok(None) };
+        let difference = match self.adjustment {
+            Adjustment::By(points) => points,
+            Adjustment::To(target) => target.checked_sub(balance).ok_or(Code::Internal)?,
+        };
+        if difference == Points::ZERO {
+            return Ok(Some(before));
+        }
+        let kind = if difference.is_positive() { EntryKind::Earn } else { EntryKind::Spend };
+        let booking = Booking {
+            user: self.user,
+            kind,
+            amount: Points::new(difference.get().abs()),
+            cause: Cause::Admin(self.cause),
+            description: self.reason.unwrap_or("管理员调整"),
+        };
+        let Some(after) = book(tx, &booking, self.now).await? else {
+            let shortfall = -(balance.get() + difference.get());
+            return Err(Error::new(Code::InvalidState).with_facts(Facts::Shortfall { points: shortfall }));
+        };
+        let entry = AuditEntry::new("points.adjust", format!("user:{}", self.user))
+            .before(serde_json::json!({ "pointsBalance": balance.get() }))
+            .after(serde_json::json!({ "pointsBalance": after.get() }))
+            .reason(self.reason);
+        admin::record(tx, self.admin, entry, self.now).await?;
+        users::find(tx, self.user, self.now).await
+    }
+}

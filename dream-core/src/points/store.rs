@@ -1,0 +1,146 @@
+//! The tables `accounts` and `ledger_entries`.
+
+use super::{Balance, EntryKind, LedgerEntry};
+use crate::error::Result;
+use crate::kernel::{PageRequest, Points, SortKey, Timestamp, UserId};
+use crate::points::Booking;
+use crate::store::{Db, Row, Sql, Tx, for_update};
+
+pub(super) async fn insert_account(tx: &mut Tx, user: UserId) -> Result<()> {
+    let sql = Sql::new(
+        "INSERT INTO accounts (user_id, balance, earned, spent, returned, earn_count, spend_count, refund_count) \
+         VALUES ($1, 0, 0, 0, 0, 0, 0, 0)",
+    );
+    tx.execute(sql.bind(user.get())).await?;
+    Ok(())
+}
+
+pub(super) async fn balance(db: &mut impl Db, user: UserId) -> Result<Option<Balance>> {
+    let sql = Sql::new(
+        "SELECT a.balance, a.earned, a.spent FROM accounts a JOIN users u ON u.id = a.user_id \
+         WHERE a.user_id = $1 AND u.deleted_at IS NULL",
+    );
+    let row = db.optional(sql.bind(user.get())).await?;
+    row.map(|row| {
+        Ok(Balance {
+            balance: row.get("balance")?,
+            total_earned: row.get("earned")?,
+            total_spent: row.get("spent")?,
+        })
+    })
+    .transpose()
+}
+
+/// The balance, and nobody else books on the account until the transaction ends. The account's lock comes
+/// before every other lock of a user's rows, so that two changes of one user never wait for each other.
+pub(crate) async fn lock_balance(tx: &mut Tx, user: UserId) -> Result<Option<Points>> {
+    let sql = for_update!("SELECT balance FROM accounts WHERE user_id = $1").bind(user.get());
+    tx.optional(sql).await?.map(|row| row.get("balance")).transpose()
+}
+
+/// Changes the sums unless that would leave less than nothing; the balance behind it.
+pub(super) async fn add_to_account(tx: &mut Tx, booking: &Booking<'_>) -> Result<Option<Points>> {
+    let text = match booking.kind {
+        EntryKind::Earn => {
+            "UPDATE accounts SET balance = balance + $2, earned = earned + $2, earn_count = earn_count + 1 \
+             WHERE user_id = $1 RETURNING balance"
+        }
+        EntryKind::Spend => {
+            "UPDATE accounts SET balance = balance - $2, spent = spent + $2, spend_count = spend_count + 1 \
+             WHERE user_id = $1 AND balance >= $2 RETURNING balance"
+        }
+        EntryKind::Refund => {
+            "UPDATE accounts SET balance = balance + $2, returned = returned + $2, refund_count = refund_count + 1 \
+             WHERE user_id = $1 RETURNING balance"
+        }
+    };
+    let sql = Sql::new(text).bind(booking.user.get()).bind(booking.amount.get());
+    tx.optional(sql).await?.map(|row| row.get("balance")).transpose()
+}
+
+pub(super) async fn insert_entry(
+    tx: &mut Tx,
+    booking: &Booking<'_>,
+    balance_after: Points,
+    now: Timestamp,
+) -> Result<()> {
+    let (cause, cause_id) = booking.cause.key();
+    tx.execute(
+        Sql::new(
+            "INSERT INTO ledger_entries (user_id, type, amount, balance_after, cause, cause_id, description, \
+             order_id, generation_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        )
+        .bind(booking.user.get())
+        .bind(booking.kind.as_str())
+        .bind(booking.amount.get())
+        .bind(balance_after.get())
+        .bind(cause)
+        .bind(cause_id)
+        .bind(booking.description)
+        .bind(booking.cause.order().map(crate::kernel::OrderId::as_str))
+        .bind(booking.cause.generation().map(crate::kernel::GenerationId::get))
+        .bind(now),
+    )
+    .await?;
+    Ok(())
+}
+
+fn read(row: &Row) -> Result<LedgerEntry> {
+    Ok(LedgerEntry {
+        id: row.get("id")?,
+        user: row.get("user_id")?,
+        kind: row.word("type", EntryKind::parse)?,
+        amount: row.get("amount")?,
+        description: row.get("description")?,
+        balance_after: row.get("balance_after")?,
+        order: row.get("order_id")?,
+        generation: row.get("generation_id")?,
+        created_at: row.get("created_at")?,
+    })
+}
+
+macro_rules! entries {
+    ($where:literal, $limit:literal) => {
+        concat!(
+            "SELECT id, user_id, type, amount, description, balance_after, order_id, generation_id, created_at \
+             FROM ledger_entries WHERE user_id = $1 AND (created_at, id) < ($2, $3) ",
+            $where,
+            " ORDER BY created_at DESC, id DESC ",
+            $limit
+        )
+    };
+}
+
+pub(super) async fn entries(
+    db: &mut impl Db,
+    user: UserId,
+    kind: Option<EntryKind>,
+    start: SortKey,
+    page: &PageRequest,
+) -> Result<Vec<LedgerEntry>> {
+    let sql = match kind {
+        None => Sql::new(entries!("", "LIMIT $4 OFFSET $5")),
+        Some(_) => Sql::new(entries!("AND type = $6", "LIMIT $4 OFFSET $5")),
+    };
+    let mut sql =
+        sql.bind(user.get()).bind(start.by).bind(start.id).bind(page.limit.get() + 1).bind(page.offset());
+    if let Some(kind) = kind {
+        sql = sql.bind(kind.as_str());
+    }
+    db.all(sql).await?.iter().map(read).collect()
+}
+
+/// How many entries there are, from the kept counts.
+pub(super) async fn count(db: &mut impl Db, user: UserId, kind: Option<EntryKind>) -> Result<Option<i64>> {
+    let sql = Sql::new("SELECT earn_count, spend_count, refund_count FROM accounts WHERE user_id = $1");
+    let Some(row) = db.optional(sql.bind(user.get())).await? else { return Ok(None) };
+    let of = |kind: EntryKind| match kind {
+        EntryKind::Earn => row.get::<i64>("earn_count"),
+        EntryKind::Spend => row.get("spend_count"),
+        EntryKind::Refund => row.get("refund_count"),
+    };
+    Ok(Some(match kind {
+        Some(kind) => of(kind)?,
+        None => of(EntryKind::Earn)? + of(EntryKind::Spend)? + of(EntryKind::Refund)?,
+    }))
+}

@@ -1,0 +1,178 @@
+//! What an operator may choose. The core reads no environment: whoever builds `Dream` fills this in.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::{Span, SpanRelativeTo};
+use secrecy::SecretString;
+
+use crate::error::Fault;
+use crate::kernel::{Fen, KeyName, Points, Zone};
+use crate::vip::Level;
+
+/// A span of time as the operator wrote it, such as `7d`, which is also how clients are told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifetime {
+    text: String,
+    span: Duration,
+}
+
+impl Lifetime {
+    /// How long it is.
+    pub const fn span(&self) -> Duration {
+        self.span
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Lifetime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A number with a unit (`7d`, `12h`, `30m`, `90s`), or a bare number of seconds.
+impl FromStr for Lifetime {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        let fault = Fault::Format("a span of time, such as 7d, 12h or 30m");
+        let span = if let Ok(secs) = text.parse::<u32>() {
+            Duration::from_secs(u64::from(secs))
+        } else {
+            text.parse::<Span>()
+                .and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()))
+                .ok()
+                .and_then(|span| Duration::try_from(span).ok())
+                .ok_or(fault.clone())?
+        };
+        if span < Duration::from_secs(1) { Err(fault) } else { Ok(Self { text: text.to_owned(), span }) }
+    }
+}
+
+/// How many samples a level may generate without paying points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaLimit {
+    /// Samples a day.
+    pub daily: i64,
+    /// Samples a month.
+    pub monthly: i64,
+}
+
+/// Quota limits by level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaLimits {
+    /// Without VIP.
+    pub normal: QuotaLimit,
+    /// With VIP.
+    pub vip: QuotaLimit,
+    /// With SVIP.
+    pub svip: QuotaLimit,
+}
+
+impl QuotaLimits {
+    /// The limits of a level.
+    pub const fn of(&self, level: Level) -> QuotaLimit {
+        match level {
+            Level::Normal => self.normal,
+            Level::Vip => self.vip,
+            Level::Svip => self.svip,
+        }
+    }
+}
+
+impl Default for QuotaLimits {
+    fn default() -> Self {
+        Self {
+            normal: QuotaLimit { daily: 5, monthly: 100 },
+            vip: QuotaLimit { daily: 100, monthly: 3000 },
+            svip: QuotaLimit { daily: 1000, monthly: 30_000 },
+        }
+    }
+}
+
+/// What a sample costs where the quota does not cover it. A 4K sample costs twice as much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SamplePrices {
+    /// In draft mode.
+    pub draft: Points,
+    /// In final mode.
+    pub final_: Points,
+}
+
+impl Default for SamplePrices {
+    fn default() -> Self {
+        Self { draft: Points::new(2), final_: Points::new(10) }
+    }
+}
+
+/// An admin key from the configuration.
+#[derive(Debug, Clone)]
+pub struct ConfiguredAdminKey {
+    /// How the audit log names it.
+    pub name: KeyName,
+    /// The key itself.
+    pub key: SecretString,
+}
+
+/// What an operator may choose. [`Settings::new`] has the documented defaults.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Signs access tokens and cursors; at least 32 bytes.
+    pub secret: SecretString,
+    /// How long an access token lives.
+    pub access_lifetime: Lifetime,
+    /// How long a refresh token lives.
+    pub refresh_lifetime: Lifetime,
+    /// Quota by level.
+    pub quota: QuotaLimits,
+    /// Points per sample.
+    pub sample_prices: SamplePrices,
+    /// What one point costs.
+    pub point_price: Fen,
+    /// Where a day of the business begins at midnight.
+    pub zone: Zone,
+    /// How long an order may be paid.
+    pub order_lifetime: Duration,
+    /// Whether finished pictures are copied into our storage.
+    pub rehost_results: bool,
+    /// Whether callers bring an upstream credential of their own.
+    pub forward_upstream_auth: bool,
+    /// Signs the image API's completion notices; without it they are all refused.
+    pub webhook_secret: Option<SecretString>,
+    /// Keys that open the administration.
+    pub admin_keys: Vec<ConfiguredAdminKey>,
+    /// Hosts beside our own storage whose pictures may be an avatar.
+    pub avatar_hosts: Vec<String>,
+    /// Which shard of the hourly figures this node adds to.
+    pub shard: i64,
+}
+
+impl Settings {
+    /// The documented defaults around the secret.
+    pub fn new(secret: SecretString) -> Self {
+        let days =
+            |n: u64, text: &str| Lifetime { text: text.to_owned(), span: Duration::from_secs(n * 86_400) };
+        Self {
+            secret,
+            access_lifetime: days(7, "7d"),
+            refresh_lifetime: days(30, "30d"),
+            quota: QuotaLimits::default(),
+            sample_prices: SamplePrices::default(),
+            point_price: Fen::new(10),
+            zone: Zone::default(),
+            order_lifetime: Duration::from_mins(30),
+            rehost_results: false,
+            forward_upstream_auth: false,
+            webhook_secret: None,
+            admin_keys: Vec::new(),
+            // Where WeChat itself keeps avatars.
+            avatar_hosts: vec!["thirdwx.qlogo.cn".into(), "wx.qlogo.cn".into(), "mmbiz.qpic.cn".into()],
+            shard: 0,
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Users: who they are, what they may be called, and how they leave.
+
+mod changes;
+mod rules;
+mod store;
+
+use crate::access::{Admin, Session, Visitor};
+use crate::error::{Code, Error, Result};
+use crate::kernel::{Points, Timestamp, UserId};
+use crate::vip::{Level, Membership};
+
+pub(crate) use changes::arrive;
+pub use rules::{AvatarUrl, NickName};
+pub(crate) use store::{Arrival, find, read as read_user, user_view};
+
+/// A user with everything that only the user and admins may see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// WeChat's id within the mini-program; absent once the account is deleted.
+    pub openid: Option<String>,
+    /// WeChat's id within the operator's account, where learnt.
+    pub unionid: Option<String>,
+    /// The phone number, where learnt.
+    pub phone: Option<String>,
+    /// What the user is called.
+    pub nick_name: Option<String>,
+    /// The user's picture.
+    pub avatar_url: Option<String>,
+    /// The level in force at the time of reading, and until when.
+    pub membership: Membership,
+    /// Points that can be spent.
+    pub balance: Points,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What others may see of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUser {
+    /// Its id.
+    pub id: UserId,
+    /// What the user is called.
+    pub nick_name: Option<String>,
+    /// The user's picture.
+    pub avatar_url: Option<String>,
+    /// The level in force.
+    pub level: Level,
+}
+
+/// A user as the asking user may see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserView {
+    /// Oneself.
+    Own(Box<User>),
+    /// Somebody else.
+    Other(PublicUser),
+}
+
+/// What a user may change about itself. `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct ProfileUpdate {
+    /// A new name.
+    pub nick_name: Option<NickName>,
+    /// A new picture.
+    pub avatar_url: Option<AvatarUrl>,
+}
+
+impl From<User> for PublicUser {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            nick_name: user.nick_name,
+            avatar_url: user.avatar_url,
+            level: user.membership.level(),
+        }
+    }
+}
+
+impl Session {
+    /// The signed-in user.
+    ///
+    /// # Errors
+    /// `TOKEN_REVOKED` if the account was deleted just now.
+    pub async fn me(&self) -> Result<User> {
+        let core = &self.core;
+        find(&mut core.store.db(), self.user, core.now()).await?.ok_or(Code::TokenRevoked.into())
+    }
+
+    /// A user by id: oneself in full, others as everybody may see them.
+    ///
+    /// # Errors
+    /// `USER_NOT_FOUND`.
+    pub async fn user(&self, id: UserId) -> Result<UserView> {
+        let core = &self.core;
+        let user = find(&mut core.store.db(), id, core.now()).await?.ok_or(Code::UserNotFound)?;
+        Ok(if id == self.user { UserView::Own(Box::new(user)) } else { UserView::Other(user.into()) })
+    }
+
+    /// Changes one's name or picture.
+    ///
+    /// # Errors
+    /// `CONTENT_REJECTED` for a name that may not go public, `VALIDATION_FAILED` for a picture that lies
+    /// elsewhere, `UPSTREAM_ERROR` if the name could not be checked.
+    pub async fn update_profile(&self, update: ProfileUpdate) -> Result<User> {
+        let core = &self.core;
+        if let Some(url) = &update.avatar_url
+            && !url.may_be_shown(core)
+        {
+            return Err(rules::foreign_avatar());
+        }
+        if let Some(name) = &update.nick_name {
+            let openid = self.me().await?.openid.ok_or(Code::TokenRevoked)?;
+            if !name.may_go_public(core, &openid).await? {
+                return Err(Code::ContentRejected.into());
+            }
+        }
+        let change = changes::UpdateProfile { user: self.user, update: &update, now: core.now() };
+        let user = core.store.run(&change).await?;
+        core.announce(&format!("user:{}", self.user)).await;
+        Ok(user)
+    }
+
+    /// Deletes the account: personal data and everything private is erased, ledger and orders stay without the
+    /// person, and every token is dead at once.
+    ///
+    /// # Errors
+    /// `TOKEN_REVOKED` if it was deleted just now.
+    pub async fn delete_account(self) -> Result<()> {
+        delete(&self.core, self.user, None).await?.ok_or(Code::TokenRevoked.into())
+    }
+}
+
+impl Visitor {
+    /// A user as everybody may see it.
+    ///
+    /// # Errors
+    /// `USER_NOT_FOUND`.
+    pub async fn public_user(&self, id: UserId) -> Result<PublicUser> {
+        let core = self.core();
+        let user = find(&mut core.store.public(), id, core.now()).await?;
+        user.map(PublicUser::from).ok_or_else(|| Error::new(Code::UserNotFound))
+    }
+}
+
+impl Admin {
+    /// A user in full.
+    ///
+    /// # Errors
+    /// `USER_NOT_FOUND`.
+    pub async fn user(&self, id: UserId) -> Result<User> {
+        find(&mut self.core.store.db(), id, self.core.now()).await?.ok_or(Code::UserNotFound.into())
+    }
+
+    /// Deletes an account, as its user could.
+    ///
+    /// # Errors
+    /// `USER_NOT_FOUND`.
+    pub async fn delete_user(&self, id: UserId) -> Result<()> {
+        delete(&self.core, id, Some(self)).await?.ok_or(Code::UserNotFound.into())
+    }
+}
+
+async fn delete(core: &crate::dream::Core, user: UserId, by: Option<&Admin>) -> Result<Option<()>> {
+    let change = changes::Delete { user, by, now: core.now(), settings: &core.settings };
+    let deleted = core.store.run(&change).await?;
+    if deleted.is_some() {
+        core.wake_worker();
+        core.announce(&format!("user:{user}")).await;
+    }
+    Ok(deleted)
+}

@@ -1,0 +1,95 @@
+//! What a user may be called, and where its picture may lie.
+
+use std::str::FromStr;
+
+use crate::dream::Core;
+use crate::error::{Error, Fault, Result};
+use crate::ports::{Scene, TextCheck, Verdict};
+
+/// What a user is called: 1 to 32 characters, no control characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NickName(String);
+
+impl NickName {
+    /// Longest name, in characters.
+    pub const MAX_LEN: usize = 32;
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Asks the content check. A name that a person should look at first does not go public.
+    pub(crate) async fn may_go_public(&self, core: &Core, openid: &str) -> Result<bool> {
+        let check = TextCheck { openid, scene: Scene::Profile, content: &self.0 };
+        Ok(core.content.text(check).await? == Verdict::Pass)
+    }
+}
+
+impl FromStr for NickName {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        let text = text.trim();
+        if text.chars().any(char::is_control) {
+            return Err(Fault::Format("text without control characters"));
+        }
+        if (1..=Self::MAX_LEN).contains(&text.chars().count()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Fault::Length { min: 1, max: Self::MAX_LEN })
+        }
+    }
+}
+
+/// The address of a user's picture, at most 512 bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AvatarUrl(String);
+
+impl AvatarUrl {
+    /// Longest address, in bytes.
+    pub const MAX_LEN: usize = 512;
+
+    /// The address as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the picture lies in our own storage or where WeChat keeps avatars. Anything else could be
+    /// changed after it was looked at, and would tell its owner who looks.
+    pub(crate) fn may_be_shown(&self, core: &Core) -> bool {
+        let host = || self.0.strip_prefix("https://")?.split(['/', '?', '#']).next();
+        core.blobs.key_of(&self.0).is_some()
+            || host().is_some_and(|host| core.settings.avatar_hosts.iter().any(|allowed| allowed == host))
+    }
+}
+
+impl FromStr for AvatarUrl {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        if text.is_empty() || text.len() > Self::MAX_LEN {
+            Err(Fault::Length { min: 1, max: Self::MAX_LEN })
+        } else if text.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Fault::Format("a URL"))
+        }
+    }
+}
+
+pub(super) fn foreign_avatar() -> Error {
+    Error::invalid_field("avatarUrl", Fault::Format("the URL of an uploaded picture"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_counted_in_characters_and_trimmed() {
+        assert_eq!("  小明 ".parse::<NickName>().unwrap().as_str(), "小明");
+        assert!("字".repeat(32).parse::<NickName>().is_ok());
+        assert_eq!("字".repeat(33).parse::<NickName>(), Err(Fault::Length { min: 1, max: 32 }));
+        assert!("   ".parse::<NickName>().is_err());
+        assert!("a\u{0}b".parse::<NickName>().is_err());
+    }
+}

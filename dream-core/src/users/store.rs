@@ -1,0 +1,139 @@
+//! The `users` table, and the view of a user over the tables that hang on it.
+
+use super::User;
+use crate::error::Result;
+use crate::kernel::{Timestamp, UserId};
+use crate::store::{Db, Row, Sql, Tx, for_update};
+use crate::vip::Membership;
+
+macro_rules! user_view {
+    ($rest:literal) => {
+        concat!(
+            "SELECT u.id, u.openid, u.unionid, u.phone, u.nick_name, u.avatar_url, u.created_at, u.updated_at, \
+             m.level, m.expires_at, a.balance FROM users u JOIN memberships m ON m.user_id = u.id \
+             JOIN accounts a ON a.user_id = u.id ",
+            $rest
+        )
+    };
+}
+pub(crate) use user_view;
+
+pub(crate) fn read(row: &Row, now: Timestamp) -> Result<User> {
+    Ok(User {
+        id: row.get("id")?,
+        openid: row.get("openid")?,
+        unionid: row.get("unionid")?,
+        phone: row.get("phone")?,
+        nick_name: row.get("nick_name")?,
+        avatar_url: row.get("avatar_url")?,
+        membership: Membership::read(row, now)?,
+        balance: row.get("balance")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+    })
+}
+
+/// The user, unless it does not exist or was deleted.
+pub(crate) async fn find(db: &mut impl Db, id: UserId, now: Timestamp) -> Result<Option<User>> {
+    let sql = Sql::new(user_view!("WHERE u.id = $1 AND u.deleted_at IS NULL")).bind(id.get());
+    db.optional(sql).await?.map(|row| read(&row, now)).transpose()
+}
+
+/// The openid of a user that was not deleted.
+pub(crate) async fn openid_of(db: &mut impl Db, id: UserId) -> Result<Option<String>> {
+    let sql = Sql::new("SELECT openid FROM users WHERE id = $1").bind(id.get());
+    Ok(db.optional(sql).await?.map(|row| row.get("openid")).transpose()?.flatten())
+}
+
+/// What is known about somebody who logs in.
+pub(crate) struct Arrival<'a> {
+    pub(crate) openid: &'a str,
+    pub(crate) unionid: Option<&'a str>,
+    pub(crate) phone: Option<&'a str>,
+    pub(crate) nick_name: Option<&'a str>,
+    pub(crate) avatar_url: Option<&'a str>,
+}
+
+/// Makes the user unless the openid is known: the constraint decides between many first logins at once.
+pub(super) async fn insert(tx: &mut Tx, arrival: &Arrival<'_>, now: Timestamp) -> Result<Option<UserId>> {
+    let row = tx
+        .optional(
+            Sql::new(
+                "INSERT INTO users (openid, unionid, phone, nick_name, avatar_url, created_at, updated_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (openid) DO NOTHING RETURNING id",
+            )
+            .bind(arrival.openid)
+            .bind(arrival.unionid)
+            .bind(arrival.phone)
+            .bind(arrival.nick_name)
+            .bind(arrival.avatar_url)
+            .bind(now),
+        )
+        .await?;
+    row.map(|row| row.get("id")).transpose()
+}
+
+/// Takes over what is newly known about a user that exists.
+pub(super) async fn learn(tx: &mut Tx, arrival: &Arrival<'_>, now: Timestamp) -> Result<Option<UserId>> {
+    let row = tx
+        .optional(
+            Sql::new(
+                "UPDATE users SET unionid = coalesce($2, unionid), phone = coalesce($3, phone), \
+                 nick_name = coalesce($4, nick_name), avatar_url = coalesce($5, avatar_url), \
+                 updated_at = CASE WHEN coalesce($2, unionid) IS DISTINCT FROM unionid \
+                 OR coalesce($3, phone) IS DISTINCT FROM phone OR coalesce($4, nick_name) IS DISTINCT FROM nick_name \
+                 OR coalesce($5, avatar_url) IS DISTINCT FROM avatar_url THEN $6 ELSE updated_at END \
+                 WHERE openid = $1 RETURNING id",
+            )
+            .bind(arrival.openid)
+            .bind(arrival.unionid)
+            .bind(arrival.phone)
+            .bind(arrival.nick_name)
+            .bind(arrival.avatar_url)
+            .bind(now),
+        )
+        .await?;
+    row.map(|row| row.get("id")).transpose()
+}
+
+pub(super) async fn update_profile(
+    tx: &mut Tx,
+    user: UserId,
+    nick_name: Option<&str>,
+    avatar_url: Option<&str>,
+    now: Timestamp,
+) -> Result<bool> {
+    let touched = tx
+        .execute(
+            Sql::new(
+                "UPDATE users SET nick_name = coalesce($2, nick_name), avatar_url = coalesce($3, avatar_url), \
+                 updated_at = $4 WHERE id = $1 AND deleted_at IS NULL",
+            )
+            .bind(user.get())
+            .bind(nick_name)
+            .bind(avatar_url)
+            .bind(now),
+        )
+        .await?;
+    Ok(touched == 1)
+}
+
+/// Locks the user's row; whether there is such a user.
+pub(crate) async fn lock(tx: &mut Tx, user: UserId) -> Result<bool> {
+    let sql = for_update!("SELECT id FROM users WHERE id = $1 AND deleted_at IS NULL").bind(user.get());
+    Ok(tx.optional(sql).await?.is_some())
+}
+
+/// Erases the person from the row. The row stays, since ledger and orders hang on it.
+pub(super) async fn erase(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
+    tx.execute(
+        Sql::new(
+            "UPDATE users SET openid = NULL, unionid = NULL, phone = NULL, nick_name = NULL, avatar_url = NULL, \
+             deleted_at = $2, updated_at = $2 WHERE id = $1",
+        )
+        .bind(user.get())
+        .bind(now),
+    )
+    .await?;
+    Ok(())
+}

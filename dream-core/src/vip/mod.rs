@@ -1,0 +1,147 @@
+//! VIP: plans, and the level that is in force.
+
+mod changes;
+mod rules;
+mod store;
+
+use crate::access::{Admin, Guest, Session};
+use crate::error::{Code, Error, Fault, Result};
+use crate::jobs::quota::{Quota, usage};
+use crate::kernel::{Fen, PlanId, Timestamp, UserId};
+use crate::users::User;
+
+pub(crate) use changes::{close, open};
+pub use rules::{Level, Membership};
+pub(crate) use store::{find as membership_of, insert_plan};
+
+/// Something that can be bought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// Row id.
+    pub id: i64,
+    /// The id that clients buy it by, such as `vip_month`.
+    pub plan_id: PlanId,
+    /// Its name, for people.
+    pub name: String,
+    /// The level it gives.
+    pub level: Level,
+    /// For how many days.
+    pub duration_days: i64,
+    /// What it used to cost.
+    pub original_price: Fen,
+    /// What it costs.
+    pub current_price: Fen,
+    /// What one gets, for people.
+    pub benefits: Vec<String>,
+    /// Whether it is to be pointed out.
+    pub popular: bool,
+}
+
+/// How somebody stands: level, time left, quota.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VipInfo {
+    /// The level in force.
+    pub membership: Membership,
+    /// Days left, the begun one counted whole; 0 without VIP.
+    pub remaining_days: i64,
+    /// What can be bought.
+    pub plans: Vec<Plan>,
+    /// What the level in force gives, for people.
+    pub benefits: Vec<String>,
+    /// What may be generated.
+    pub quota: Quota,
+}
+
+/// How an admin sets a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VipTerm {
+    /// This many days on top of what is left.
+    Days(i64),
+    /// Until this instant.
+    Until(Timestamp),
+}
+
+impl Guest {
+    /// What can be bought, shortest first.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if the database cannot be asked.
+    pub async fn plans(&self) -> Result<Vec<Plan>> {
+        store::active_plans(&mut self.core.store.public()).await
+    }
+}
+
+impl Session {
+    /// How one stands: the true figures, at the level in force.
+    ///
+    /// # Errors
+    /// `TOKEN_REVOKED` if the account was deleted just now.
+    pub async fn vip(&self) -> Result<VipInfo> {
+        let core = &self.core;
+        let now = core.now();
+        let membership =
+            store::find(&mut core.store.db(), self.user, now).await?.ok_or(Code::TokenRevoked)?;
+        let used = usage(&mut core.store.db(), self.user, &core.settings.zone, now).await?;
+        let plans = store::active_plans(&mut core.store.public()).await?;
+        let quota = Quota::new(core.settings.quota.of(membership.level()), used);
+        let benefits = match membership.level() {
+            Level::Normal => Vec::new(),
+            level => plans
+                .iter()
+                .rev()
+                .find(|plan| plan.level == level)
+                .map(|plan| plan.benefits.clone())
+                .unwrap_or_default(),
+        };
+        Ok(VipInfo { membership, remaining_days: membership.remaining_days(now), plans, benefits, quota })
+    }
+}
+
+impl Admin {
+    /// Sets a user's level. Days come on top of what is left of it.
+    ///
+    /// # Errors
+    /// `USER_NOT_FOUND`; `VALIDATION_FAILED` for no days, too many, or an instant that has passed.
+    pub async fn set_vip(
+        &self,
+        user: UserId,
+        level: Level,
+        term: VipTerm,
+        reason: Option<&str>,
+    ) -> Result<User> {
+        let now = self.core.now();
+        match term {
+            VipTerm::Days(days) if !(1..=rules::MAX_DAYS).contains(&days) => {
+                return Err(Error::invalid_field("days", Fault::Range { min: 1, max: rules::MAX_DAYS }));
+            }
+            VipTerm::Until(until) if until <= now => {
+                return Err(Error::invalid_field("vipExpireAt", Fault::Format("a time in the future")));
+            }
+            VipTerm::Days(_) | VipTerm::Until(_) => {}
+        }
+        if level == Level::Normal {
+            return Err(Error::invalid_field("vipLevel", Fault::OneOf(&["VIP", "SVIP"])));
+        }
+        self.run_vip(user, Some((level, term)), reason).await
+    }
+
+    /// Ends a user's level at once.
+    ///
+    /// # Errors
+    /// `USER_NOT_FOUND`.
+    pub async fn cancel_vip(&self, user: UserId, reason: Option<&str>) -> Result<User> {
+        self.run_vip(user, None, reason).await
+    }
+
+    async fn run_vip(
+        &self,
+        user: UserId,
+        to: Option<(Level, VipTerm)>,
+        reason: Option<&str>,
+    ) -> Result<User> {
+        let change = changes::SetByAdmin { admin: self, user, to, reason, now: self.core.now() };
+        let user = self.core.store.run(&change).await?.ok_or(Code::UserNotFound)?;
+        self.core.announce(&format!("user:{}", user.id)).await;
+        Ok(user)
+    }
+}

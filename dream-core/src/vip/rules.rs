@@ -1,0 +1,141 @@
+//! Levels, and how time is added to them and taken away.
+
+use crate::error::Result;
+use crate::kernel::Timestamp;
+use crate::store::Row;
+
+/// Longest time that can be set at once, in days: about a hundred years.
+pub(super) const MAX_DAYS: i64 = 36_500;
+
+/// What somebody is entitled to. Ordered: a higher level includes the lower ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Level {
+    /// Without VIP.
+    Normal,
+    /// VIP.
+    Vip,
+    /// Super VIP.
+    Svip,
+}
+
+impl Level {
+    /// Every level by its name.
+    pub const NAMES: &'static [&'static str] = &["NORMAL", "VIP", "SVIP"];
+
+    /// The level's name in answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Level::Normal => "NORMAL",
+            Level::Vip => "VIP",
+            Level::Svip => "SVIP",
+        }
+    }
+
+    /// The level of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "NORMAL" => Level::Normal,
+            "VIP" => Level::Vip,
+            "SVIP" => Level::Svip,
+            _ => return None,
+        })
+    }
+}
+
+/// A level and until when it is in force. Always as of one instant: an expired one *is* `Normal`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Membership {
+    level: Level,
+    expires_at: Option<Timestamp>,
+}
+
+impl Membership {
+    /// Without VIP.
+    pub const NORMAL: Membership = Membership { level: Level::Normal, expires_at: None };
+
+    /// What is in force at `now` of a level that was given until `expires_at`.
+    pub fn at(level: Level, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
+        match expires_at {
+            Some(until) if until > now && level > Level::Normal => Self { level, expires_at },
+            _ => Self::NORMAL,
+        }
+    }
+
+    pub(crate) fn read(row: &Row, now: Timestamp) -> Result<Self> {
+        Ok(Self::at(row.word("level", Level::parse)?, row.get("expires_at")?, now))
+    }
+
+    /// The level in force.
+    pub const fn level(self) -> Level {
+        self.level
+    }
+
+    /// Until when; `None` without VIP.
+    pub const fn expires_at(self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
+    /// Days left, the begun one counted whole.
+    pub fn remaining_days(self, now: Timestamp) -> i64 {
+        const DAY: i64 = 86_400_000_000;
+        self.expires_at
+            .map_or(0, |until| (until.as_micros() - now.as_micros() + DAY - 1).div_euclid(DAY).max(0))
+    }
+
+    /// What paying for `days` of `level` makes of it: the days come on top of what is left.
+    /// `None` if a higher level is in force.
+    pub fn extended(self, level: Level, days: i64, now: Timestamp) -> Option<Self> {
+        if self.level > level {
+            return None;
+        }
+        let from = self.expires_at.map_or(now, |until| until.max(now));
+        Some(Self { level, expires_at: Some(from.plus_days(days)) })
+    }
+
+    /// What is left when `days` are taken back; never less than nothing.
+    #[must_use]
+    pub fn shortened(self, days: i64, now: Timestamp) -> Self {
+        let until = self.expires_at.map(|until| until.plus_days(-days));
+        Self::at(self.level, until, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    #[test]
+    fn a_level_is_normal_once_its_time_has_passed() {
+        assert_eq!(Membership::at(Level::Svip, Some(at(100)), at(100)), Membership::NORMAL);
+        assert_eq!(Membership::at(Level::Svip, Some(at(101)), at(100)).level(), Level::Svip);
+    }
+
+    #[test]
+    fn a_month_bought_after_a_year_comes_on_top() {
+        let year = Membership::NORMAL.extended(Level::Vip, 365, at(0)).unwrap();
+        let more = year.extended(Level::Vip, 30, at(86_400)).unwrap();
+        assert_eq!(more.expires_at(), Some(at(0).plus_days(395)));
+        assert_eq!(more.remaining_days(at(86_400)), 394);
+    }
+
+    #[test]
+    fn a_lower_plan_is_refused_while_a_higher_level_is_in_force() {
+        let lifetime = Membership::NORMAL.extended(Level::Svip, 36_500, at(0)).unwrap();
+        assert_eq!(lifetime.level(), Level::Svip);
+        assert_eq!(lifetime.extended(Level::Vip, 30, at(1)), None);
+    }
+
+    proptest! {
+        #[test]
+        fn time_added_and_taken_back_leaves_what_was_there(left in 1..4000_i64, days in 1..4000_i64, now in 0..2_000_000_000_i64) {
+            let before = Membership::at(Level::Vip, Some(at(now).plus_days(left)), at(now));
+            let after = before.extended(Level::Vip, days, at(now)).unwrap();
+            prop_assert_eq!(after.shortened(days, at(now)), before);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The tables `memberships` and `plans`.
+
+use super::{Level, Membership, Plan};
+use crate::error::Result;
+use crate::kernel::{PlanId, Timestamp, UserId};
+use crate::store::{Db, Row, Sql, Tx, for_update};
+
+/// The membership in force, unless there is no such user.
+pub(crate) async fn find(db: &mut impl Db, user: UserId, now: Timestamp) -> Result<Option<Membership>> {
+    let sql = Sql::new("SELECT level, expires_at FROM memberships WHERE user_id = $1").bind(user.get());
+    db.optional(sql).await?.map(|row| Membership::read(&row, now)).transpose()
+}
+
+/// As [`find`], and nobody else changes it until the transaction ends.
+pub(crate) async fn lock(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<Option<Membership>> {
+    let sql = for_update!("SELECT level, expires_at FROM memberships WHERE user_id = $1").bind(user.get());
+    tx.optional(sql).await?.map(|row| Membership::read(&row, now)).transpose()
+}
+
+pub(super) async fn insert(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
+    let sql = Sql::new("INSERT INTO memberships (user_id, level, updated_at) VALUES ($1, 'NORMAL', $2)");
+    tx.execute(sql.bind(user.get()).bind(now)).await?;
+    Ok(())
+}
+
+pub(super) async fn write(tx: &mut Tx, user: UserId, to: Membership, now: Timestamp) -> Result<()> {
+    let sql =
+        Sql::new("UPDATE memberships SET level = $2, expires_at = $3, updated_at = $4 WHERE user_id = $1");
+    tx.execute(sql.bind(user.get()).bind(to.level().as_str()).bind(to.expires_at()).bind(now)).await?;
+    Ok(())
+}
+
+macro_rules! plan_columns {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, plan_id, name, level, duration_days, original_price, current_price, benefits, popular \
+             FROM plans ",
+            $rest
+        )
+    };
+}
+
+fn read_plan(row: &Row) -> Result<Plan> {
+    Ok(Plan {
+        id: row.get("id")?,
+        plan_id: row.get("plan_id")?,
+        name: row.get("name")?,
+        level: row.word("level", Level::parse)?,
+        duration_days: row.get("duration_days")?,
+        original_price: row.get("original_price")?,
+        current_price: row.get("current_price")?,
+        benefits: row.json("benefits")?,
+        popular: row.get("popular")?,
+    })
+}
+
+pub(super) async fn active_plans(db: &mut impl Db) -> Result<Vec<Plan>> {
+    let sql = Sql::new(plan_columns!("WHERE active ORDER BY duration_days, id"));
+    db.all(sql).await?.iter().map(read_plan).collect()
+}
+
+/// A plan that can be bought.
+pub(crate) async fn find_plan(db: &mut impl Db, plan: &PlanId) -> Result<Option<Plan>> {
+    let sql = Sql::new(plan_columns!("WHERE plan_id = $1 AND active")).bind(plan.as_str());
+    db.optional(sql).await?.as_ref().map(read_plan).transpose()
+}
+
+/// Adds a plan unless its id is taken.
+pub(crate) async fn insert_plan(tx: &mut Tx, plan: &crate::seeds::SeedPlan, now: Timestamp) -> Result<()> {
+    tx.execute(
+        Sql::new(
+            "INSERT INTO plans (plan_id, name, level, duration_days, original_price, current_price, benefits, \
+             popular, active, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, TRUE, $9, $9) \
+             ON CONFLICT (plan_id) DO NOTHING",
+        )
+        .bind(plan.plan_id)
+        .bind(plan.name)
+        .bind(plan.level.as_str())
+        .bind(plan.duration_days)
+        .bind(plan.original_price)
+        .bind(plan.current_price)
+        .bind(crate::store::json_text(&plan.benefits))
+        .bind(plan.popular)
+        .bind(now),
+    )
+    .await?;
+    Ok(())
+}
