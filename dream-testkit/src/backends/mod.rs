@@ -293,14 +293,21 @@ macro_rules! on_every_backend {
     };
 }
 
-/// Makes a test out of an async body that gets a [`TestRedis`] of its own: `on_redis!(name, |redis| async move { … })`.
+/// Makes a test out of an async body that gets a [`TestRedis`] of its own: `on_redis!(name, |redis| async move { … })`
+/// gives the test `name::redis`.
 #[macro_export]
 macro_rules! on_redis {
     ($(#[$note:meta])* $name:ident, $test:expr $(,)?) => {
         $(#[$note])*
-        #[test]
         fn $name() {
             $crate::backends::run_on_redis($test);
+        }
+
+        mod $name {
+            #[test]
+            fn redis() {
+                super::$name();
+            }
         }
     };
 }
