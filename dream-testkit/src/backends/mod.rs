@@ -27,6 +27,7 @@ use std::io::Write as _;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use dream_core::{DatabaseOptions, Dream, Durability};
 use tempfile::TempDir;
 
 pub use postgres::TestPostgres;
@@ -187,6 +188,11 @@ impl Backend {
         &self.0.database_url
     }
 
+    /// How to open the database: quickly, and with few connections.
+    pub fn database_options(&self) -> DatabaseOptions {
+        options(&self.0.database_url)
+    }
+
     /// Where Redis is, as `redis+unix://…`; `None` on SQLite.
     pub fn redis_url(&self) -> Option<&str> {
         self.0.redis.as_ref().map(TestRedis::url)
@@ -259,13 +265,22 @@ fn run_if_available(kind: BackendKind, whole: impl Future<Output = Result<(), Ba
     }
 }
 
-/// Brings the database that the URL names to the present schema.
+/// Brings the database that the URL names to the present schema. Every test of [`on_every_backend!`] starts from it, so
+/// that all of them share one template.
 ///
 /// # Errors
 /// If a migration fails.
-// The macro hands this to every test, so that all of them share one template.
-pub fn migrate(_database_url: String) -> impl Future<Output = Result<(), BackendError>> {
-    std::future::ready(Ok(()))
+pub async fn migrate(database_url: String) -> Result<(), dream_core::Error> {
+    Dream::migrate(&options(&database_url)).await.map(drop)
+}
+
+fn options(database_url: &str) -> DatabaseOptions {
+    // What a test writes need not outlive a loss of power.
+    DatabaseOptions {
+        durability: Durability::Process,
+        max_connections: 8,
+        ..DatabaseOptions::new(database_url)
+    }
 }
 
 /// Makes one test out of an async body for every backend: `on_every_backend!(name, |backend| async move { … })`
