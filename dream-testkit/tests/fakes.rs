@@ -11,5 +11,7 @@ mod sandbox;
 mod server;
 #[path = "fakes/wechat.rs"]
 mod wechat;
+#[path = "fakes/wechat_pay.rs"]
+mod wechat_pay;
 #[path = "fakes/world.rs"]
 mod world;

@@ -6,7 +6,7 @@ mod disk_blobs;
 #[cfg(feature = "image-api")]
 pub mod image_api;
 mod memory_cache;
-#[cfg(any(feature = "wechat", feature = "image-api"))]
+#[cfg(any(feature = "wechat", feature = "wechat-pay", feature = "image-api"))]
 mod outbound;
 #[cfg(feature = "r2")]
 mod r2_blobs;

@@ -192,6 +192,11 @@ impl SignedNotify {
         }
     }
 
+    /// All headers, as they were given.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The exact bytes that were sent.
     pub fn body(&self) -> &Bytes {
         &self.body

@@ -6,6 +6,7 @@ pub mod control;
 pub mod image_api;
 pub mod server;
 pub mod wechat;
+pub mod wechat_pay;
 
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};

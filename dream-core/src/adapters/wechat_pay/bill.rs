@@ -14,7 +14,7 @@ use crate::kernel::{Day, Fen, Timestamp};
 use crate::ports::{BillEntry, BillRow, BillSums, Failure, FailureKind, TradeBill};
 
 /// Largest bill that is read, before and after it is unpacked.
-const MAX_BILL: usize = 256 * 1024 * 1024;
+const MAX_BILL: u64 = 256 * 1024 * 1024;
 /// What the first column of the sums is called; a line that starts with it ends the rows.
 const SUMS_START: &str = "总交易单数";
 
@@ -29,7 +29,7 @@ impl WeChatPay {
     pub(super) async fn call_trade_bill(&self, day: Day) -> Result<TradeBill, Failure> {
         let file = match self.fetch_bill(day).await {
             // Its address lives for a short time and may serve once, so a failed download starts anew.
-            Err(failure) if failure.outcome_unknown() => self.fetch_bill(day).await?,
+            Err(failure) if failure.kind != FailureKind::Throttled => self.fetch_bill(day).await?,
             outcome => outcome?,
         };
         let Some(file) = file else { return Ok(TradeBill::default()) };
@@ -79,10 +79,9 @@ fn unpacked(file: &[u8]) -> Result<Vec<u8>, String> {
         return Ok(file.to_vec());
     }
     let mut plain = Vec::new();
-    let limit = u64::try_from(MAX_BILL).unwrap_or(u64::MAX);
-    let mut reader = MultiGzDecoder::new(file).take(limit + 1);
+    let mut reader = MultiGzDecoder::new(file).take(MAX_BILL + 1);
     reader.read_to_end(&mut plain).map_err(|error| format!("the bill does not unpack: {error}"))?;
-    if plain.len() > MAX_BILL { Err("the bill is too large".to_owned()) } else { Ok(plain) }
+    if plain.len() as u64 > MAX_BILL { Err("the bill is too large".to_owned()) } else { Ok(plain) }
 }
 
 /// Reads a bill of type `ALL`: columns by their names, amounts exactly.

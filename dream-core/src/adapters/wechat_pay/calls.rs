@@ -102,7 +102,7 @@ impl WeChatPay {
             Ok(()) => Ok(answer),
             Err(refusal) => {
                 let at = refusal.at.as_str();
-                metrics::counter!("wechat_pay_unverified_answers_total", "at" => at).increment(1);
+                metrics::counter!("dream_wechat_pay_unverified_answers_total", "at" => at).increment(1);
                 tracing::warn!(at, reason = refusal.message, "an answer does not verify");
                 let message = format!("the answer does not verify: {}", refusal.message);
                 Err(Failure::new(SERVICE, FailureKind::Unknown, message).with_code(pay_code::UNVERIFIED))

@@ -101,7 +101,7 @@ impl PlatformKeys {
             Err(_) => Err(Failure::new(SERVICE, FailureKind::TimedOut, "the download took too long")),
         };
         let label = if outcome.is_ok() { "ok" } else { "failed" };
-        metrics::counter!("wechat_pay_certificate_downloads_total", "outcome" => label).increment(1);
+        metrics::counter!("dream_wechat_pay_certificate_downloads_total", "outcome" => label).increment(1);
         match outcome {
             Ok(certificates) => {
                 self.put_in_force(certificates, source.now);
@@ -118,7 +118,8 @@ impl PlatformKeys {
         let public_key = self.trusted.load().public_key.clone();
         if let Some(end) = certificates.iter().map(PlatformCertificate::expires_at).max() {
             #[expect(clippy::cast_precision_loss, reason = "a gauge of seconds needs no more precision")]
-            metrics::gauge!("wechat_pay_certificate_expires_timestamp_seconds").set(end.as_secs() as f64);
+            metrics::gauge!("dream_wechat_pay_certificate_expires_timestamp_seconds")
+                .set(end.as_secs() as f64);
         }
         tracing::info!(certificates = certificates.len(), "the platform's certificates are in force");
         self.trusted.store(Arc::new(TrustedKeys { public_key, certificates }));

@@ -85,8 +85,8 @@ fn unreadable(error: serde_json::Error) -> NotifyRefusal {
 
 fn count(kind: &'static str, refusal: Option<&NotifyRefusal>) {
     let outcome = refusal.map_or("verified", |refusal| refusal.at.as_str());
-    metrics::counter!("wechat_pay_notifies_total", "kind" => kind, "outcome" => outcome).increment(1);
+    metrics::counter!("dream_wechat_pay_notifies_total", "kind" => kind, "outcome" => outcome).increment(1);
     if refusal.is_some_and(|refusal| refusal.probe) {
-        metrics::counter!("wechat_pay_notify_probes_total", "kind" => kind).increment(1);
+        metrics::counter!("dream_wechat_pay_notify_probes_total", "kind" => kind).increment(1);
     }
 }

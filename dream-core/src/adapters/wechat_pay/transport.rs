@@ -5,18 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
-use reqwest::{Client, Method, Response, Url, redirect};
+use reqwest::{Client, Method, Url, redirect};
 
 use super::SERVICE;
 use super::config::CallLimits;
 use super::signing::{MerchantKey, ToSign};
 use super::trouble::classify;
+use crate::adapters::outbound;
 use crate::ports::{Clock, Entropy, EntropyExt, Failure, FailureKind};
 
 /// Largest answer that is read, bills apart.
-pub(super) const MAX_ANSWER: usize = 1024 * 1024;
+const MAX_ANSWER: u64 = 1024 * 1024;
 const NONCE_LEN: usize = 32;
 const AGENT: &str = concat!("dream-pay/", env!("CARGO_PKG_VERSION"));
 
@@ -29,7 +30,7 @@ pub(super) struct Request {
     /// Empty for a request without a body.
     pub(super) body: Bytes,
     /// Largest answer that is read.
-    pub(super) max_answer: usize,
+    pub(super) max_answer: u64,
 }
 
 impl Request {
@@ -162,10 +163,10 @@ impl Transport {
         if !request.body.is_empty() {
             builder = builder.header(CONTENT_TYPE, "application/json").body(request.body.clone());
         }
-        let response = builder.send().await.map_err(broken)?;
+        let response = builder.send().await.map_err(|error| outbound::broken(SERVICE, error))?;
         let status = response.status();
         let headers = response.headers().clone();
-        let body = read(response, request.max_answer).await?;
+        let body = outbound::read(SERVICE, response, request.max_answer).await?.into();
         let answer = Answer { headers, body };
         let id = answer.header("Request-ID").unwrap_or_default();
         tracing::debug!(
@@ -183,48 +184,5 @@ impl Transport {
             failure.message = format!("{} (Request-ID {id})", failure.message);
         }
         Err(failure)
-    }
-}
-
-/// Only a connection that was never made proves that nothing was sent.
-fn broken(error: reqwest::Error) -> Failure {
-    let kind = if error.is_connect() {
-        FailureKind::Unreachable
-    } else if error.is_timeout() {
-        FailureKind::TimedOut
-    } else {
-        FailureKind::Unknown
-    };
-    // A URL may hold the token of a download.
-    Failure::new(SERVICE, kind, chain(&error.without_url()))
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
-
-async fn read(mut response: Response, limit: usize) -> Result<Bytes, Failure> {
-    let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(broken_answer)? {
-        if body.len() + chunk.len() > limit {
-            return Err(Failure::new(SERVICE, FailureKind::Unknown, "the answer is too large"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body.freeze())
-}
-
-/// The request was sent whole, so whatever breaks now leaves the outcome open.
-fn broken_answer(error: reqwest::Error) -> Failure {
-    let failure = broken(error);
-    match failure.kind {
-        FailureKind::Unreachable => Failure { kind: FailureKind::Unknown, ..failure },
-        _ => failure,
     }
 }

@@ -1,0 +1,220 @@
+//! Orders, payments and refunds as the platform keeps them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dream_core::kernel::Timestamp;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+/// How long a `prepay_id` can be used.
+pub(super) const PREPAY_LIFE: Duration = Duration::from_hours(2);
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+pub(super) fn shown<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(at)
+}
+
+/// Where an order stands, apart from refunds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum OrderState {
+    /// Not paid; not final.
+    Notpay,
+    /// Paid.
+    Success,
+    /// Paid, and a refund was started.
+    Refund,
+    /// Closed.
+    Closed,
+}
+
+impl OrderState {
+    pub(super) fn words(self) -> (&'static str, &'static str) {
+        match self {
+            OrderState::Notpay => ("NOTPAY", "订单未支付"),
+            OrderState::Success => ("SUCCESS", "支付成功"),
+            OrderState::Refund => ("REFUND", "订单发生过退款，退款详情请查询退款单"),
+            OrderState::Closed => ("CLOSED", "订单已关闭"),
+        }
+    }
+}
+
+/// A payment of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FakePayment {
+    /// The platform's number.
+    pub transaction_id: String,
+    /// Our number of the order.
+    pub out_trade_no: String,
+    /// Who paid.
+    pub openid: String,
+    /// The order's amount, in fen.
+    pub amount_fen: i64,
+    /// What a coupon paid of it.
+    pub coupon_fen: i64,
+    /// When.
+    #[serde(serialize_with = "shown")]
+    pub paid_at: Timestamp,
+    /// Whether the bill lists it.
+    pub in_bill: bool,
+    /// The amount that the bill tells, which differs only on demand.
+    pub bill_amount_fen: i64,
+}
+
+/// An order as the fake keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FakeOrder {
+    /// Our number.
+    pub out_trade_no: String,
+    /// The app that it was made for.
+    pub appid: String,
+    /// Where it stands.
+    pub state: OrderState,
+    /// The amount in fen.
+    pub amount_fen: i64,
+    /// Who is to pay.
+    pub openid: String,
+    /// What the payer sees.
+    pub description: String,
+    /// What was attached.
+    pub attach: Option<String>,
+    /// Where the payment is announced.
+    pub notify_url: String,
+    /// When it was made.
+    #[serde(serialize_with = "shown")]
+    pub created_at: Timestamp,
+    /// Until when it can be paid.
+    #[serde(serialize_with = "shown")]
+    pub payable_until: Timestamp,
+    /// Its permissions to pay, oldest first.
+    pub prepay_ids: Vec<String>,
+    /// Its payments; more than one only on demand.
+    pub payments: Vec<FakePayment>,
+    /// The body of the first request: a later one must be the same.
+    #[serde(skip)]
+    pub(super) request: Value,
+    #[serde(skip)]
+    pub(super) prepaid_at: Vec<Timestamp>,
+}
+
+/// Where a refund stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RefundStatus {
+    /// Taken on.
+    Processing,
+    /// The money is with the payer.
+    Success,
+    /// The payer's card is gone.
+    Abnormal,
+    /// Given up.
+    Closed,
+}
+
+impl RefundStatus {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            RefundStatus::Processing => "PROCESSING",
+            RefundStatus::Success => "SUCCESS",
+            RefundStatus::Abnormal => "ABNORMAL",
+            RefundStatus::Closed => "CLOSED",
+        }
+    }
+}
+
+/// A refund as the fake keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FakeRefund {
+    /// Our number.
+    pub out_refund_no: String,
+    /// The platform's number.
+    pub refund_id: String,
+    /// The platform's number of the payment.
+    pub transaction_id: String,
+    /// Our number of the order.
+    pub out_trade_no: String,
+    /// How much, in fen.
+    pub amount_fen: i64,
+    /// The order's amount, in fen.
+    pub total_fen: i64,
+    /// Why.
+    pub reason: Option<String>,
+    /// Where the result is announced.
+    pub notify_url: Option<String>,
+    /// Where it stands.
+    pub status: RefundStatus,
+    /// When it was asked for.
+    #[serde(serialize_with = "shown")]
+    pub created_at: Timestamp,
+    /// When the result is known, and what it will be.
+    #[serde(skip)]
+    pub(super) due: Option<(Timestamp, RefundStatus)>,
+    /// When it succeeded.
+    #[serde(skip)]
+    pub(super) succeeded_at: Option<Timestamp>,
+}
+
+/// All that the platform knows.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    pub(super) orders: BTreeMap<String, FakeOrder>,
+    pub(super) refunds: BTreeMap<String, FakeRefund>,
+}
+
+impl Book {
+    /// The order and the payment of this transaction.
+    pub(super) fn transaction(&self, id: &str) -> Option<(&FakeOrder, &FakePayment)> {
+        self.orders.values().find_map(|order| {
+            order.payments.iter().find(|payment| payment.transaction_id == id).map(|payment| (order, payment))
+        })
+    }
+
+    /// The order that this permission belongs to, and when it was given.
+    pub(super) fn prepaid(&self, prepay_id: &str) -> Option<(&FakeOrder, Timestamp)> {
+        self.orders.values().find_map(|order| {
+            let place = order.prepay_ids.iter().position(|known| known == prepay_id)?;
+            Some((order, *order.prepaid_at.get(place)?))
+        })
+    }
+
+    /// What has been given back of a payment, or is about to be, in fen.
+    pub(super) fn refunded(&self, transaction_id: &str) -> i64 {
+        self.refunds_of(transaction_id)
+            .filter(|refund| refund.status != RefundStatus::Closed)
+            .map(|refund| refund.amount_fen)
+            .sum()
+    }
+
+    pub(super) fn refunds_of(&self, transaction_id: &str) -> impl Iterator<Item = &FakeRefund> {
+        self.refunds.values().filter(move |refund| refund.transaction_id == transaction_id)
+    }
+
+    /// Refunds whose time has come get their result; their numbers.
+    pub(super) fn settle_refunds(&mut self, now: Timestamp) -> Vec<String> {
+        let mut settled = Vec::new();
+        for refund in self.refunds.values_mut() {
+            if let Some((at, outcome)) = refund.due.filter(|(at, _)| *at <= now) {
+                refund.conclude(outcome, at);
+                settled.push(refund.out_refund_no.clone());
+            }
+        }
+        settled
+    }
+
+    /// When the next refund gets its result.
+    pub(super) fn next_refund(&self) -> Option<Timestamp> {
+        self.refunds.values().filter_map(|refund| refund.due.map(|(at, _)| at)).min()
+    }
+}
+
+impl FakeRefund {
+    pub(super) fn conclude(&mut self, outcome: RefundStatus, at: Timestamp) {
+        self.due = None;
+        self.status = outcome;
+        self.succeeded_at = (outcome == RefundStatus::Success).then_some(at);
+    }
+}

@@ -1,0 +1,546 @@
+//! WeChat Pay API v3 for one merchant: orders, refunds, certificates, bills and notifies.
+//!
+//! Every request must carry a right `Authorization`; every 2xx answer is signed, by the public key if the caller asks for
+//! it. Phones pay by [`FakeWeChatPay::pay`], which checks what they were handed. Notifies wait for
+//! [`FakeWeChatPay::deliver_due`], unless the fake tells them by itself ([`WeChatPayOptions::deliver_by_itself`]).
+//!
+//! [`Faults`] work on every [`operation`]. Beside the usual ones there are these, as [`Fault::special`]:
+//!
+//! | of an answer or a notify | |
+//! |---|---|
+//! | `probe` | signed with a deliberate probe |
+//! | `wrong_signature`, `forged`, `unknown_serial`, `unsigned`, `stale`, `tampered` | signed wrongly |
+//! | `error_after` | an answer alone: does as usual, then answers 500 `SYSTEM_ERROR` |
+//! | `pay_before`, `pay_after` | the payer pays just before or after a query or close |
+//!
+//! | of a notify | |
+//! |---|---|
+//! | `double`, `parallel` | told twice in a row; five times at once |
+//! | `last` | told behind the others that are due |
+//! | `lose_all` | never told at all; [`Fault::Drop`] loses one attempt, [`Fault::DropAfter`] its answer |
+//! | `wrong_amount`, `wrong_currency`, `wrong_mchid`, `wrong_appid`, `wrong_payer`, `wrong_order` | signed lies |
+//! | `undecryptable`, `not_json` | signed nonsense |
+//!
+//! [`Fault::special`]: crate::faults::Fault::special
+//! [`Fault::Drop`]: crate::faults::Fault::Drop
+//! [`Fault::DropAfter`]: crate::faults::Fault::DropAfter
+
+mod bill;
+mod book;
+mod control;
+mod keys;
+mod notices;
+mod prepay;
+mod refunds;
+mod refusal;
+mod routes;
+mod shapes;
+mod signing;
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use dream_core::adapters::wechat_pay::{CallLimits, WeChatPayConfig};
+use dream_core::kernel::Timestamp;
+use dream_core::ports::{ClientParams, Clock, Entropy, SignedNotify};
+use secrecy::SecretString;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use book::{FakeOrder, FakePayment, FakeRefund, OrderState, RefundStatus};
+pub use keys::PlatformKey;
+pub use notices::{FakeNotice, NoticeState, NotifyAttempt, RETRY_AFTER_SECS};
+pub use prepay::CannotPay;
+
+use super::server::{FakeServer, RequestLog, Setup};
+use super::{lock, outgoing_client};
+use crate::entropy::SeededEntropy;
+use crate::faults::Faults;
+use book::Book;
+use keys::{KeyRing, test_value};
+use notices::Notices;
+
+/// Names of the operations, for [`Faults`] and [`FakeWeChatPay::calls`].
+pub mod operation {
+    /// `POST /v3/pay/transactions/jsapi`
+    pub const PREPAY: &str = "prepay";
+    /// `GET /v3/pay/transactions/out-trade-no/{number}`
+    pub const QUERY: &str = "query";
+    /// `GET /v3/pay/transactions/id/{id}`
+    pub const QUERY_TRANSACTION: &str = "query_transaction";
+    /// `POST /v3/pay/transactions/out-trade-no/{number}/close`
+    pub const CLOSE: &str = "close";
+    /// `POST /v3/refund/domestic/refunds`
+    pub const REFUND: &str = "refund";
+    /// `GET /v3/refund/domestic/refunds/{number}`
+    pub const REFUND_QUERY: &str = "refund_query";
+    /// `GET /v3/certificates`
+    pub const CERTIFICATES: &str = "certificates";
+    /// `GET /v3/bill/tradebill`
+    pub const TRADE_BILL: &str = "trade_bill";
+    /// `GET /v3/billdownload/file`
+    pub const DOWNLOAD: &str = "download";
+    /// The announcement of a payment.
+    pub const PAYMENT_NOTIFY: &str = "payment_notify";
+    /// The announcement of a refund's result.
+    pub const REFUND_NOTIFY: &str = "refund_notify";
+}
+
+/// How the fake is set up. The keys are always the published test keys.
+#[derive(Debug, Clone)]
+pub struct WeChatPayOptions {
+    /// The address to listen on; a free port of 127.0.0.1 if `None`.
+    pub bind: Option<SocketAddr>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Nonces and tokens are made of this.
+    pub entropy: Arc<dyn Entropy>,
+    /// The merchant's number.
+    pub mchid: String,
+    /// The mini-programs that are bound to the merchant; the first is the one of [`FakeWeChatPay::config`].
+    pub appids: Vec<String>,
+    /// The serial number of the merchant's certificate.
+    pub merchant_serial: String,
+    /// The API v3 key.
+    pub api_v3_key: String,
+    /// Whether notifies are told by themselves as their time comes.
+    pub deliver_by_itself: bool,
+    /// Whether a nonce is refused that was used before. WeChat does not say that it does so.
+    pub refuse_used_nonces: bool,
+    /// How long after one refund of a payment the next one is taken.
+    pub refund_gap: Duration,
+}
+
+impl WeChatPayOptions {
+    /// The merchant of the test keys; notifies wait to be told.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let merchant = |name: &str| test_value(&format!("/merchant/{name}")).to_owned();
+        Self {
+            bind: None,
+            clock,
+            entropy: Arc::new(SeededEntropy::new(2)),
+            mchid: merchant("mchid"),
+            appids: vec![merchant("appid")],
+            merchant_serial: merchant("certificate_serial_no"),
+            api_v3_key: merchant("apiv3_key"),
+            deliver_by_itself: false,
+            refuse_used_nonces: false,
+            refund_gap: Duration::from_mins(1),
+        }
+    }
+}
+
+/// What becomes of refunds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RefundPlan {
+    /// How long they take.
+    pub delay: Duration,
+    /// How they end.
+    pub outcome: RefundStatus,
+}
+
+impl Default for RefundPlan {
+    fn default() -> Self {
+        Self { delay: Duration::from_secs(5), outcome: RefundStatus::Success }
+    }
+}
+
+/// How the merchant knows that an answer comes from the platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// By the platform's public key.
+    PublicKey,
+    /// By certificates that are downloaded.
+    Certificates,
+}
+
+#[derive(Debug)]
+struct State {
+    book: Book,
+    notices: Notices,
+    downloads: bill::Downloads,
+    /// The certificates that are listed.
+    listed: Vec<PlatformKey>,
+    /// Signs answers to those who do not ask for the public key.
+    answer_key: PlatformKey,
+    notify_key: PlatformKey,
+    /// What the merchant can give back; no limit if `None`.
+    balance: Option<i64>,
+    /// `None`: refunds wait for [`FakeWeChatPay::conclude_refund`].
+    plan: Option<RefundPlan>,
+    plans: BTreeMap<String, Option<RefundPlan>>,
+    nonces: HashSet<String>,
+    calls: BTreeMap<&'static str, u64>,
+    counter: u64,
+}
+
+impl State {
+    fn refund_plan(&mut self, out_refund_no: &str) -> Option<RefundPlan> {
+        self.plans.remove(out_refund_no).unwrap_or(self.plan)
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: WeChatPayOptions,
+    base_url: String,
+    http: reqwest::Client,
+    ring: KeyRing,
+    state: Mutex<State>,
+    faults: Faults,
+    log: Arc<RequestLog>,
+    wake: Notify,
+    stop: CancellationToken,
+}
+
+impl Inner {
+    fn now(&self) -> Timestamp {
+        self.options.clock.now()
+    }
+
+    /// So many random letters and digits.
+    fn nonce(&self, length: usize) -> String {
+        const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let mut bytes = vec![0; length];
+        self.options.entropy.fill(&mut bytes);
+        bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 62)])).collect()
+    }
+
+    /// A number of the platform's: what it counts, the day, a counter.
+    #[expect(clippy::unused_self, reason = "it belongs to the platform")]
+    fn number(&self, prefix: &str, at: Timestamp, counter: u64) -> String {
+        format!("{prefix}{}{counter:010}", shapes::beijing(at).strftime("%Y%m%d"))
+    }
+
+    /// Refunds whose time has come get their result, which is announced.
+    fn settle(&self, state: &mut State) {
+        for number in state.book.settle_refunds(self.now()) {
+            self.announce_refund(state, &number);
+        }
+    }
+
+    /// When something is to be done next.
+    fn next_due(&self) -> Option<Timestamp> {
+        let state = lock(&self.state);
+        [state.notices.next(), state.book.next_refund()].into_iter().flatten().min()
+    }
+}
+
+/// WeChat Pay on a loopback port. It stops when it is dropped.
+#[derive(Debug)]
+pub struct FakeWeChatPay {
+    inner: Arc<Inner>,
+    server: FakeServer,
+    tasks: TaskTracker,
+}
+
+impl FakeWeChatPay {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If the port cannot be opened.
+    pub async fn start(options: WeChatPayOptions) -> io::Result<Self> {
+        let setup = Setup::new(options.clock.clone()).at(options.bind);
+        let log = setup.log.clone();
+        let door = FakeServer::bind(setup).await?;
+        let inner = Arc::new(Inner {
+            base_url: door.base_url(),
+            http: outgoing_client()?,
+            ring: KeyRing::open()?,
+            state: Mutex::new(State {
+                book: Book::default(),
+                notices: Notices::default(),
+                downloads: bill::Downloads::default(),
+                listed: vec![PlatformKey::CertificateA],
+                answer_key: PlatformKey::CertificateA,
+                notify_key: PlatformKey::PublicKey,
+                balance: None,
+                plan: Some(RefundPlan::default()),
+                plans: BTreeMap::new(),
+                nonces: HashSet::new(),
+                calls: BTreeMap::new(),
+                counter: 0,
+            }),
+            faults: Faults::default(),
+            log,
+            wake: Notify::new(),
+            stop: CancellationToken::new(),
+            options,
+        });
+        let desk = inner.clone();
+        let server = door.serve(move |request| routes::answer(desk.clone(), request));
+        let tasks = TaskTracker::new();
+        if inner.options.deliver_by_itself {
+            tasks.spawn(deliver_for_ever(inner.clone()));
+        }
+        Ok(Self { inner, server, tasks })
+    }
+
+    /// Where it answers, without a slash at the end.
+    pub fn base_url(&self) -> String {
+        self.server.base_url()
+    }
+
+    /// The server, to take it down or read its log.
+    pub fn server(&self) -> &FakeServer {
+        &self.server
+    }
+
+    /// What is to go wrong.
+    pub fn faults(&self) -> &Faults {
+        &self.inner.faults
+    }
+
+    /// How often the operation was called.
+    pub fn calls(&self, operation: &str) -> u64 {
+        lock(&self.inner.state).calls.get(operation).copied().unwrap_or(0)
+    }
+
+    /// The configuration of a merchant that trusts by the public key, announced to at these addresses.
+    pub fn config(&self, notify_url: &str, refund_notify_url: &str) -> WeChatPayConfig {
+        self.config_with(Trust::PublicKey, notify_url, refund_notify_url)
+    }
+
+    /// [`FakeWeChatPay::config`] with a choice of trust.
+    pub fn config_with(&self, trust: Trust, notify_url: &str, refund_notify_url: &str) -> WeChatPayConfig {
+        let options = &self.inner.options;
+        let public = |value: &'static str| (trust == Trust::PublicKey).then(|| value.to_owned());
+        WeChatPayConfig {
+            appid: options.appids.first().cloned().unwrap_or_default(),
+            mchid: options.mchid.clone(),
+            merchant_serial: options.merchant_serial.clone(),
+            merchant_key_pem: SecretString::from(test_value("/merchant/private_key_pem")),
+            api_v3_key: SecretString::from(options.api_v3_key.clone()),
+            platform_key_id: public(PlatformKey::PublicKey.serial()),
+            platform_key_pem: public(PlatformKey::PublicKey.public_key_pem()),
+            notify_url: notify_url.to_owned(),
+            refund_notify_url: Some(refund_notify_url.to_owned()),
+            base_urls: vec![self.base_url()],
+            limits: CallLimits::default(),
+        }
+    }
+
+    /// A phone pays with what it was handed, which is checked as the real dialog does; the order must be the one meant.
+    ///
+    /// # Errors
+    /// If the parameters are wrong or the order cannot be paid.
+    pub fn pay(&self, out_trade_no: &str, params: &ClientParams) -> Result<FakePayment, CannotPay> {
+        let number = {
+            let state = lock(&self.inner.state);
+            prepay::check_params(&self.inner, &state, params, self.inner.now())?
+        };
+        if number != out_trade_no {
+            return Err(CannotPay::NoOrder);
+        }
+        prepay::pay(&self.inner, out_trade_no, None, false)
+    }
+
+    /// A user pays the order without showing any parameters. Another user than the order's is a lie that only a fake tells.
+    ///
+    /// # Errors
+    /// If the order cannot be paid.
+    pub fn pay_as(&self, openid: &str, out_trade_no: &str) -> Result<FakePayment, CannotPay> {
+        prepay::pay(&self.inner, out_trade_no, Some(openid), false)
+    }
+
+    /// The order is paid once more, under another number of the platform's.
+    ///
+    /// # Errors
+    /// If there is no such order, or it is closed.
+    pub fn pay_again(&self, out_trade_no: &str) -> Result<FakePayment, CannotPay> {
+        prepay::pay(&self.inner, out_trade_no, None, true)
+    }
+
+    /// Changes a payment after the fact: its coupon, or what the bill tells of it.
+    pub fn change_payment(&self, transaction_id: &str, change: impl FnOnce(&mut FakePayment)) {
+        let mut state = lock(&self.inner.state);
+        let payments = state.book.orders.values_mut().flat_map(|order| &mut order.payments);
+        if let Some(payment) = payments.into_iter().find(|payment| payment.transaction_id == transaction_id) {
+            change(payment);
+        }
+    }
+
+    /// An order that was paid although nobody here asked for it.
+    pub fn add_paid_order(&self, out_trade_no: &str, openid: &str, amount_fen: i64) -> FakePayment {
+        let fake = &self.inner;
+        let now = fake.now();
+        let mut state = lock(&fake.state);
+        state.counter += 1;
+        let payment = FakePayment {
+            transaction_id: fake.number("4200002599", now, state.counter),
+            out_trade_no: out_trade_no.to_owned(),
+            openid: openid.to_owned(),
+            amount_fen,
+            coupon_fen: 0,
+            paid_at: now,
+            in_bill: true,
+            bill_amount_fen: amount_fen,
+        };
+        let order = FakeOrder {
+            out_trade_no: out_trade_no.to_owned(),
+            appid: fake.options.appids.first().cloned().unwrap_or_default(),
+            state: OrderState::Success,
+            amount_fen,
+            openid: openid.to_owned(),
+            description: "unknown".to_owned(),
+            attach: None,
+            notify_url: String::new(),
+            created_at: now,
+            payable_until: now,
+            prepay_ids: Vec::new(),
+            payments: vec![payment.clone()],
+            request: Value::Null,
+            prepaid_at: Vec::new(),
+        };
+        state.book.orders.insert(out_trade_no.to_owned(), order);
+        payment
+    }
+
+    /// All orders, by number.
+    pub fn orders(&self) -> Vec<FakeOrder> {
+        lock(&self.inner.state).book.orders.values().cloned().collect()
+    }
+
+    /// The order of this number.
+    pub fn order(&self, out_trade_no: &str) -> Option<FakeOrder> {
+        lock(&self.inner.state).book.orders.get(out_trade_no).cloned()
+    }
+
+    /// All refunds, by number.
+    pub fn refunds(&self) -> Vec<FakeRefund> {
+        let mut state = lock(&self.inner.state);
+        self.inner.settle(&mut state);
+        state.book.refunds.values().cloned().collect()
+    }
+
+    /// What becomes of refunds from now on; `None`: they wait for [`FakeWeChatPay::conclude_refund`].
+    pub fn plan_refunds(&self, plan: Option<RefundPlan>) {
+        lock(&self.inner.state).plan = plan;
+    }
+
+    /// What becomes of the refund of this number, which is still to come.
+    pub fn plan_refund(&self, out_refund_no: &str, plan: Option<RefundPlan>) {
+        lock(&self.inner.state).plans.insert(out_refund_no.to_owned(), plan);
+    }
+
+    /// The refund ends like this now, as when somebody acts in the console; whether there is such a refund.
+    pub fn conclude_refund(&self, out_refund_no: &str, outcome: RefundStatus) -> bool {
+        let now = self.inner.now();
+        let mut state = lock(&self.inner.state);
+        let Some(refund) = state.book.refunds.get_mut(out_refund_no) else { return false };
+        refund.conclude(outcome, now);
+        self.inner.announce_refund(&mut state, out_refund_no);
+        true
+    }
+
+    /// What the merchant can give back, in fen; no limit if `None`.
+    pub fn set_balance(&self, fen: Option<i64>) {
+        lock(&self.inner.state).balance = fen;
+    }
+
+    /// Lists these certificates, and signs with this one for those who do not ask for the public key. None listed: the
+    /// merchant has only the public key.
+    pub fn set_certificates(&self, listed: &[PlatformKey], signs: PlatformKey) {
+        let mut state = lock(&self.inner.state);
+        state.listed = listed.to_vec();
+        state.answer_key = signs;
+    }
+
+    /// Signs notifies with this key from now on. It is the public key at first.
+    pub fn sign_notifies_with(&self, key: PlatformKey) {
+        lock(&self.inner.state).notify_key = key;
+    }
+
+    /// Tells everything that is due, each once and one after another; what the receiver made of it.
+    pub async fn deliver_due(&self) -> Vec<NotifyAttempt> {
+        notices::deliver_due(&self.inner).await
+    }
+
+    /// Tells this notice now, due or not, so many times at once.
+    pub async fn deliver_copies(&self, notice: u64, copies: usize) -> Vec<NotifyAttempt> {
+        notices::attempt(&self.inner, notice, None, copies).await
+    }
+
+    /// When the next notice or refund is due.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.inner.next_due()
+    }
+
+    /// What there is to tell, oldest first.
+    pub fn notices(&self) -> Vec<FakeNotice> {
+        lock(&self.inner.state).notices.all.clone()
+    }
+
+    /// What was told, oldest first, and how it was answered.
+    pub fn notify_log(&self) -> Vec<NotifyAttempt> {
+        lock(&self.inner.state).notices.attempts.clone()
+    }
+
+    /// The announcement of the order's last payment, signed now, with the trouble of this name if any.
+    pub fn sealed_payment(&self, out_trade_no: &str, trouble: Option<&str>) -> Option<SignedNotify> {
+        let content = {
+            let state = lock(&self.inner.state);
+            let order = state.book.orders.get(out_trade_no)?;
+            shapes::paid(&self.inner.options.mchid, order, order.payments.last()?, OrderState::Success)
+        };
+        Some(self.seal("TRANSACTION.SUCCESS", &content, trouble))
+    }
+
+    /// The announcement of the refund as it stands, signed now, with the trouble of this name if any.
+    pub fn sealed_refund(&self, out_refund_no: &str, trouble: Option<&str>) -> Option<SignedNotify> {
+        let (event, content) = {
+            let mut state = lock(&self.inner.state);
+            self.inner.settle(&mut state);
+            let refund = state.book.refunds.get(out_refund_no)?;
+            let content = shapes::refund_notice(&self.inner.options.mchid, refund);
+            (format!("REFUND.{}", refund.status.word()), content)
+        };
+        Some(self.seal(&event, &content, trouble))
+    }
+
+    /// Any content as a signed notify.
+    pub fn seal(&self, event: &str, content: &Value, trouble: Option<&str>) -> SignedNotify {
+        let id = format!("EV-{}", self.inner.nonce(20));
+        self.inner.seal(&id, event, content, trouble)
+    }
+
+    /// Stops and waits until the port is free. Notices that are still due are dropped.
+    pub async fn shutdown(self) {
+        self.inner.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.server.end().await;
+    }
+}
+
+impl Drop for FakeWeChatPay {
+    fn drop(&mut self) {
+        self.inner.stop.cancel();
+    }
+}
+
+/// Tells notices as their time comes.
+async fn deliver_for_ever(fake: Arc<Inner>) {
+    let work = async {
+        loop {
+            notices::deliver_due(&fake).await;
+            let pause = fake.next_due().map(|due| due.since(fake.now()));
+            let due = async {
+                match pause {
+                    Some(pause) => fake.options.clock.sleep(pause).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => {}
+                () = fake.wake.notified() => {}
+            }
+        }
+    };
+    fake.stop.run_until_cancelled(work).await;
+}
