@@ -29,8 +29,7 @@ pub(crate) fn protocol(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .header_read_timeout(limits.header_time)
         .max_headers(limits.headers)
         .max_buf_size(limits.header_bytes.max(MIN_BUFFER))
-        .keep_alive(true)
-        .pipeline_flush(true);
+        .keep_alive(true);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -16,6 +16,7 @@ use utoipa::openapi::{
 };
 
 use crate::gate::Guard;
+use crate::input::{Fields, Shape};
 use crate::problem::{self, Problem};
 use crate::table::{Row, Sketched, Table, placeholders};
 
@@ -34,25 +35,25 @@ impl Schemas {
         let mut inner = Vec::new();
         T::schemas(&mut inner);
         for (name, schema) in inner {
-            self.keep(name, schema);
+            self.keep(&name, schema);
         }
         let schema = T::schema();
         if !has_name(&schema) {
             return schema;
         }
         let name = T::name().into_owned();
-        self.keep(name.clone(), schema);
+        self.keep(&name, schema);
         Ref::from_schema_name(name).into()
     }
 
-    fn keep(&mut self, name: String, schema: RefOr<Schema>) {
-        match self.known.get(&name) {
+    pub(crate) fn keep(&mut self, name: &str, schema: RefOr<Schema>) {
+        match self.known.get(name) {
             Some(known) if *known != schema => {
-                self.clashes.insert(name);
+                self.clashes.insert(name.to_owned());
             }
             Some(_) => {}
             None => {
-                self.known.insert(name, schema);
+                self.known.insert(name.to_owned(), schema);
             }
         }
     }
@@ -137,29 +138,24 @@ impl<'s> Sketch<'s> {
         }
     }
 
-    /// Each property of the type as a parameter of the query.
-    pub fn query_fields<T: ToSchema>(&mut self) {
-        let mut inner = Vec::new();
-        T::schemas(&mut inner);
-        let RefOr::T(Schema::Object(object)) = T::schema() else { return };
-        for (name, schema) in object.properties {
-            let required = object.required.contains(&name);
-            let description = description(&schema);
+    /// Each field of the type as a parameter of the query.
+    pub fn query_fields<T: Fields>(&mut self) {
+        for field in T::fields(self.schemas) {
             self.parameter(
                 ParameterBuilder::new()
-                    .name(name)
+                    .name(field.name)
                     .parameter_in(ParameterIn::Query)
-                    .required(if required { Required::True } else { Required::False })
-                    .description(description)
-                    .schema(Some(resolved(schema, &inner)))
+                    .required(if field.required { Required::True } else { Required::False })
+                    .description(field.description)
+                    .schema(Some(field.schema))
                     .build(),
             );
         }
     }
 
     /// A JSON body of this type.
-    pub fn json_body<T: ToSchema>(&mut self, limit: u64) {
-        let schema = self.schemas.of::<T>();
+    pub fn json_body<T: Shape>(&mut self, limit: u64) {
+        let schema = T::shape(self.schemas);
         let content = ContentBuilder::new().schema(Some(schema)).build();
         self.body(JSON, content, limit);
         self.operation.codes.extend([Code::ValidationFailed, Code::InvalidJson]);
@@ -184,43 +180,6 @@ impl<'s> Sketch<'s> {
                 .build(),
         );
         self.operation.codes.extend([Code::PayloadTooLarge, Code::UnsupportedMediaType]);
-    }
-}
-
-fn description(schema: &RefOr<Schema>) -> Option<String> {
-    match schema {
-        RefOr::T(Schema::Object(object)) => object.description.clone(),
-        RefOr::T(Schema::OneOf(one_of)) => one_of.description.clone(),
-        RefOr::T(_) => None,
-        RefOr::Ref(reference) => (!reference.description.is_empty()).then(|| reference.description.clone()),
-    }
-}
-
-/// The shape in place of a reference to it: parameters do not have names of their own.
-fn resolved(schema: RefOr<Schema>, inner: &[(String, RefOr<Schema>)]) -> RefOr<Schema> {
-    let named = |reference: &Ref| {
-        let name = reference.ref_location.rsplit('/').next()?;
-        inner.iter().find(|(known, _)| known == name).map(|(_, schema)| schema.clone())
-    };
-    match schema {
-        RefOr::Ref(reference) => named(&reference).unwrap_or(RefOr::Ref(reference)),
-        RefOr::T(Schema::OneOf(one_of)) => {
-            // `Option<T>` is "null or T"; a parameter that is not given is simply not there.
-            let some = one_of.items.iter().find_map(|item| match item {
-                RefOr::Ref(reference) => named(reference),
-                RefOr::T(_) => None,
-            });
-            some.unwrap_or(RefOr::T(Schema::OneOf(one_of)))
-        }
-        RefOr::T(Schema::Object(mut object)) => {
-            if let SchemaType::Array(types) = &object.schema_type
-                && let [Type::Null, only] | [only, Type::Null] = types.as_slice()
-            {
-                object.schema_type = SchemaType::Type(only.clone());
-            }
-            RefOr::T(Schema::Object(object))
-        }
-        other @ RefOr::T(_) => other,
     }
 }
 

@@ -174,7 +174,9 @@ async fn perform(visit: &Arc<Visit>, row: &Row, call: &mut Call) -> Result<Outco
         return (row.run)(call).await.map(Outcome::Reply);
     };
     visit.app.count(&visit.notes, &Caller::Unknown, visit.client)?;
-    let key = call.path_and_query().to_owned();
+    // A row that passes over unknown parameters gives the same answer whatever they are.
+    let key = if row.options.strict_query { call.path_and_query() } else { call.path() };
+    let key = key.to_owned();
     let kept = visit.app.public().get(&key, public, (row.run)(call)).await?;
     Ok(match kept {
         Ok(ready) => Outcome::Ready(ready),

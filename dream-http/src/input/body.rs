@@ -5,9 +5,8 @@ use dream_core::{Code, Error, Result};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
 
-use super::{Faults, Input, strict};
+use super::{Faults, Input, Shape, strict};
 use crate::call::Call;
 use crate::openapi::Sketch;
 
@@ -18,7 +17,7 @@ pub const DEFAULT_BODY: u64 = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body<T, const LIMIT: u64 = DEFAULT_BODY>(pub T);
 
-impl<T: Deserr<Faults> + ToSchema + Send + 'static, const LIMIT: u64> Input for Body<T, LIMIT> {
+impl<T: Deserr<Faults> + Shape + Send + 'static, const LIMIT: u64> Input for Body<T, LIMIT> {
     async fn read(call: &mut Call) -> Result<Self> {
         let json = is_json(call.headers());
         if json == Some(false) {

@@ -6,6 +6,7 @@ mod header;
 mod page;
 mod path;
 mod query;
+mod shape;
 mod strict;
 mod upload;
 mod words;
@@ -21,6 +22,7 @@ pub use page::{Numbered, Paged};
 pub use path::{Path, PathWords};
 pub use query::Query;
 pub(crate) use query::QueryPairs;
+pub use shape::{Field, Fields, Reader, Shape, object, outside};
 pub use upload::Upload;
 pub use words::{AnyObject, Flag, List, Parsed, Text, Whole, Word, read_by};
 

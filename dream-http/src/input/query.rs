@@ -5,9 +5,8 @@ use std::borrow::Cow;
 use deserr::{Deserr, IntoValue as _, ValuePointerRef};
 use dream_core::{Fault, Result};
 use serde_json::{Map, Value};
-use utoipa::ToSchema;
 
-use super::{Faults, Input};
+use super::{Faults, Fields, Input};
 use crate::call::Call;
 use crate::openapi::Sketch;
 use crate::problem::{TEXT_WITHOUT_NUL, VALID_UTF8};
@@ -78,7 +77,7 @@ impl QueryPairs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query<T>(pub T);
 
-impl<T: Deserr<Faults> + ToSchema + Send + 'static> Input for Query<T> {
+impl<T: Deserr<Faults> + Fields + Send + 'static> Input for Query<T> {
     async fn read(call: &mut Call) -> Result<Self> {
         let (values, mut faults) = call.query().take_rest();
         match T::deserialize_from_value(Value::Object(values).into_value(), ValuePointerRef::Origin) {

@@ -1,6 +1,5 @@
 //! Types that fields are made of: texts and numbers with bounds, and words of the core that check themselves.
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef, take_cf_content};
@@ -10,8 +9,7 @@ use dream_core::kernel::{
 };
 use dream_core::{Code, Fault};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
-use utoipa::openapi::{KnownFormat, RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::openapi::{KnownFormat, Schema};
 
 use super::Faults;
 
@@ -35,18 +33,6 @@ impl<T: Word> Deserr<Faults> for Parsed<T> {
     ) -> Result<Self, Faults> {
         let text = <String as Deserr<Faults>>::deserialize_from_value(value, place)?;
         text.parse().map(Self).map_err(|fault| Faults::one(place, fault))
-    }
-}
-
-impl<T: Word> PartialSchema for Parsed<T> {
-    fn schema() -> RefOr<Schema> {
-        T::schema().into()
-    }
-}
-
-impl<T: Word> ToSchema for Parsed<T> {
-    fn name() -> Cow<'static, str> {
-        short_name::<T>().into()
     }
 }
 
@@ -77,14 +63,6 @@ impl<const MIN: usize, const MAX: usize> Deserr<Faults> for Text<MIN, MAX> {
         Parsed::deserialize_from_value(value, place).map(|Parsed(text)| text)
     }
 }
-
-impl<const MIN: usize, const MAX: usize> PartialSchema for Text<MIN, MAX> {
-    fn schema() -> RefOr<Schema> {
-        <Self as Word>::schema().into()
-    }
-}
-
-impl<const MIN: usize, const MAX: usize> ToSchema for Text<MIN, MAX> {}
 
 /// A whole number from `MIN` to `MAX`. In a query it is read by `Parsed<Whole<..>>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,14 +115,6 @@ impl<const MIN: i64, const MAX: i64> Deserr<Faults> for Whole<MIN, MAX> {
     }
 }
 
-impl<const MIN: i64, const MAX: i64> PartialSchema for Whole<MIN, MAX> {
-    fn schema() -> RefOr<Schema> {
-        <Self as Word>::schema().into()
-    }
-}
-
-impl<const MIN: i64, const MAX: i64> ToSchema for Whole<MIN, MAX> {}
-
 /// A list of `MIN` to `MAX` items.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List<T, const MIN: usize, const MAX: usize>(pub Vec<T>);
@@ -160,22 +130,6 @@ impl<T: Deserr<Faults>, const MIN: usize, const MAX: usize> Deserr<Faults> for L
             return Err(Faults::one(place, Fault::Length { min: MIN, max: MAX }));
         }
         Vec::deserialize_from_value(value, place).map(Self)
-    }
-}
-
-impl<T: PartialSchema, const MIN: usize, const MAX: usize> PartialSchema for List<T, MIN, MAX> {
-    fn schema() -> RefOr<Schema> {
-        utoipa::openapi::ArrayBuilder::new()
-            .items(T::schema())
-            .min_items((MIN > 0).then_some(MIN))
-            .max_items(Some(MAX))
-            .into()
-    }
-}
-
-impl<T: ToSchema, const MIN: usize, const MAX: usize> ToSchema for List<T, MIN, MAX> {
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        T::schemas(schemas);
     }
 }
 
@@ -217,14 +171,6 @@ impl Deserr<Faults> for AnyObject {
     }
 }
 
-impl PartialSchema for AnyObject {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::Object).into()
-    }
-}
-
-impl ToSchema for AnyObject {}
-
 /// Reads a field by a function of one's own: for what is neither a word nor bounded, such as "a number or a text".
 ///
 /// # Errors
@@ -237,11 +183,6 @@ pub fn read_by<V: IntoValue, T>(
     read(serde_json::Value::from(value)).map_err(|fault| {
         take_cf_content(<Faults as deserr::MergeWithError<Fault>>::merge(None, fault, place))
     })
-}
-
-fn short_name<T>() -> &'static str {
-    let name = std::any::type_name::<T>();
-    name.split('<').next().and_then(|name| name.rsplit("::").next()).unwrap_or(name)
 }
 
 fn whole_number(min: Option<i64>, max: Option<i64>) -> Schema {

@@ -1,0 +1,279 @@
+//! What an input looks like, said once: `input!` makes both its reader and its entry in the document.
+
+use std::borrow::Cow;
+
+use deserr::{Deserr, IntoValue, Map as _, Value, ValuePointerRef};
+use dream_core::Fault;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+use utoipa::openapi::{Ref, RefOr, Schema};
+
+use super::{AnyObject, Faults, List, Parsed, Text, Whole, Word};
+use crate::openapi::Schemas;
+
+/// A type that input is made of.
+pub trait Shape: Sized {
+    /// What a field of this type is when it is not there; `None` if it must be there.
+    fn absent() -> Option<Self> {
+        None
+    }
+
+    /// What it looks like. Objects are kept under their name and referred to.
+    fn shape(schemas: &mut Schemas) -> RefOr<Schema>;
+}
+
+/// A type with named fields.
+pub trait Fields {
+    /// Its fields.
+    fn fields(schemas: &mut Schemas) -> Vec<Field>;
+}
+
+/// One field of an input.
+#[derive(Clone)]
+pub struct Field {
+    /// The name that clients use.
+    pub name: Cow<'static, str>,
+    /// What it means.
+    pub description: Option<String>,
+    /// Whether it must be there.
+    pub required: bool,
+    /// What it looks like.
+    pub schema: RefOr<Schema>,
+}
+
+impl Field {
+    /// A field of this type.
+    pub fn new<T: Shape>(name: Cow<'static, str>, doc: &[&str], schemas: &mut Schemas) -> Self {
+        let description = doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+        Self {
+            name,
+            description: (!description.is_empty()).then_some(description),
+            required: T::absent().is_none(),
+            schema: T::shape(schemas),
+        }
+    }
+}
+
+/// What clients call a field: what they know it as, or its name in camel case.
+pub fn outside(name: &'static str, known_as: Option<&'static str>) -> Cow<'static, str> {
+    match known_as {
+        Some(known) => known.into(),
+        None if name.contains('_') => camel(name).into(),
+        None => name.into(),
+    }
+}
+
+/// `nick_name` is `nickName` outside.
+fn camel(name: &str) -> String {
+    let mut words = name.split('_');
+    let mut camel = words.next().unwrap_or("").to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        camel.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        camel.push_str(letters.as_str());
+    }
+    camel
+}
+
+/// An object that is being read field by field.
+pub struct Reader<'p, V: IntoValue> {
+    map: V::Map,
+    place: ValuePointerRef<'p>,
+    faults: Faults,
+}
+
+impl<'p, V: IntoValue> Reader<'p, V> {
+    /// Begins to read the value.
+    ///
+    /// # Errors
+    /// If it is no object.
+    pub fn new(value: Value<V>, place: ValuePointerRef<'p>) -> Result<Self, Faults> {
+        match value {
+            Value::Map(map) => Ok(Self { map, place, faults: Faults::default() }),
+            Value::Null => Err(Faults::one(place, Fault::Required)),
+            _ => Err(Faults::one(place, Fault::Type("object"))),
+        }
+    }
+
+    /// Reads one field. Its faults are kept for [`Reader::finish`].
+    pub fn field<T: Shape + Deserr<Faults>>(&mut self, name: &str) -> Option<T> {
+        let place = self.place.push_key(name);
+        let read = match self.map.remove(name) {
+            Some(value) => T::deserialize_from_value(value.into_value(), place),
+            None => T::absent().ok_or_else(|| Faults::one(place, Fault::Required)),
+        };
+        read.map_err(|faults| self.faults.extend(faults)).ok()
+    }
+
+    /// Refuses what was not read, and tells all faults.
+    ///
+    /// # Errors
+    /// If there were any.
+    pub fn finish(mut self) -> Result<(), Faults> {
+        for (name, _) in self.map.into_iter() {
+            self.faults.extend(Faults::one(self.place.push_key(&name), Fault::Unknown));
+        }
+        if self.faults == Faults::default() { Ok(()) } else { Err(self.faults) }
+    }
+}
+
+/// The object with these fields, kept under its name.
+pub fn object<T: Fields>(name: &str, schemas: &mut Schemas) -> RefOr<Schema> {
+    let mut object = ObjectBuilder::new().schema_type(Type::Object);
+    for field in T::fields(schemas) {
+        if field.required {
+            object = object.required(&*field.name);
+        }
+        object = object.property(&*field.name, described(field.schema, field.description));
+    }
+    schemas.keep(name, object.into());
+    Ref::from_schema_name(name).into()
+}
+
+fn described(schema: RefOr<Schema>, description: Option<String>) -> RefOr<Schema> {
+    match (schema, description) {
+        (RefOr::T(Schema::Object(mut object)), Some(text)) => {
+            object.description = Some(text);
+            RefOr::T(Schema::Object(object))
+        }
+        (RefOr::T(Schema::Array(mut array)), Some(text)) => {
+            array.description = Some(text);
+            RefOr::T(Schema::Array(array))
+        }
+        (RefOr::Ref(mut reference), Some(text)) => {
+            reference.description = text;
+            RefOr::Ref(reference)
+        }
+        (schema, _) => schema,
+    }
+}
+
+impl<T: Shape> Shape for Option<T> {
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+
+    fn shape(schemas: &mut Schemas) -> RefOr<Schema> {
+        T::shape(schemas)
+    }
+}
+
+impl<T: Word> Shape for Parsed<T> {
+    fn shape(_: &mut Schemas) -> RefOr<Schema> {
+        T::schema().into()
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> Shape for Text<MIN, MAX> {
+    fn shape(_: &mut Schemas) -> RefOr<Schema> {
+        <Self as Word>::schema().into()
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> Shape for Whole<MIN, MAX> {
+    fn shape(_: &mut Schemas) -> RefOr<Schema> {
+        <Self as Word>::schema().into()
+    }
+}
+
+impl<T: Shape, const MIN: usize, const MAX: usize> Shape for List<T, MIN, MAX> {
+    fn shape(schemas: &mut Schemas) -> RefOr<Schema> {
+        ArrayBuilder::new()
+            .items(T::shape(schemas))
+            .min_items((MIN > 0).then_some(MIN))
+            .max_items(Some(MAX))
+            .into()
+    }
+}
+
+impl Shape for AnyObject {
+    fn shape(_: &mut Schemas) -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Object).into()
+    }
+}
+
+impl Shape for bool {
+    fn shape(_: &mut Schemas) -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Boolean).into()
+    }
+}
+
+/// Declares an input: a body, or the parameters of a query.
+///
+/// Fields are `camelCase` outside, or what `as` says. Unknown fields are refused, `Option` fields may be absent or
+/// null, and every fault is told at once. `#[check(function)]` names a `fn(&Self) -> Result<(), Faults>` for what
+/// concerns several fields.
+///
+/// ```
+/// use dream_core::kernel::PlanId;
+/// use dream_http::input::{Parsed, Text, Whole};
+///
+/// dream_http::input! {
+///     /// What somebody wants to buy.
+///     pub struct Purchase {
+///         /// Which plan.
+///         pub plan_id: Parsed<PlanId>,
+///         /// How often.
+///         pub count: Option<Whole<1, 10>>,
+///         /// What it is for.
+///         pub kind as "type": Text<1, 20>,
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! input {
+    (
+        $(#[doc = $doc:literal])* $(#[check($check:path)])?
+        $vis:vis struct $name:ident { $(
+            $(#[doc = $field_doc:literal])*
+            $field_vis:vis $field:ident $(as $known_as:literal)? : $type:ty
+        ),* $(,)? }
+    ) => {
+        $(#[doc = $doc])*
+        #[derive(Debug)]
+        $vis struct $name { $(
+            $(#[doc = $field_doc])*
+            $field_vis $field: $type,
+        )* }
+
+        impl ::deserr::Deserr<$crate::input::Faults> for $name {
+            fn deserialize_from_value<V: ::deserr::IntoValue>(
+                value: ::deserr::Value<V>,
+                place: ::deserr::ValuePointerRef<'_>,
+            ) -> ::core::result::Result<Self, $crate::input::Faults> {
+                let mut reader = $crate::input::Reader::new(value, place)?;
+                $(let $field = reader.field::<$type>(&$crate::input!(@name $field $($known_as)?));)*
+                reader.finish()?;
+                let ($(::core::option::Option::Some($field),)*) = ($($field,)*) else {
+                    return ::core::result::Result::Err($crate::input::Faults::default());
+                };
+                let this = Self { $($field),* };
+                $($check(&this)?;)?
+                ::core::result::Result::Ok(this)
+            }
+        }
+
+        impl $crate::input::Fields for $name {
+            fn fields(schemas: &mut $crate::openapi::Schemas) -> ::std::vec::Vec<$crate::input::Field> {
+                ::std::vec![$($crate::input::Field::new::<$type>(
+                    $crate::input!(@name $field $($known_as)?),
+                    &[$($field_doc),*],
+                    schemas,
+                )),*]
+            }
+        }
+
+        impl $crate::input::Shape for $name {
+            fn shape(schemas: &mut $crate::openapi::Schemas)
+                -> ::utoipa::openapi::RefOr<::utoipa::openapi::Schema>
+            {
+                $crate::input::object::<Self>(::core::stringify!($name), schemas)
+            }
+        }
+    };
+    (@name $field:ident $known_as:literal) => {
+        $crate::input::outside("", ::core::option::Option::Some($known_as))
+    };
+    (@name $field:ident) => {
+        $crate::input::outside(::core::stringify!($field), ::core::option::Option::None)
+    };
+}

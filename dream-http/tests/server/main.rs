@@ -1,0 +1,16 @@
+//! The server as a client meets it: over sockets, with clients that are slow, silent, rude or gone.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "in a test, an unwrap is a check: whatever it stumbles over is the finding"
+)]
+
+mod answers;
+mod bodies;
+mod connections;
+mod house;
+mod input;
+mod limits;
+mod stopping;
