@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 use crate::access::Worker;
 use crate::adapters::{AllowAll, MemoryCache, OsEntropy, SystemClock};
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::housekeeping::Schedule;
 use crate::kernel::page::CursorSealer;
 use crate::kernel::{Sealer, Timestamp};
-use crate::ports::{Blobs, Cache, Clock, ContentCheck, Entropy, ImageApi, PayChannel, WeChat};
+use crate::ports::{Blobs, Cache, Clock, ContentCheck, Entropy, ImageApi, Invalidation, PayChannel, WeChat};
 use crate::protocol::token::TokenSigner;
 use crate::protocol::webhook::WebhookVerifier;
 use crate::settings::Settings;
@@ -245,6 +245,11 @@ impl Dream {
             DependencyHealth { name: "database", required: true, up: database.is_ok() },
             DependencyHealth { name: "cache", required: false, up: cache.is_ok() },
         ]
+    }
+
+    /// News of what changed from now on, on this node or another, for whoever keeps copies.
+    pub fn news(&self) -> broadcast::Receiver<Invalidation> {
+        self.core.cache.invalidations()
     }
 
     /// The settings in force.

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dream_core::adapters::{OsEntropy, SystemClock};
-use dream_core::ports::{Clock, Entropy};
-use dream_core::{Code, Error, Result};
+use dream_core::adapters::OsEntropy;
+use dream_core::kernel::Timestamp;
+use dream_core::ports::{Entropy, Invalidation};
+use dream_core::{Code, DependencyHealth, Dream, Error, Result};
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -28,19 +29,8 @@ const SMALL_BODY: u64 = 64 * 1024;
 /// How long the state of the dependencies is believed.
 const PROBE_TTL: Duration = Duration::from_secs(1);
 
-/// Whether something that we need answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dependency {
-    /// What it is, such as `database`.
-    pub name: &'static str,
-    /// Whether it answers.
-    pub up: bool,
-    /// Whether we are of no use without it.
-    pub required: bool,
-}
-
 /// Asks all dependencies.
-pub type Probe = Arc<dyn Fn() -> BoxFuture<'static, Vec<Dependency>> + Send + Sync>;
+pub type Probe = Arc<dyn Fn() -> BoxFuture<'static, Vec<DependencyHealth>> + Send + Sync>;
 /// Writes the metrics as Prometheus reads them.
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
@@ -58,19 +48,19 @@ pub enum Phase {
 
 /// What all requests share: settings, the route table, limits, caches and the state of the server.
 pub struct App {
+    dream: Dream,
     settings: Settings,
     table: Table,
     version: &'static str,
     document: Bytes,
-    clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     throttle: Option<Throttle>,
     public: PublicCache,
     places: Arc<Semaphore>,
     waiting_places: Arc<Semaphore>,
     body_memory: Arc<Semaphore>,
-    probe: Option<Probe>,
-    probed: Mutex<Option<(Instant, Vec<Dependency>)>>,
+    probe: Probe,
+    probed: Mutex<Option<(Instant, Vec<DependencyHealth>)>>,
     metrics: Option<RenderMetrics>,
     phase: AtomicU8,
     started: Instant,
@@ -85,12 +75,12 @@ impl fmt::Debug for App {
 
 /// Puts an [`App`] together.
 pub struct AppBuilder {
+    dream: Dream,
     settings: Settings,
     rows: Vec<Row>,
     version: &'static str,
-    clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    probe: Option<Probe>,
+    probe: Probe,
     metrics: Option<RenderMetrics>,
 }
 
@@ -115,13 +105,6 @@ impl AppBuilder {
         self
     }
 
-    /// Where the time comes from; the machine's clock unless given.
-    #[must_use]
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
     /// Where request ids come from; the system's randomness unless given.
     #[must_use]
     pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
@@ -129,10 +112,10 @@ impl AppBuilder {
         self
     }
 
-    /// How to find out whether the dependencies answer.
+    /// How to find out whether the dependencies answer, where it is not [`Dream::health`].
     #[must_use]
     pub fn probe(mut self, probe: Probe) -> Self {
-        self.probe = Some(probe);
+        self.probe = probe;
         self
     }
 
@@ -157,7 +140,7 @@ impl AppBuilder {
             public: PublicCache::new(topics),
             document: document.into(),
             version: self.version,
-            clock: self.clock,
+            dream: self.dream,
             entropy: self.entropy,
             throttle: self.settings.throttle.and_then(Throttle::new),
             places: Arc::new(Semaphore::new(limits.requests)),
@@ -177,14 +160,18 @@ impl AppBuilder {
 
 impl App {
     /// Begins to put an application together.
-    pub fn builder(settings: Settings) -> AppBuilder {
+    pub fn builder(dream: Dream, settings: Settings) -> AppBuilder {
+        let asked = dream.clone();
         AppBuilder {
+            dream,
             settings,
             rows: routes::all(),
             version: env!("CARGO_PKG_VERSION"),
-            clock: Arc::new(SystemClock),
             entropy: Arc::new(OsEntropy),
-            probe: None,
+            probe: Arc::new(move || {
+                let dream = asked.clone();
+                Box::pin(async move { dream.health().await })
+            }),
             metrics: None,
         }
     }
@@ -209,9 +196,14 @@ impl App {
         self.version
     }
 
-    /// Where the time comes from.
-    pub fn clock(&self) -> &dyn Clock {
-        &*self.clock
+    /// The present instant.
+    pub fn now(&self) -> Timestamp {
+        self.dream.now()
+    }
+
+    /// The business.
+    pub fn dream(&self) -> &Dream {
+        &self.dream
     }
 
     pub(crate) fn entropy(&self) -> &dyn Entropy {
@@ -244,6 +236,19 @@ impl App {
     /// Anything may have changed.
     pub fn invalidate_all(&self) {
         self.public.invalidate_all();
+    }
+
+    /// Drops kept public answers as news of changes come in. Ends when nothing can change any more.
+    pub(crate) async fn follow_news(&self) {
+        use tokio::sync::broadcast::error::RecvError;
+        let mut news = self.dream.news();
+        loop {
+            match news.recv().await {
+                Ok(Invalidation::Topic(topic)) => self.invalidate(&topic),
+                Ok(Invalidation::Everything) | Err(RecvError::Lagged(_)) => self.invalidate_all(),
+                Err(RecvError::Closed) => return,
+            }
+        }
     }
 
     pub(crate) fn public(&self) -> &PublicCache {
@@ -298,15 +303,14 @@ impl App {
     }
 
     /// The state of the dependencies, at most a second old.
-    pub(crate) async fn dependencies(&self) -> Vec<Dependency> {
-        let Some(probe) = &self.probe else { return Vec::new() };
+    pub(crate) async fn dependencies(&self) -> Vec<DependencyHealth> {
         if let Ok(probed) = self.probed.lock()
             && let Some((at, known)) = &*probed
             && at.elapsed() < PROBE_TTL
         {
             return known.clone();
         }
-        let found = probe().await;
+        let found = (self.probe)().await;
         if let Ok(mut probed) = self.probed.lock() {
             *probed = Some((Instant::now(), found.clone()));
         }

@@ -3,15 +3,21 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use dream_core::{Code, Error, Result};
+use dream_core::{
+    Admin, AdminKey, BearerToken, Code, Error, Guest, Result, Session, VerifiedWebhook, Visitor,
+};
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::app::App;
 use crate::call::{Call, Caller};
 
 /// The header of an admin key.
 pub const ADMIN_KEY: HeaderName = HeaderName::from_static("x-admin-key");
+
+const SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
+/// The largest body whose signature is checked.
+const SIGNED_BODY: u64 = 64 * 1024;
 
 /// What a gate asks for, for the document and for the test that tries every wrong credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +62,93 @@ impl Gate for Anyone {
 
     async fn enter(call: &mut Call) -> Result<Self> {
         Ok(Self(Arc::clone(call.app())))
+    }
+}
+
+/// Anybody, with what anybody may do.
+impl Gate for Guest {
+    const GUARD: Guard = Guard::Open;
+
+    async fn enter(call: &mut Call) -> Result<Self> {
+        Ok(call.app().dream().guest())
+    }
+}
+
+impl Gate for Session {
+    const GUARD: Guard = Guard::User;
+
+    async fn enter(call: &mut Call) -> Result<Self> {
+        let token = bearer(call.headers())?.ok_or(Code::Unauthenticated)?;
+        call.app().dream().session(&BearerToken::new(token)).await
+    }
+
+    fn caller(&self) -> Caller {
+        Caller::User(self.user_id())
+    }
+}
+
+impl Gate for Visitor {
+    const GUARD: Guard = Guard::OptionalUser;
+
+    async fn enter(call: &mut Call) -> Result<Self> {
+        let token = bearer(call.headers())?.map(BearerToken::new);
+        call.app().dream().visitor(token.as_ref()).await
+    }
+
+    fn caller(&self) -> Caller {
+        self.user_id().map_or(Caller::Unknown, Caller::User)
+    }
+}
+
+impl Gate for Admin {
+    const GUARD: Guard = Guard::Admin;
+
+    async fn enter(call: &mut Call) -> Result<Self> {
+        let key = admin_key(call.headers())?.ok_or(Code::AdminKeyInvalid)?;
+        call.app().dream().admin(&AdminKey::new(key), Some(call.id().clone())).await
+    }
+
+    fn caller(&self) -> Caller {
+        Caller::Admin(self.key_name().clone())
+    }
+}
+
+/// A user or an admin: where the owner of a thing and the administration may do the same.
+#[derive(Debug)]
+pub enum UserOrAdmin {
+    /// A user signed in.
+    User(Session),
+    /// An admin key was sent. It counts where both were.
+    Admin(Admin),
+}
+
+impl Gate for UserOrAdmin {
+    const GUARD: Guard = Guard::UserOrAdmin;
+
+    async fn enter(call: &mut Call) -> Result<Self> {
+        if admin_key(call.headers())?.is_some() {
+            Admin::enter(call).await.map(Self::Admin)
+        } else {
+            Session::enter(call).await.map(Self::User)
+        }
+    }
+
+    fn caller(&self) -> Caller {
+        match self {
+            UserOrAdmin::User(session) => session.caller(),
+            UserOrAdmin::Admin(admin) => admin.caller(),
+        }
+    }
+}
+
+/// The image API's signature over a completion notice: `X-Signature`.
+impl Gate for VerifiedWebhook {
+    const GUARD: Guard = Guard::Signed;
+
+    async fn enter(call: &mut Call) -> Result<Self> {
+        let body = call.body_bytes(SIGNED_BODY).await?;
+        let signature = call.headers().get(SIGNATURE).map(HeaderValue::as_bytes);
+        call.app().dream().image_webhook(signature, &body)
     }
 }
 

@@ -41,7 +41,7 @@ mod throttle;
 mod visit;
 pub mod wire;
 
-pub use app::{App, AppBuilder, Dependency, Phase, Probe, RenderMetrics};
+pub use app::{App, AppBuilder, Phase, Probe, RenderMetrics};
 pub use call::{Call, Caller};
 pub use origin::Origins;
 pub use server::Server;

@@ -155,11 +155,16 @@ fn prepare(stream: &TcpStream) {
     }
 }
 
+/// What goes on beside the requests: following news of changes, and forgetting who is gone.
 async fn tidy(app: Arc<App>, stop: CancellationToken) {
     let mut clock = interval(TIDY_EVERY);
+    let news = app.follow_news();
+    let mut news = std::pin::pin!(news);
+    let mut following = true;
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
+            () = &mut news, if following => following = false,
             _ = clock.tick() => app.tidy(),
         }
     }

@@ -62,7 +62,7 @@ impl Visit {
     }
 
     pub(crate) fn asked(&self) -> Asked<'_> {
-        Asked { lang: self.lang, request_id: self.id.as_str(), path: &self.path, now: self.app.clock().now() }
+        Asked { lang: self.lang, request_id: self.id.as_str(), path: &self.path, now: self.app.now() }
     }
 
     pub(crate) fn arrival(&self) -> Arrival {
@@ -82,7 +82,7 @@ fn request_id(app: &App, sent: Option<&HeaderValue>) -> RequestId {
     sent.unwrap_or_else(|| {
         loop {
             // A UUID is always a sane id.
-            if let Ok(id) = app.entropy().uuid_at(app.clock().now()).simple().to_string().parse() {
+            if let Ok(id) = app.entropy().uuid_at(app.now()).simple().to_string().parse() {
                 break id;
             }
         }

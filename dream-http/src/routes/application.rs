@@ -41,7 +41,7 @@ async fn banner(Anyone(app): Anyone, (): ()) -> Result<Banner> {
 async fn health(Anyone(app): Anyone, (): ()) -> Result<Health> {
     Ok(Health {
         status: "ok",
-        timestamp: app.clock().now().to_string(),
+        timestamp: app.now().to_string(),
         service: SERVICE,
         version: app.version(),
         uptime: app.uptime().as_secs(),

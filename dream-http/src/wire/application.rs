@@ -1,9 +1,8 @@
 //! The service itself.
 
+use dream_core::DependencyHealth;
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use crate::app::Dependency;
 
 /// What this is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -69,8 +68,8 @@ pub struct DependencyState {
     pub required: bool,
 }
 
-impl From<&Dependency> for DependencyState {
-    fn from(dependency: &Dependency) -> Self {
+impl From<&DependencyHealth> for DependencyState {
+    fn from(dependency: &DependencyHealth) -> Self {
         let state = if dependency.up { "up" } else { "down" };
         Self { name: dependency.name, state, required: dependency.required }
     }

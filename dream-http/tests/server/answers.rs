@@ -10,7 +10,7 @@ use crate::house::{House, settings};
 
 #[tokio::test]
 async fn an_unknown_path_answers_with_the_envelope_in_the_readers_language() {
-    let house = House::open();
+    let house = House::open().await;
     let zh =
         house.ask("GET /v1/nothing?x=1 HTTP/1.1\r\nHost: t\r\nX-Request-Id: abc.1-2_3\r\n\r\n", b"").await;
     let json = zh.json();
@@ -32,7 +32,7 @@ async fn an_unknown_path_answers_with_the_envelope_in_the_readers_language() {
 
 #[tokio::test]
 async fn an_insane_request_id_is_replaced() {
-    let house = House::open();
+    let house = House::open().await;
     let long = "a".repeat(65);
     for bad in ["", "a b", "a/b", "Ünï", long.as_str()] {
         let head = format!("GET /health HTTP/1.1\r\nHost: t\r\nX-Request-Id: {bad}\r\n\r\n");
@@ -45,7 +45,7 @@ async fn an_insane_request_id_is_replaced() {
 
 #[tokio::test]
 async fn a_wrong_method_is_405_and_names_the_right_ones() {
-    let house = House::open();
+    let house = House::open().await;
     let answer = house.ask("PUT /v1/test/orders HTTP/1.1\r\nHost: t\r\n\r\n", b"").await;
     assert_eq!((answer.status, answer.code().as_str()), (405, "METHOD_NOT_ALLOWED"));
     assert_eq!(answer.header("allow"), "OPTIONS, POST");
@@ -55,7 +55,7 @@ async fn a_wrong_method_is_405_and_names_the_right_ones() {
 
 #[tokio::test]
 async fn head_answers_like_get_without_the_body() {
-    let house = House::open();
+    let house = House::open().await;
     let get = house.get("/v1/test/big").await;
     let mut wire = house.connect().await;
     wire.send("HEAD /v1/test/big HTTP/1.1\r\nHost: t\r\n\r\n", b"").await;
@@ -69,7 +69,7 @@ async fn head_answers_like_get_without_the_body() {
 
 #[tokio::test]
 async fn every_answer_carries_the_security_headers() {
-    let house = House::open();
+    let house = House::open().await;
     for target in ["/", "/v1/nothing", "/v1/test/panic", "/v1/test/me", "/api/docs-json"] {
         let answer = house.get(target).await;
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{target}");
@@ -81,7 +81,7 @@ async fn every_answer_carries_the_security_headers() {
 
 #[tokio::test]
 async fn a_panic_or_defect_is_a_500_that_tells_nothing() {
-    let house = House::open();
+    let house = House::open().await;
     for answer in [
         house.get("/v1/test/panic").await,
         house.post("/v1/test/panic", "").await,
@@ -95,7 +95,7 @@ async fn a_panic_or_defect_is_a_500_that_tells_nothing() {
 
 #[tokio::test]
 async fn large_json_is_compressed_for_those_who_take_it() {
-    let house = House::open();
+    let house = House::open().await;
     let head = "GET /v1/test/big HTTP/1.1\r\nHost: t\r\nAccept-Encoding: gzip\r\n\r\n";
     let packed = house.ask(head, b"").await;
     assert_eq!(packed.header("content-encoding"), "gzip");
@@ -111,7 +111,7 @@ async fn large_json_is_compressed_for_those_who_take_it() {
 
 #[tokio::test]
 async fn a_public_answer_is_made_once_and_not_sent_again_to_who_has_it() {
-    let house = House::open();
+    let house = House::open().await;
     let first = house.get("/v1/test/public").await;
     let second = house.get("/v1/test/public").await;
     assert_eq!(first.body, second.body);
@@ -131,13 +131,13 @@ async fn a_public_answer_is_made_once_and_not_sent_again_to_who_has_it() {
 
 #[tokio::test]
 async fn private_answers_are_kept_nowhere() {
-    let house = House::open();
+    let house = House::open().await;
     assert_eq!(house.get("/v1/test/list").await.header("cache-control"), "no-store");
 }
 
 #[tokio::test]
 async fn any_origin_is_never_combined_with_credentials() {
-    let house = House::open();
+    let house = House::open().await;
     let head = "GET /v1/test/list HTTP/1.1\r\nHost: t\r\nOrigin: https://a.example\r\n\r\n";
     let answer = house.ask(head, b"").await;
     assert_eq!(answer.header("access-control-allow-origin"), "*");
@@ -148,7 +148,7 @@ async fn any_origin_is_never_combined_with_credentials() {
 #[tokio::test]
 async fn only_listed_origins_are_let_in() {
     let listed = Origins::Listed(vec![HeaderValue::from_static("https://a.example")]);
-    let house = House::with(Settings { origins: listed, ..settings() });
+    let house = House::with(Settings { origins: listed, ..settings() }).await;
     let ask = |origin: &str| {
         format!(
             "OPTIONS /v1/test/orders HTTP/1.1\r\nHost: t\r\nOrigin: {origin}\r\n\
@@ -169,7 +169,7 @@ async fn only_listed_origins_are_let_in() {
 
 #[tokio::test]
 async fn the_document_lists_every_listed_row() {
-    let house = House::open();
+    let house = House::open().await;
     let document = house.get("/api/docs-json").await.json();
     assert_eq!(document["openapi"], "3.1.0");
     let mut ids = BTreeSet::new();
@@ -204,7 +204,7 @@ async fn the_document_lists_every_listed_row() {
 
 #[tokio::test]
 async fn every_reference_of_the_document_leads_somewhere() {
-    let house = House::open();
+    let house = House::open().await;
     let answer = house.get("/api/docs-json").await;
     let text = String::from_utf8(answer.body.clone()).unwrap();
     let document = answer.json();
@@ -215,7 +215,7 @@ async fn every_reference_of_the_document_leads_somewhere() {
 
 #[tokio::test]
 async fn the_documentation_page_comes_out_of_the_program() {
-    let house = House::open();
+    let house = House::open().await;
     let moved = house.get("/api/docs").await;
     assert_eq!((moved.status, moved.header("location")), (301, "/api/docs/"));
     let page = house.get("/api/docs/").await;
@@ -235,7 +235,7 @@ async fn the_documentation_page_comes_out_of_the_program() {
 
 #[tokio::test]
 async fn the_service_says_who_and_how_it_is() {
-    let house = House::open();
+    let house = House::open().await;
     let banner = house.get("/").await.json();
     assert_eq!(banner["docs"], "/api/docs");
     for target in ["/health", "/v1/health"] {

@@ -11,7 +11,7 @@ const LIMIT: usize = 64 * 1024;
 
 #[tokio::test]
 async fn a_body_that_claims_too_much_is_refused_before_it_is_sent() {
-    let house = House::open();
+    let house = House::open().await;
     let answer = house.ask(&post_head(ORDERS, LIMIT + 1), b"").await;
     assert_eq!((answer.status, answer.code().as_str()), (413, "PAYLOAD_TOO_LARGE"));
     assert_eq!(answer.json()["data"]["limitBytes"], LIMIT);
@@ -20,7 +20,7 @@ async fn a_body_that_claims_too_much_is_refused_before_it_is_sent() {
 
 #[tokio::test]
 async fn a_client_that_sends_too_much_still_reads_the_answer() {
-    let house = House::open();
+    let house = House::open().await;
     let mut wire = house.connect().await;
     let body = vec![b' '; 4 * 1024 * 1024];
     wire.send(&post_head(ORDERS, body.len()), &body).await;
@@ -29,7 +29,7 @@ async fn a_client_that_sends_too_much_still_reads_the_answer() {
 
 #[tokio::test]
 async fn an_endless_chunked_body_is_cut_at_the_limit() {
-    let house = House::open();
+    let house = House::open().await;
     let mut wire = house.connect().await;
     let head = format!(
         "POST {ORDERS} HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -45,14 +45,14 @@ async fn an_endless_chunked_body_is_cut_at_the_limit() {
 
 #[tokio::test]
 async fn a_body_of_exactly_the_limit_is_read() {
-    let house = House::open();
+    let house = House::open().await;
     let body = "{\"count\":1}".to_owned() + &" ".repeat(LIMIT - 11);
     assert_eq!(house.post(ORDERS, &body).await.status, 201);
 }
 
 #[tokio::test]
 async fn who_waits_for_continue_is_told_no_without_sending() {
-    let house = House::open();
+    let house = House::open().await;
     let head = post_head(ORDERS, LIMIT * 100).replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
     let answer = house.ask(&head, b"").await;
     assert_eq!(answer.status, 413);
@@ -66,7 +66,7 @@ async fn who_waits_for_continue_is_told_no_without_sending() {
 
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_given_up() {
-    let house = House::open();
+    let house = House::open().await;
     let mut wire = house.connect().await;
     wire.send(&post_head(ORDERS, 100), b"{\"count\"").await;
     let begun = Instant::now();
@@ -77,7 +77,7 @@ async fn a_body_that_does_not_arrive_is_given_up() {
 
 #[tokio::test]
 async fn a_refused_caller_does_not_have_a_body_read() {
-    let house = House::open();
+    let house = House::open().await;
     let mut wire = house.connect().await;
     // Small unread bodies do not cost the connection.
     wire.send("PUT /v1/test/orders HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\n", b"12345").await;

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use dream_http::{Limits, Settings};
+use tokio::time::{Instant, timeout};
 
-use crate::house::House;
+use crate::house::{House, PATIENCE, settings};
 
 #[tokio::test]
 async fn a_silent_client_is_cut_off() {
-    let house = House::open();
+    let house = House::open().await;
     let begun = Instant::now();
     assert!(house.connect().await.is_closed().await);
     assert!(begun.elapsed() < Duration::from_secs(5));
@@ -16,7 +17,7 @@ async fn a_silent_client_is_cut_off() {
 
 #[tokio::test]
 async fn a_client_that_begins_http2_and_falls_silent_is_cut_off() {
-    let house = House::open();
+    let house = House::open().await;
     let mut wire = house.connect().await;
     wire.send("PRI * HT", b"").await;
     assert!(wire.is_closed().await);
@@ -24,7 +25,7 @@ async fn a_client_that_begins_http2_and_falls_silent_is_cut_off() {
 
 #[tokio::test]
 async fn a_head_that_trickles_in_is_cut_off() {
-    let house = House::open();
+    let house = House::open().await;
     let mut wire = house.connect().await;
     let begun = Instant::now();
     wire.send("GET /health HTTP/1.1\r\n", b"").await;
@@ -40,8 +41,19 @@ async fn a_head_that_trickles_in_is_cut_off() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_read_is_cut_off() {
+    let limits = Limits { write_time: Duration::from_millis(300), ..settings().limits };
+    let house = House::with(Settings { limits, ..settings() }).await;
+    let mut wire = house.connect().await;
+    let requests = "GET /v1/test/big HTTP/1.1\r\nHost: t\r\n\r\n".repeat(1000);
+    // Answers pile up in the buffers of both sides until the server can write no more.
+    let cut = async { while wire.try_send(requests.as_bytes()).await {} };
+    timeout(PATIENCE, cut).await.expect("the server gives up");
+}
+
+#[tokio::test]
 async fn one_connection_serves_many_requests_also_pipelined() {
-    let house = House::open();
+    let house = House::open().await;
     let mut wire = house.connect().await;
     let one = "GET /v1/test/jobs/a HTTP/1.1\r\nHost: t\r\n\r\n";
     let two = "GET /v1/test/jobs/b HTTP/1.1\r\nHost: t\r\n\r\n";
@@ -54,7 +66,7 @@ async fn one_connection_serves_many_requests_also_pipelined() {
 
 #[tokio::test]
 async fn a_head_with_too_much_in_it_is_refused() {
-    let house = House::open();
+    let house = House::open().await;
     let many = "X-A: 1\r\n".repeat(100);
     let answer = house.ask(&format!("GET /health HTTP/1.1\r\nHost: t\r\n{many}\r\n"), b"").await;
     assert_eq!(answer.status, 431);
@@ -66,7 +78,7 @@ async fn a_head_with_too_much_in_it_is_refused() {
 
 #[tokio::test]
 async fn http2_without_tls_is_spoken() {
-    let house = House::open();
+    let house = House::open().await;
     let client = reqwest::Client::builder()
         .http2_prior_knowledge()
         .no_proxy()

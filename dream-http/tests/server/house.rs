@@ -3,24 +3,29 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use dream_core::adapters::DiskBlobs;
 use dream_core::kernel::{JobId, UserId};
-use dream_core::{Code, Error, Result};
+use dream_core::{Code, DatabaseOptions, Dream, Durability, Error, Result};
 use dream_http::gate::{Anyone, Gate, Guard, bearer};
-use dream_http::input::{AnyObject, Body, Flag, List, Paged, Parsed, Path, Query, Text, Whole};
+use dream_http::input::{AnyObject, Body, Flag, List, Paged, Parsed, Path as Ids, Query, Text, Whole};
 use dream_http::reply::Created;
 use dream_http::table::{Row, get, post};
 use dream_http::{App, Call, Caller, Limits, Server, Settings, ThrottleRule};
 use serde::Serialize;
+use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use utoipa::ToSchema;
+
+use crate::nowhere::Nowhere;
 
 /// The longest that anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -105,7 +110,7 @@ async fn me(me: Member, (): ()) -> Result<Echo> {
     Ok(echo(me.0.to_string()))
 }
 
-async fn job(_: Anyone, Path(id): Path<JobId>) -> Result<Echo> {
+async fn job(_: Anyone, Ids(id): Ids<JobId>) -> Result<Echo> {
     Ok(echo(id.to_string()))
 }
 
@@ -171,6 +176,24 @@ pub(crate) fn a_minute(limit: u32) -> Option<ThrottleRule> {
     NonZeroU32::new(limit).map(|limit| ThrottleRule { limit, period: Duration::from_mins(1) })
 }
 
+/// A business on a database of its own.
+async fn dream(folder: &Path) -> Dream {
+    let database = DatabaseOptions {
+        durability: Durability::Process,
+        ..DatabaseOptions::new(format!("sqlite://{}/dream.db", folder.display()))
+    };
+    let settings = dream_core::Settings::new("a secret of at least thirty-two bytes".into());
+    let blobs = DiskBlobs::open(folder.join("blobs"), "http://localhost/uploads").await.unwrap();
+    Dream::builder(settings, database)
+        .blobs(Arc::new(blobs))
+        .wechat(Arc::new(Nowhere))
+        .image_api(Arc::new(Nowhere))
+        .build()
+        .await
+        .unwrap()
+        .0
+}
+
 /// A running server.
 pub(crate) struct House {
     pub address: SocketAddr,
@@ -178,30 +201,33 @@ pub(crate) struct House {
     pub app: Arc<App>,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
+    _folder: TempDir,
 }
 
 impl House {
-    pub(crate) fn open() -> Self {
-        Self::with(settings())
+    pub(crate) async fn open() -> Self {
+        Self::with(settings()).await
     }
 
-    pub(crate) fn with(settings: Settings) -> Self {
-        Self::built(settings, |builder| builder)
+    pub(crate) async fn with(settings: Settings) -> Self {
+        Self::built(settings, |builder| builder).await
     }
 
-    pub(crate) fn built(
+    pub(crate) async fn built(
         settings: Settings,
         change: impl FnOnce(dream_http::AppBuilder) -> dream_http::AppBuilder,
     ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dream = dream(folder.path()).await;
         let levers = Arc::new(Levers::default());
-        let app = change(App::builder(settings).rows(rows(&levers))).build().unwrap();
+        let app = change(App::builder(dream, settings).rows(rows(&levers))).build().unwrap();
         let server = Server::bind(Arc::clone(&app)).unwrap();
         let address = server.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.serve(async move {
             let _ = stopped.await;
         }));
-        Self { address, levers, app, stop: Some(stop), running }
+        Self { address, levers, app, stop: Some(stop), running, _folder: folder }
     }
 
     pub(crate) async fn connect(&self) -> Wire {
@@ -267,9 +293,9 @@ impl Wire {
         self.stream.write_all(body).await.unwrap();
     }
 
-    /// Sends what the server may not want any more.
-    pub(crate) async fn try_send(&mut self, bytes: &[u8]) {
-        let _ = self.stream.write_all(bytes).await;
+    /// Sends what the server may not want any more; whether it was taken.
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).await.is_ok()
     }
 
     /// Whether the server closes the connection without a word.

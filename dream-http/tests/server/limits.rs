@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dream_http::{Dependency, Limits, Settings};
+use dream_core::DependencyHealth;
+use dream_http::{Limits, Settings};
 use futures_util::FutureExt as _;
 
 use crate::house::{House, a_minute, settings};
@@ -16,7 +17,7 @@ fn from(address: &str, token: &str, target: &str) -> String {
 
 #[tokio::test]
 async fn too_many_requests_are_told_when_to_come_back() {
-    let house = House::with(Settings { throttle: a_minute(3), ..settings() });
+    let house = House::with(Settings { throttle: a_minute(3), ..settings() }).await;
     for left in ["2", "1", "0"] {
         let answer = house.get("/v1/test/list").await;
         assert_eq!((answer.status, answer.header("x-ratelimit-remaining")), (200, left));
@@ -38,7 +39,7 @@ async fn too_many_requests_are_told_when_to_come_back() {
 #[tokio::test]
 async fn users_are_counted_by_name_and_strangers_by_address() {
     let trusted = vec!["127.0.0.1/32".parse().unwrap()];
-    let house = House::with(Settings { throttle: a_minute(2), trusted_proxies: trusted, ..settings() });
+    let house = House::with(Settings { throttle: a_minute(2), trusted_proxies: trusted, ..settings() }).await;
     for _ in 0..2 {
         assert_eq!(house.ask(&from("198.51.100.1", "7", "/v1/test/me"), b"").await.status, 200);
     }
@@ -50,7 +51,7 @@ async fn users_are_counted_by_name_and_strangers_by_address() {
 
 #[tokio::test]
 async fn an_untrusted_peer_cannot_choose_its_address() {
-    let house = House::with(Settings { throttle: a_minute(2), ..settings() });
+    let house = House::with(Settings { throttle: a_minute(2), ..settings() }).await;
     let mut statuses = Vec::new();
     for at in 1..=3 {
         statuses.push(house.ask(&from(&format!("198.51.100.{at}"), "x", "/v1/test/list"), b"").await.status);
@@ -61,7 +62,7 @@ async fn an_untrusted_peer_cannot_choose_its_address() {
 #[tokio::test]
 async fn a_full_house_refuses_at_once_and_stays_alive() {
     let limits = Limits { requests: 1, ..settings().limits };
-    let house = House::with(Settings { limits, ..settings() });
+    let house = House::with(Settings { limits, ..settings() }).await;
     let mut busy = house.connect().await;
     busy.send("GET /v1/test/slow HTTP/1.1\r\nHost: t\r\n\r\n", b"").await;
     house.until_begun(1).await;
@@ -77,7 +78,7 @@ async fn a_full_house_refuses_at_once_and_stays_alive() {
 #[tokio::test]
 async fn an_answer_that_takes_too_long_is_given_up() {
     let limits = Limits { answer_time: Duration::from_millis(100), ..settings().limits };
-    let house = House::with(Settings { limits, ..settings() });
+    let house = House::with(Settings { limits, ..settings() }).await;
     let answer = house.get("/v1/test/slow").await;
     assert_eq!((answer.status, answer.code().as_str()), (503, "UNAVAILABLE"));
 }
@@ -85,29 +86,29 @@ async fn an_answer_that_takes_too_long_is_given_up() {
 #[tokio::test]
 async fn metrics_are_for_those_on_the_list_only() {
     let render = || Arc::new(|| "up 1\n".to_owned());
-    let house = House::built(settings(), |builder| builder.metrics(render()));
+    let house = House::built(settings(), |builder| builder.metrics(render())).await;
     let answer = house.get("/metrics").await;
     assert_eq!((answer.status, answer.body.as_slice()), (200, &b"up 1\n"[..]));
     let nobody = Settings { metrics_allow: Vec::new(), ..settings() };
-    let closed = House::built(nobody, |builder| builder.metrics(render()));
+    let closed = House::built(nobody, |builder| builder.metrics(render())).await;
     assert_eq!(closed.get("/metrics").await.code(), "ROUTE_NOT_FOUND");
-    assert_eq!(House::open().get("/metrics").await.status, 404);
+    assert_eq!(House::open().await.get("/metrics").await.status, 404);
 }
 
 #[tokio::test]
 async fn readiness_depends_on_what_is_required() {
     let states = |database: bool, cache: bool| {
         move || {
-            let database = Dependency { name: "database", up: database, required: true };
-            let cache = Dependency { name: "cache", up: cache, required: false };
+            let database = DependencyHealth { name: "database", up: database, required: true };
+            let cache = DependencyHealth { name: "cache", up: cache, required: false };
             async move { vec![database, cache] }.boxed()
         }
     };
-    let house = House::built(settings(), |builder| builder.probe(Arc::new(states(true, false))));
+    let house = House::built(settings(), |builder| builder.probe(Arc::new(states(true, false)))).await;
     let ready = house.get("/health/ready").await;
     assert_eq!((ready.status, ready.json()["status"].as_str()), (200, Some("ready")));
     assert_eq!(ready.json()["dependencies"][1]["state"], "down");
-    let house = House::built(settings(), |builder| builder.probe(Arc::new(states(false, true))));
+    let house = House::built(settings(), |builder| builder.probe(Arc::new(states(false, true)))).await;
     let not_ready = house.get("/health/ready").await;
     assert_eq!((not_ready.status, not_ready.json()["status"].as_str()), (503, Some("unavailable")));
     assert_eq!(not_ready.json()["dependencies"][0]["state"], "down");

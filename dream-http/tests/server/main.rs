@@ -13,4 +13,6 @@ mod connections;
 mod house;
 mod input;
 mod limits;
+mod log;
+mod nowhere;
 mod stopping;

@@ -12,7 +12,7 @@ const SLOW_READ: &str = "GET /v1/test/slow HTTP/1.1\r\nHost: t\r\n\r\n";
 
 #[tokio::test]
 async fn a_write_whose_client_hangs_up_runs_to_its_end() {
-    let house = House::open();
+    let house = House::open().await;
     let mut wire = house.connect().await;
     wire.send(SLOW_WRITE, b"").await;
     house.until_begun(1).await;
@@ -28,7 +28,7 @@ async fn a_write_whose_client_hangs_up_runs_to_its_end() {
 
 #[tokio::test]
 async fn a_stopping_server_finishes_what_it_has_begun() {
-    let mut house = House::open();
+    let mut house = House::open().await;
     let (mut reader, mut writer) = (house.connect().await, house.connect().await);
     reader.send(SLOW_READ, b"").await;
     writer.send(SLOW_WRITE, b"").await;
@@ -48,7 +48,7 @@ async fn a_stopping_server_finishes_what_it_has_begun() {
 
 #[tokio::test]
 async fn a_stopping_server_waits_for_a_write_whose_client_left() {
-    let mut house = House::open();
+    let mut house = House::open().await;
     let mut wire = house.connect().await;
     wire.send(SLOW_WRITE, b"").await;
     house.until_begun(1).await;
@@ -65,7 +65,7 @@ async fn a_stopping_server_waits_for_a_write_whose_client_left() {
 #[tokio::test]
 async fn readiness_turns_before_anything_is_refused() {
     let limits = Limits { drain_notice: Duration::from_secs(2), ..settings().limits };
-    let mut house = House::with(Settings { limits, ..settings() });
+    let mut house = House::with(Settings { limits, ..settings() }).await;
     until(|| house.app.phase() == dream_http::Phase::Serving).await;
     assert_eq!(house.get("/health/ready").await.status, 200);
     house.stop();
@@ -80,7 +80,7 @@ async fn readiness_turns_before_anything_is_refused() {
 #[tokio::test]
 async fn a_stop_does_not_take_for_ever() {
     let limits = Limits { drain_time: Duration::from_millis(200), ..settings().limits };
-    let mut house = House::with(Settings { limits, ..settings() });
+    let mut house = House::with(Settings { limits, ..settings() }).await;
     let mut wire = house.connect().await;
     wire.send(SLOW_READ, b"").await;
     house.until_begun(1).await;
