@@ -1,5 +1,6 @@
 //! `Dream` and its builder: takes the ports, gives out handles.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -43,7 +44,8 @@ pub(crate) struct Core {
     pub(crate) wechat: Arc<dyn WeChat>,
     pub(crate) image_api: Arc<dyn ImageApi>,
     pub(crate) content: Arc<dyn ContentCheck>,
-    pub(crate) pay: Option<Arc<dyn PayChannel>>,
+    /// By their names.
+    pub(crate) pay: BTreeMap<&'static str, Arc<dyn PayChannel>>,
     pub(crate) tokens: TokenSigner,
     pub(crate) webhooks: Option<WebhookVerifier>,
     pub(crate) cursors: CursorSealer,
@@ -91,7 +93,7 @@ pub struct Builder {
     wechat: Option<Arc<dyn WeChat>>,
     image_api: Option<Arc<dyn ImageApi>>,
     content: Arc<dyn ContentCheck>,
-    pay: Option<Arc<dyn PayChannel>>,
+    pay: BTreeMap<&'static str, Arc<dyn PayChannel>>,
 }
 
 impl fmt::Debug for Builder {
@@ -128,8 +130,8 @@ impl Builder {
         image_api: ImageApi => |b, p| b.image_api = Some(p);
         /// Says what may go public; everything may unless said otherwise.
         content_check: ContentCheck => |b, p| b.content = p;
-        /// Takes payments. Without one nothing can be bought.
-        pay: PayChannel => |b, p| b.pay = Some(p);
+        /// A channel that takes payments, beside those named before. Without one nothing can be bought.
+        pay: PayChannel => |b, p| drop(b.pay.insert(p.name(), p));
     }
 
     /// What to do about a schema that is not up to date; migrate it unless said otherwise.
@@ -212,7 +214,7 @@ impl Dream {
             wechat: None,
             image_api: None,
             content: Arc::new(AllowAll),
-            pay: None,
+            pay: BTreeMap::new(),
         }
     }
 

@@ -15,7 +15,7 @@ mod idempotency;
 pub mod jobs;
 pub mod kernel;
 pub mod media;
-mod orders;
+pub mod orders;
 mod outbox;
 pub mod points;
 pub mod ports;

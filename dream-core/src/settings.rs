@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use crate::error::Fault;
 use crate::kernel::{Fen, KeyName, Points, Zone};
+use crate::orders::RechargePackage;
 use crate::vip::Level;
 
 /// A span of time as the operator wrote it, such as `7d`, which is also how clients are told.
@@ -134,6 +135,8 @@ pub struct Settings {
     pub sample_prices: SamplePrices,
     /// What one point costs.
     pub point_price: Fen,
+    /// Numbers of points that have a price of their own.
+    pub recharge_packages: Vec<RechargePackage>,
     /// Where a day of the business begins at midnight.
     pub zone: Zone,
     /// How long an order may be paid.
@@ -164,6 +167,7 @@ impl Settings {
             quota: QuotaLimits::default(),
             sample_prices: SamplePrices::default(),
             point_price: Fen::new(10),
+            recharge_packages: Vec::new(),
             zone: Zone::default(),
             order_lifetime: Duration::from_mins(30),
             rehost_results: false,

@@ -55,7 +55,6 @@ pub(super) struct Generation {
     pub(super) upstream_key: Option<String>,
     pub(super) category: Option<String>,
     pub(super) periods: Periods,
-    pub(super) submitted: bool,
 }
 
 pub(super) async fn insert(tx: &mut Tx, new: &NewGeneration<'_>, now: Timestamp) -> Result<GenerationId> {
@@ -93,8 +92,8 @@ macro_rules! jobs {
         concat!(
             "SELECT id, job_id, user_id, status, prompt, mode, resolution, aspect_ratio, sample_count, \
              quota_charged, points_charged, result_urls, thumbnail_url, error_code, error_message, created_at, \
-             updated_at, completed_at, upstream_id, request, upstream_key, category, quota_day, quota_month, \
-             submitted_at FROM generations ",
+             updated_at, completed_at, upstream_id, request, upstream_key, category, quota_day, quota_month \
+             FROM generations ",
             $rest
         )
     };
@@ -137,7 +136,6 @@ fn read_whole(row: &Row) -> Result<Generation> {
         upstream_key: row.get("upstream_key")?,
         category: row.get("category")?,
         periods: Periods { day: row.get("quota_day")?, month: row.get("quota_month")? },
-        submitted: row.get::<Option<Timestamp>>("submitted_at")?.is_some(),
     })
 }
 

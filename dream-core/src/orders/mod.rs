@@ -1,16 +1,313 @@
-//! Orders.
+//! Orders: a price is fixed, a payment is asked for, and what was bought is given exactly once.
+
+mod desk;
+mod follow;
+mod place;
+mod reconcile;
+mod refund;
+mod rules;
+mod settle;
+mod store;
+
+use crate::access::Session;
 use crate::dream::Core;
-use crate::error::Result;
-use crate::kernel::UserId;
-use crate::outbox::{Next, Task};
-use crate::store::Tx;
-use std::sync::Arc;
-pub(crate) async fn forget(_tx: &mut Tx, _user: UserId) -> Result<()> {
-    Ok(())
+use crate::error::{Code, Error, Result};
+use crate::kernel::{
+    Fen, IdempotencyKey, ListScope, OrderId, Page, PageRequest, PlanId, Points, SortKey, Timestamp, UserId,
+};
+use crate::ports::{ClientParams, PayChannel};
+use crate::vip::Level;
+
+pub use desk::OrderFilter;
+pub(crate) use follow::check;
+pub use reconcile::{Difference, Reconciliation};
+pub(crate) use refund::follow as follow_refund;
+pub use refund::{Refund, RefundStatus, VerifiedRefund};
+pub use rules::{RechargePackage, RechargePoints};
+pub use settle::{Settled, VerifiedPayment};
+pub(crate) use store::forget;
+
+/// The channel that orders are paid through unless said otherwise.
+pub const WECHAT: &str = "wechat";
+
+/// What was ordered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Goods {
+    /// Days of a level.
+    Vip {
+        /// The plan it was bought by.
+        plan: PlanId,
+        /// The plan's name at that time.
+        name: String,
+        /// The level.
+        level: Level,
+        /// For how many days.
+        days: i64,
+    },
+    /// Points.
+    Points(Points),
 }
-pub(crate) async fn check(_core: &Arc<Core>, _task: &Task) -> Result<Next> {
-    Ok(Next::Done)
+
+impl Goods {
+    /// The kind's name in answers.
+    pub const fn kind(&self) -> OrderKind {
+        match self {
+            Goods::Vip { .. } => OrderKind::Vip,
+            Goods::Points(_) => OrderKind::Points,
+        }
+    }
 }
-pub(crate) async fn follow_refund(_core: &Arc<Core>, _task: &Task) -> Result<Next> {
-    Ok(Next::Done)
+
+/// What kind of thing was ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OrderKind {
+    /// Days of a level.
+    Vip,
+    /// Points.
+    Points,
+}
+
+impl OrderKind {
+    /// Every kind by its name.
+    pub const NAMES: &'static [&'static str] = &["VIP", "POINTS"];
+
+    /// The kind's name in answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            OrderKind::Vip => "VIP",
+            OrderKind::Points => "POINTS",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "VIP" => Some(OrderKind::Vip),
+            "POINTS" => Some(OrderKind::Points),
+            _ => None,
+        }
+    }
+}
+
+/// A state's name, for filters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OrderStatus {
+    /// Waits for a payment.
+    Pending,
+    /// Paid, and given.
+    Paid,
+    /// Closed unpaid. A payment that the channel confirms later still counts.
+    Cancelled,
+    /// Paid, and the whole amount given back.
+    Refunded,
+}
+
+impl OrderStatus {
+    /// Every state by its name.
+    pub const NAMES: &'static [&'static str] = &["PENDING", "PAID", "CANCELLED", "REFUNDED"];
+
+    /// The state's name in answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            OrderStatus::Pending => "PENDING",
+            OrderStatus::Paid => "PAID",
+            OrderStatus::Cancelled => "CANCELLED",
+            OrderStatus::Refunded => "REFUNDED",
+        }
+    }
+
+    /// The state of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "PENDING" => OrderStatus::Pending,
+            "PAID" => OrderStatus::Paid,
+            "CANCELLED" => OrderStatus::Cancelled,
+            "REFUNDED" => OrderStatus::Refunded,
+            _ => return None,
+        })
+    }
+}
+
+/// Where an order stands, with the facts that come with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrderState {
+    /// Waits for a payment.
+    Pending,
+    /// Closed unpaid.
+    Cancelled,
+    /// Paid, and given.
+    Paid(Payment),
+    /// Paid, and the whole amount given back.
+    Refunded {
+        /// The payment.
+        payment: Payment,
+        /// When the money was given back.
+        at: Timestamp,
+    },
+}
+
+/// The payment of an order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payment {
+    /// The channel's number of it.
+    pub transaction_id: String,
+    /// When it was paid.
+    pub paid_at: Timestamp,
+    /// Until when the level was in force behind it, for VIP.
+    pub vip_expire_at: Option<Timestamp>,
+}
+
+impl OrderState {
+    /// The state without its facts.
+    pub const fn status(&self) -> OrderStatus {
+        match self {
+            OrderState::Pending => OrderStatus::Pending,
+            OrderState::Cancelled => OrderStatus::Cancelled,
+            OrderState::Paid(_) => OrderStatus::Paid,
+            OrderState::Refunded { .. } => OrderStatus::Refunded,
+        }
+    }
+
+    /// The payment, if there was one.
+    pub const fn payment(&self) -> Option<&Payment> {
+        match self {
+            OrderState::Paid(payment) | OrderState::Refunded { payment, .. } => Some(payment),
+            OrderState::Pending | OrderState::Cancelled => None,
+        }
+    }
+}
+
+/// An order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Row id.
+    pub id: i64,
+    /// The id that clients and the channel use.
+    pub order_id: OrderId,
+    /// Whose it is.
+    pub user: UserId,
+    /// What was ordered.
+    pub goods: Goods,
+    /// What it costs: the price at the time of ordering.
+    pub amount: Fen,
+    /// The channel that it is paid through.
+    pub channel: String,
+    /// Where it stands.
+    pub state: OrderState,
+    /// How much was given back, or is about to be.
+    pub refunded: Fen,
+    /// Until when it can be paid.
+    pub expire_at: Timestamp,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An order and what the client's payment dialog needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// The order.
+    pub order: Order,
+    /// For the payment dialog.
+    pub pay: ClientParams,
+}
+
+impl Session {
+    /// Orders a plan. The price is fixed now.
+    ///
+    /// # Errors
+    /// `PLAN_NOT_FOUND`, `VIP_HIGHER_ACTIVE`, `IDEMPOTENCY_CONFLICT`; `UPSTREAM_ERROR` or `UPSTREAM_TIMEOUT` if the
+    /// channel could not be asked: then the order stands, and [`Session::pay_order`] asks again.
+    pub async fn purchase(
+        &self,
+        plan: &PlanId,
+        channel: &str,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Placed> {
+        place::place(&self.core, self.user, place::Wish::Plan(plan), channel, key).await
+    }
+
+    /// Orders points. They arrive only with a verified payment.
+    ///
+    /// # Errors
+    /// As [`Session::purchase`].
+    pub async fn recharge(
+        &self,
+        points: RechargePoints,
+        channel: &str,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Placed> {
+        place::place(&self.core, self.user, place::Wish::Points(points), channel, key).await
+    }
+
+    /// What the payment dialog needs to pay an order that waits.
+    ///
+    /// # Errors
+    /// `ORDER_NOT_FOUND`, also for somebody else's; `ORDER_NOT_PAYABLE` once it is paid, closed or out of time.
+    pub async fn pay_order(&self, order: &OrderId) -> Result<Placed> {
+        place::pay_again(&self.core, self.scope(), order).await
+    }
+
+    /// One's orders, newest first.
+    ///
+    /// # Errors
+    /// `INVALID_CURSOR`.
+    pub async fn orders(
+        &self,
+        status: Option<OrderStatus>,
+        kind: Option<OrderKind>,
+        page: &PageRequest,
+    ) -> Result<Page<Order>> {
+        let filter = OrderFilter { status, kind, user: Some(self.user) };
+        let mut page = list(&self.core, "orders", &filter, page).await?;
+        if status.is_none() && kind.is_none() {
+            page.total = Some(crate::stats::counters(&mut self.core.store.db(), self.user).await?.orders);
+        }
+        Ok(page)
+    }
+
+    /// One of one's orders. If it waits for a payment, the channel is asked first, so that who has paid sees it.
+    ///
+    /// # Errors
+    /// `ORDER_NOT_FOUND`, also for somebody else's.
+    pub async fn order(&self, id: &OrderId) -> Result<Order> {
+        let core = &self.core;
+        let order = find(core, self.scope(), id).await?;
+        if order.state == OrderState::Pending && follow::look_if_due(core, &order).await {
+            return find(core, self.scope(), id).await;
+        }
+        Ok(order)
+    }
+
+    /// Closes an order that waits, at the channel and here.
+    ///
+    /// # Errors
+    /// `ORDER_NOT_FOUND`, also for somebody else's; `ORDER_NOT_PAYABLE` if it is closed, or was paid: payment wins;
+    /// `UPSTREAM_ERROR` or `UPSTREAM_TIMEOUT` if the channel could not be asked: then it waits on.
+    pub async fn cancel_order(&self, id: &OrderId) -> Result<Order> {
+        follow::cancel(&self.core, self.scope(), id).await
+    }
+}
+
+async fn find(core: &Core, scope: crate::access::Scope, id: &OrderId) -> Result<Order> {
+    store::find(&mut core.store.db(), scope, id).await?.ok_or(Code::OrderNotFound.into())
+}
+
+async fn list(core: &Core, name: &str, filter: &OrderFilter, request: &PageRequest) -> Result<Page<Order>> {
+    let scope = ListScope::of(name)
+        .with("user", filter.user.map_or(0, UserId::get))
+        .with("status", filter.status.map_or("", OrderStatus::as_str))
+        .with("kind", filter.kind.map_or("", OrderKind::as_str));
+    let start = core.cursors.start(&scope, request)?;
+    let rows = store::list(&mut core.store.db(), filter, start, request).await?;
+    Ok(core.cursors.page(&scope, request.limit, rows, |order| SortKey {
+        by: order.created_at.as_micros(),
+        id: order.id,
+    }))
+}
+
+/// The channel of this name.
+fn channel<'a>(core: &'a Core, name: &str) -> Result<&'a dyn PayChannel> {
+    core.pay.get(name).map(AsRef::as_ref).ok_or_else(|| {
+        Error::new(Code::Unavailable).with_source(format!("no payment channel {name} is configured"))
+    })
 }

@@ -68,7 +68,7 @@ impl Change for Delete<'_> {
         favorites::forget(tx, user).await?;
         gallery::forget(tx, user, now).await?;
         characters::forget(tx, user, now).await?;
-        orders::forget(tx, user).await?;
+        orders::forget(tx, user, now).await?;
         vip::close(tx, user, now).await?;
         store::erase(tx, user, now).await?;
         let delta = stats::Delta { deleted_users: 1, ..stats::Delta::default() };

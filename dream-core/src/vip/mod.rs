@@ -10,9 +10,9 @@ use crate::jobs::quota::{Quota, usage};
 use crate::kernel::{Fen, PlanId, Timestamp, UserId};
 use crate::users::User;
 
-pub(crate) use changes::{close, open};
+pub(crate) use changes::{close, extend, open, take_back};
 pub use rules::{Level, Membership};
-pub(crate) use store::{find as membership_of, insert_plan};
+pub(crate) use store::{find as membership_of, find_plan, insert_plan};
 
 /// Something that can be bought.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,203 @@
+//! Comparing a day's payments and refunds with the channel's own bill.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::settle::settle;
+use super::{WECHAT, channel, store};
+use crate::access::Admin;
+use crate::error::Result;
+use crate::kernel::{Day, Fen, Zone};
+use crate::ports::{BillEntry, BillRow, ChannelOrder, OrderRef, TradeBill};
+
+/// Something in which we and the channel disagree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Difference {
+    /// The channel has a payment that we did not know of.
+    PaidThereOnly {
+        /// Our number of the order, as the bill has it.
+        order: String,
+        /// The channel's number of the payment.
+        transaction: String,
+        /// How much.
+        amount: Fen,
+        /// Whether looking it up let it take effect just now.
+        settled: bool,
+    },
+    /// We have a payment that the bill lacks.
+    PaidHereOnly {
+        /// The order.
+        order: String,
+        /// The channel's number of the payment.
+        transaction: String,
+        /// How much.
+        amount: Fen,
+    },
+    /// Both have a payment, of different amounts.
+    AmountDiffers {
+        /// The order.
+        order: String,
+        /// The channel's number of the payment.
+        transaction: String,
+        /// What we noted.
+        here: Fen,
+        /// What the bill says.
+        there: Fen,
+    },
+    /// The channel has a refund that is none of ours.
+    RefundThereOnly {
+        /// The number of the refund, as the bill has it.
+        refund: String,
+        /// How much.
+        amount: Fen,
+    },
+    /// We asked for a refund that the bill lacks.
+    RefundHereOnly {
+        /// Our number of the refund.
+        refund: String,
+        /// How much.
+        amount: Fen,
+    },
+    /// Both have a refund, of different amounts.
+    RefundDiffers {
+        /// Our number of the refund.
+        refund: String,
+        /// What we asked for.
+        here: Fen,
+        /// What the bill says.
+        there: Fen,
+    },
+}
+
+/// The outcome of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reconciliation {
+    /// The day, in the channel's zone.
+    pub day: Day,
+    /// Payments on the bill.
+    pub payments: usize,
+    /// Refunds on the bill.
+    pub refunds: usize,
+    /// Where we disagree. Empty is good.
+    pub differences: Vec<Difference>,
+}
+
+/// The channel's days begin at midnight in China, whatever zone the business counts its days in.
+fn channel_zone() -> Zone {
+    Zone::default()
+}
+
+/// What was paid within this of midnight may stand on either day's bill.
+const MIDNIGHT_SLACK: Duration = Duration::from_mins(1);
+
+impl Admin {
+    /// Compares a day with the channel's bill. A payment that only the channel has is looked up and takes effect.
+    ///
+    /// # Errors
+    /// `UPSTREAM_ERROR` or `UPSTREAM_TIMEOUT` if the bill cannot be had, or does not match its hash.
+    pub async fn reconcile(&self, day: Day) -> Result<Reconciliation> {
+        let bill = channel(&self.core, WECHAT)?.trade_bill(day).await?;
+        let mut differences = self.compare_payments(day, &bill).await?;
+        differences.extend(self.compare_refunds(day, &bill).await?);
+        let is_payment = |row: &&BillRow| row.entry == BillEntry::Payment;
+        let is_refund = |row: &&BillRow| matches!(row.entry, BillEntry::Refund { .. });
+        Ok(Reconciliation {
+            day,
+            payments: bill.rows.iter().filter(is_payment).count(),
+            refunds: bill.rows.iter().filter(is_refund).count(),
+            differences,
+        })
+    }
+
+    async fn compare_payments(&self, day: Day, bill: &TradeBill) -> Result<Vec<Difference>> {
+        let mut db = self.core.store.db();
+        let mut differences = Vec::new();
+        let mut billed: HashMap<&str, &BillRow> = HashMap::new();
+        for row in bill.rows.iter().filter(|row| row.entry == BillEntry::Payment) {
+            billed.insert(&row.transaction_id, row);
+            // Looked for by number, so that one that we noted on the neighbouring day is found.
+            match store::payment(&mut db, WECHAT, &row.transaction_id).await? {
+                Some(noted) if noted.amount != row.total => differences.push(Difference::AmountDiffers {
+                    order: noted.order.to_string(),
+                    transaction: row.transaction_id.clone(),
+                    here: noted.amount,
+                    there: row.total,
+                }),
+                Some(_) => {}
+                None => differences.push(Difference::PaidThereOnly {
+                    order: row.out_trade_no.clone(),
+                    transaction: row.transaction_id.clone(),
+                    amount: row.total,
+                    settled: self.make_good(row).await,
+                }),
+            }
+        }
+        let zone = channel_zone();
+        let from = zone.start_of(day).plus(MIDNIGHT_SLACK);
+        let to = zone.start_of(day.next()).minus(MIDNIGHT_SLACK);
+        for noted in store::payments_between(&mut db, WECHAT, from, to).await? {
+            if !billed.contains_key(noted.transaction_id.as_str()) {
+                let settled_above = differences.iter().any(|difference| {
+                    matches!(difference, Difference::PaidThereOnly { transaction, .. }
+                        if *transaction == noted.transaction_id)
+                });
+                if !settled_above {
+                    differences.push(Difference::PaidHereOnly {
+                        order: noted.order.to_string(),
+                        transaction: noted.transaction_id,
+                        amount: noted.amount,
+                    });
+                }
+            }
+        }
+        Ok(differences)
+    }
+
+    /// Looks a payment up that we missed, and lets it take effect.
+    async fn make_good(&self, row: &BillRow) -> bool {
+        let Ok(pay) = channel(&self.core, WECHAT) else { return false };
+        let facts = match pay.query(OrderRef::Transaction(&row.transaction_id)).await {
+            Ok(ChannelOrder::Paid(facts) | ChannelOrder::Refunding(facts)) => facts,
+            _ => return false,
+        };
+        settle(&self.core, pay.name(), &facts).await.is_ok()
+    }
+
+    async fn compare_refunds(&self, day: Day, bill: &TradeBill) -> Result<Vec<Difference>> {
+        let mut db = self.core.store.db();
+        let mut differences = Vec::new();
+        let mut billed: HashMap<&str, Fen> = HashMap::new();
+        for row in &bill.rows {
+            let BillEntry::Refund { out_refund_no, applied, .. } = &row.entry else { continue };
+            billed.insert(out_refund_no, *applied);
+            let known = match out_refund_no.parse() {
+                Ok(id) => store::refund(&mut db, &id).await?,
+                Err(_) => None,
+            };
+            match known {
+                Some(refund) if refund.amount != *applied => differences.push(Difference::RefundDiffers {
+                    refund: out_refund_no.clone(),
+                    here: refund.amount,
+                    there: *applied,
+                }),
+                Some(_) => {}
+                None => differences
+                    .push(Difference::RefundThereOnly { refund: out_refund_no.clone(), amount: *applied }),
+            }
+        }
+        let zone = channel_zone();
+        let from = zone.start_of(day).plus(MIDNIGHT_SLACK);
+        let to = zone.start_of(day.next()).minus(MIDNIGHT_SLACK);
+        for refund in store::refunds_between(&mut db, from, to).await? {
+            // One that the channel never took on cannot stand on its bill.
+            let taken_on = refund.channel_refund.is_some();
+            if taken_on && !billed.contains_key(refund.refund_id.as_str()) {
+                differences.push(Difference::RefundHereOnly {
+                    refund: refund.refund_id.to_string(),
+                    amount: refund.amount,
+                });
+            }
+        }
+        Ok(differences)
+    }
+}
