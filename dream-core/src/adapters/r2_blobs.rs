@@ -8,7 +8,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, Config, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_smithy_async::time::TimeSource;
@@ -30,6 +30,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(30);
 const TOTAL_LIMIT: Duration = Duration::from_mins(1);
 const MAX_ATTEMPTS: u32 = 3;
+const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 
 /// Objects in one part of a listing; R2 gives no more.
 const PAGE: i32 = 1000;
@@ -124,7 +125,9 @@ fn client_config(config: &R2Config, clock: Arc<dyn Clock>) -> Config {
         .credentials_provider(Credentials::new(&config.access_key_id, secret, None, None, "r2"))
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+        .retry_config(
+            RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_initial_backoff(FIRST_BACKOFF),
+        )
         .timeout_config(limits)
         .time_source(ClockSource(clock))
         .build()
@@ -275,12 +278,17 @@ fn failure<E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static>(
         // An earlier attempt may have arrived even if the last one could not connect.
         _ => (FailureKind::Unknown, None),
     };
-    let failed =
-        Failure::new(SERVICE, kind, DisplayErrorContext(error).to_string()).with_retry_after(retry_after);
+    let failed = Failure::new(SERVICE, kind, whole_text(error)).with_retry_after(retry_after);
     match error.code() {
         Some(code) => failed.with_code(code),
         None => failed,
     }
+}
+
+/// The error and what is behind it. The client's own way to tell it adds the whole answer, headers and all.
+fn whole_text(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn kind_of(status: u16, code: Option<&str>) -> FailureKind {

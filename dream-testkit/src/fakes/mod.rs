@@ -4,6 +4,7 @@
 
 pub mod control;
 pub mod image_api;
+pub mod r2;
 pub mod server;
 pub mod wechat;
 pub mod wechat_pay;

@@ -1,0 +1,212 @@
+//! Cloudflare R2: one bucket behind the S3 API, and the public address under which anybody reads it.
+//!
+//! Every request to the S3 API has to carry a right signature (AWS Signature Version 4, in the headers or in the query).
+//! What R2 does not support is answered with 501, as it does: access lists, tags, and the checksums that newer clients
+//! add by themselves. Of what it does support this leaves out multipart uploads, copies, deleting many at once,
+//! and listing by folders.
+
+mod answers;
+mod control;
+mod objects;
+mod public;
+mod reading;
+mod sigv4;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use dream_core::kernel::Timestamp;
+use dream_core::ports::Clock;
+
+use super::lock;
+use super::server::{FakeServer, Recorded, RequestLog, Setup};
+use crate::faults::Faults;
+
+/// Names of the operations, for [`Faults`].
+pub mod operation {
+    /// `PUT /{bucket}/{key}`
+    pub const PUT: &str = "put";
+    /// `GET /{bucket}/{key}`
+    pub const GET: &str = "get";
+    /// `HEAD /{bucket}/{key}`
+    pub const HEAD: &str = "head";
+    /// `DELETE /{bucket}/{key}`
+    pub const DELETE: &str = "delete";
+    /// `GET /{bucket}?list-type=2`
+    pub const LIST: &str = "list";
+    /// Reading at the public address.
+    pub const PUBLIC: &str = "public";
+}
+
+/// How the fake is set up.
+#[derive(Debug, Clone)]
+pub struct R2Options {
+    /// The address of the S3 API; a free port of 127.0.0.1 if `None`.
+    pub bind: Option<SocketAddr>,
+    /// The address of public reading; a free port of 127.0.0.1 if `None`.
+    pub bind_public: Option<SocketAddr>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The only bucket.
+    pub bucket: String,
+    /// The only key's name.
+    pub access_key_id: String,
+    /// The only key.
+    pub secret_access_key: String,
+    /// Whether a name can be written only once a second; beyond: 429.
+    pub one_write_a_second: bool,
+}
+
+impl R2Options {
+    /// Free ports, a bucket `dream-images`, no limit on writing.
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            bind: None,
+            bind_public: None,
+            clock,
+            bucket: "dream-images".to_owned(),
+            access_key_id: "access-key-of-the-fake".to_owned(),
+            secret_access_key: "secret-access-key-of-the-fake".to_owned(),
+            one_write_a_second: false,
+        }
+    }
+}
+
+/// An object as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredObject {
+    /// The content.
+    pub bytes: Bytes,
+    /// Headers that are given out as they came: `content-type`, `cache-control`, `x-amz-meta-…` and the like.
+    pub headers: BTreeMap<String, String>,
+    /// When it was written.
+    pub modified: Timestamp,
+    /// With its quotes.
+    pub etag: String,
+}
+
+impl StoredObject {
+    fn new(bytes: Bytes, mut headers: BTreeMap<String, String>, modified: Timestamp) -> Self {
+        let unknown = || "application/octet-stream".to_owned();
+        headers.entry("content-type".to_owned()).or_insert_with(unknown);
+        // Nobody may rely on how it is made, only that it changes with the content.
+        let hash = digest::digest(&digest::SHA256, &bytes);
+        let etag = format!("\"{}\"", &hex::encode(hash)[..32]);
+        Self { bytes, headers, modified, etag }
+    }
+
+    /// The type that it was put with.
+    pub fn content_type(&self) -> &str {
+        self.headers.get("content-type").map_or("", String::as_str)
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: R2Options,
+    objects: Mutex<BTreeMap<String, StoredObject>>,
+    faults: Faults,
+    log: Arc<RequestLog>,
+}
+
+/// R2 on two loopback ports. It stops when it is dropped.
+#[derive(Debug)]
+pub struct FakeR2 {
+    inner: Arc<Inner>,
+    api: FakeServer,
+    public: FakeServer,
+}
+
+impl FakeR2 {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If a port cannot be opened.
+    pub async fn start(options: R2Options) -> io::Result<Self> {
+        let api = Setup::new(options.clock.clone()).at(options.bind);
+        let public = Setup { log: api.log.clone(), ..api.clone() }.at(options.bind_public);
+        let inner = Arc::new(Inner {
+            log: api.log.clone(),
+            objects: Mutex::default(),
+            faults: Faults::default(),
+            options,
+        });
+        let desk = inner.clone();
+        let api = FakeServer::start(api, move |request| objects::answer(desk.clone(), request)).await?;
+        let desk = inner.clone();
+        let public = FakeServer::start(public, move |request| public::answer(desk.clone(), request)).await?;
+        Ok(Self { inner, api, public })
+    }
+
+    /// The S3 API (`R2_ENDPOINT`), without a slash at the end.
+    pub fn base_url(&self) -> String {
+        self.api.base_url()
+    }
+
+    /// Where anybody reads (`R2_PUBLIC_URL`), without a slash at the end.
+    pub fn public_url(&self) -> String {
+        self.public.base_url()
+    }
+
+    /// The bucket.
+    pub fn bucket(&self) -> &str {
+        &self.inner.options.bucket
+    }
+
+    /// The key's name.
+    pub fn access_key_id(&self) -> &str {
+        &self.inner.options.access_key_id
+    }
+
+    /// The key.
+    pub fn secret_access_key(&self) -> &str {
+        &self.inner.options.secret_access_key
+    }
+
+    /// The server of the S3 API, to take it down.
+    pub fn server(&self) -> &FakeServer {
+        &self.api
+    }
+
+    /// The server of public reading, to take it down.
+    pub fn public_server(&self) -> &FakeServer {
+        &self.public
+    }
+
+    /// What is to go wrong; [`operation`] has the names.
+    pub fn faults(&self) -> &Faults {
+        &self.inner.faults
+    }
+
+    /// The object of this name.
+    pub fn object(&self, key: &str) -> Option<StoredObject> {
+        lock(&self.inner.objects).get(key).cloned()
+    }
+
+    /// The names of all objects, in order.
+    pub fn keys(&self) -> Vec<String> {
+        lock(&self.inner.objects).keys().cloned().collect()
+    }
+
+    /// Puts an object there behind the backend's back.
+    pub fn plant(&self, key: &str, content_type: &str, bytes: impl Into<Bytes>) {
+        let headers = BTreeMap::from([("content-type".to_owned(), content_type.to_owned())]);
+        let object = StoredObject::new(bytes.into(), headers, self.inner.options.clock.now());
+        lock(&self.inner.objects).insert(key.to_owned(), object);
+    }
+
+    /// Every request to either port, oldest first.
+    pub fn requests(&self) -> Vec<Recorded> {
+        self.inner.log.all()
+    }
+
+    /// Stops and waits until the ports are free.
+    pub async fn shutdown(self) {
+        self.api.shutdown().await;
+        self.public.shutdown().await;
+    }
+}
