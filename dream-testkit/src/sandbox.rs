@@ -10,7 +10,10 @@ use dream_core::ports::{Clock, Entropy, EntropyExt};
 
 use crate::fakes::image_api::{FakeImageApi, ImageApiOptions, Pace};
 use crate::fakes::wechat::{App, FakeWeChat, PushMode, PushTarget, WeChatOptions};
+use crate::fakes::wechat_pay::{FakeWeChatPay, PayCredentials, WeChatPayOptions};
 
+/// The mini-program. It stays the same, since the openids of the sandbox's users follow from it.
+const APPID: &str = "wx5a4d0b0c5a4d0b0c";
 /// Path of Dream's endpoint for WeChat's message push.
 const PUSH_PATH: &str = "/v1/wechat/push";
 /// Path of Dream's endpoint for the image API's webhook.
@@ -26,6 +29,8 @@ pub struct SandboxOptions {
     pub entropy: Arc<dyn Entropy>,
     /// Where WeChat listens; a free port of 127.0.0.1 if `None`.
     pub wechat: Option<SocketAddr>,
+    /// Where WeChat Pay listens; a free port of 127.0.0.1 if `None`.
+    pub wechat_pay: Option<SocketAddr>,
     /// Where the image API listens; a free port of 127.0.0.1 if `None`.
     pub image_api: Option<SocketAddr>,
     /// How much faster than the real one the image API works.
@@ -46,6 +51,7 @@ impl SandboxOptions {
             clock,
             entropy: Arc::new(OsEntropy),
             wechat: None,
+            wechat_pay: None,
             image_api: None,
             speed: 10.0,
             real_limits: false,
@@ -68,6 +74,8 @@ pub struct Credentials {
     pub push_token: String,
     /// `WECHAT_PUSH_AES_KEY`
     pub push_aes_key: String,
+    /// `WECHAT_PAY_…`
+    pub pay: PayCredentials,
     /// `THIRD_PARTY_API_BASE_URL`
     pub image_api_base_url: String,
     /// `THIRD_PARTY_API_KEY`
@@ -83,9 +91,11 @@ pub struct Credentials {
 pub struct Sandbox {
     /// WeChat's mini-program API.
     pub wechat: FakeWeChat,
+    /// WeChat Pay: payments are announced as they are made, and `/_control/` is a page on which to make them.
+    pub wechat_pay: FakeWeChatPay,
     /// The image API.
     pub image_api: FakeImageApi,
-    // WeChat Pay and R2 join here: a field each, their addresses in the options, their keys in the credentials.
+    // R2 joins here: a field, its address in the options, its keys in the credentials.
 }
 
 impl Sandbox {
@@ -96,6 +106,7 @@ impl Sandbox {
     pub async fn start(options: SandboxOptions) -> io::Result<Self> {
         let sandbox = Self {
             wechat: FakeWeChat::start(wechat_options(&options)).await?,
+            wechat_pay: FakeWeChatPay::start(wechat_pay_options(&options)).await?,
             image_api: FakeImageApi::start(image_api_options(&options)).await?,
         };
         if let Some(backend) = &options.backend {
@@ -120,6 +131,7 @@ impl Sandbox {
             wechat_secret: secret,
             push_token: token,
             push_aes_key: aes_key,
+            pay: self.wechat_pay.credentials(),
             image_api_base_url: self.image_api.base_url(),
             image_api_key: self.image_api.service_key().to_owned(),
             webhook_secret: self.image_api.webhook_secret().to_owned(),
@@ -129,18 +141,15 @@ impl Sandbox {
     /// Stops everything and waits until the ports are free.
     pub async fn shutdown(self) {
         self.wechat.shutdown().await;
+        self.wechat_pay.shutdown().await;
         self.image_api.shutdown().await;
     }
 }
 
 fn wechat_options(options: &SandboxOptions) -> WeChatOptions {
     let dice = &*options.entropy;
-    // The appid stays the same, since the openids of the sandbox's users follow from it.
-    let app = App {
-        appid: "wx5a4d0b0c5a4d0b0c".to_owned(),
-        secret: dice.alphanumeric(32),
-        ghid: "gh_5a4d0b0c5a4d".to_owned(),
-    };
+    let app =
+        App { appid: APPID.to_owned(), secret: dice.alphanumeric(32), ghid: "gh_5a4d0b0c5a4d".to_owned() };
     let push = PushTarget {
         url: None,
         token: dice.alphanumeric(24),
@@ -156,6 +165,16 @@ fn wechat_options(options: &SandboxOptions) -> WeChatOptions {
         push,
         media_delay: options.media_delay,
         ..WeChatOptions::new(options.clock.clone())
+    }
+}
+
+fn wechat_pay_options(options: &SandboxOptions) -> WeChatPayOptions {
+    WeChatPayOptions {
+        bind: options.wechat_pay,
+        entropy: options.entropy.clone(),
+        appids: vec![APPID.to_owned()],
+        deliver_by_itself: true,
+        ..WeChatPayOptions::new(options.clock.clone())
     }
 }
 

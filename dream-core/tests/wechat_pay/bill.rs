@@ -1,13 +1,17 @@
 use std::io::Read;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dream_core::adapters::wechat_pay::bill;
 use dream_core::kernel::Fen;
-use dream_core::ports::{BillEntry, BillRow, TradeBill};
+use dream_core::ports::{BillEntry, BillRow, PayChannel, TradeBill};
+use dream_testkit::clock::TestClock;
+use dream_testkit::fakes::server::{FakeRequest, FakeResponse, FakeServer, Setup};
+use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::vectors::{cases, text, trade_bill};
+use crate::vectors::{cases, certificates_response, channel, config, headers, instant, text, trade_bill};
 
 fn file(case: &Value) -> Vec<u8> {
     let bytes = STANDARD.decode(text(case, "/download/body_base64")).unwrap();
@@ -100,5 +104,41 @@ fn a_bill_that_lost_its_end_is_refused() {
     for cut in [0, 3, 60, sums_at / 2, sums_at, sums_at + "总交易单数".len()] {
         let part = (cut..=whole.len()).find(|at| whole.is_char_boundary(*at)).unwrap();
         assert!(bill::parse(&file[..part]).is_err(), "cut at {part}");
+    }
+}
+
+/// An answer of a vector.
+fn answered(response: &Value) -> FakeResponse {
+    let body = text(response, "/body").to_owned();
+    let answer = FakeResponse::new(StatusCode::OK, "application/json; charset=utf-8", body);
+    headers(response).iter().fold(answer, |answer, (name, value)| answer.with_header(name, value))
+}
+
+#[tokio::test]
+async fn a_bill_is_used_only_if_it_has_the_promised_hash() {
+    let file = trade_bill();
+    // All files were promised under the same hash.
+    let promise = answered(&cases(&file, "cases")[0]["tradebill_response"]);
+    let certificates = answered(&cases(&certificates_response(), "cases")[0]["response"]);
+    for case in cases(&file, "cases") {
+        let id = text(&case, "/id");
+        let clock = Arc::new(TestClock::at(instant(&file["now"])));
+        let bytes = STANDARD.decode(text(&case, "/download/body_base64")).unwrap();
+        let download = FakeResponse::text(StatusCode::OK, bytes);
+        let (promise, certificates) = (promise.clone(), certificates.clone());
+        let answer = move |request: FakeRequest| {
+            let answer = match request.path.as_str() {
+                "/v3/certificates" => certificates.clone(),
+                "/v3/bill/tradebill" => promise.clone(),
+                _ => download.clone(),
+            };
+            async move { answer }
+        };
+        let platform = FakeServer::start(Setup::new(clock.clone()), answer).await.unwrap();
+        let mut config = config(&platform.base_url());
+        config.limits.retries = 0;
+        let day = text(&case, "/bill_date").parse().unwrap();
+        let bill = channel(config, &clock).trade_bill(day).await;
+        assert_eq!(bill.is_ok(), case["expect"]["hash_ok"] == true, "{id}: {bill:?}");
     }
 }

@@ -5,8 +5,11 @@
 mod bill;
 mod config;
 mod errors;
+mod faults;
 mod noise;
 mod notify;
+mod shop;
 mod signing;
+mod story;
 mod vectors;
 mod verification;

@@ -150,6 +150,25 @@ impl Default for RefundPlan {
     }
 }
 
+/// What a merchant has to be configured with to use the fake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayCredentials {
+    /// `WECHAT_PAY_BASE_URL`
+    pub base_url: String,
+    /// `WECHAT_PAY_MCH_ID`
+    pub mchid: String,
+    /// `WECHAT_PAY_SERIAL_NO`
+    pub merchant_serial: String,
+    /// `WECHAT_PAY_PRIVATE_KEY`
+    pub merchant_key_pem: String,
+    /// `WECHAT_PAY_API_V3_KEY`
+    pub api_v3_key: String,
+    /// `WECHAT_PAY_PUBLIC_KEY_ID`
+    pub platform_key_id: String,
+    /// `WECHAT_PAY_PUBLIC_KEY`
+    pub platform_key_pem: String,
+}
+
 /// How the merchant knows that an answer comes from the platform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
@@ -176,7 +195,6 @@ struct State {
     plans: BTreeMap<String, Option<RefundPlan>>,
     nonces: HashSet<String>,
     calls: BTreeMap<&'static str, u64>,
-    counter: u64,
 }
 
 impl State {
@@ -211,10 +229,13 @@ impl Inner {
         bytes.iter().map(|byte| char::from(LETTERS[usize::from(byte % 62)])).collect()
     }
 
-    /// A number of the platform's: what it counts, the day, a counter.
-    #[expect(clippy::unused_self, reason = "it belongs to the platform")]
-    fn number(&self, prefix: &str, at: Timestamp, counter: u64) -> String {
-        format!("{prefix}{}{counter:010}", shapes::beijing(at).strftime("%Y%m%d"))
+    /// A number of the platform's: what it counts, the day, and ten digits. They are drawn and not counted, since a
+    /// database may outlive the fake and must never meet a number twice.
+    fn number(&self, prefix: &str, at: Timestamp) -> String {
+        let mut bytes = [0; 8];
+        self.options.entropy.fill(&mut bytes);
+        let digits = u64::from_be_bytes(bytes) % 10_000_000_000;
+        format!("{prefix}{}{digits:010}", shapes::beijing(at).strftime("%Y%m%d"))
     }
 
     /// Refunds whose time has come get their result, which is announced.
@@ -264,7 +285,6 @@ impl FakeWeChatPay {
                 plans: BTreeMap::new(),
                 nonces: HashSet::new(),
                 calls: BTreeMap::new(),
-                counter: 0,
             }),
             faults: Faults::default(),
             log,
@@ -301,6 +321,20 @@ impl FakeWeChatPay {
         lock(&self.inner.state).calls.get(operation).copied().unwrap_or(0)
     }
 
+    /// What a merchant has to be configured with.
+    pub fn credentials(&self) -> PayCredentials {
+        let options = &self.inner.options;
+        PayCredentials {
+            base_url: self.base_url(),
+            mchid: options.mchid.clone(),
+            merchant_serial: options.merchant_serial.clone(),
+            merchant_key_pem: test_value("/merchant/private_key_pem").to_owned(),
+            api_v3_key: options.api_v3_key.clone(),
+            platform_key_id: PlatformKey::PublicKey.serial().to_owned(),
+            platform_key_pem: PlatformKey::PublicKey.public_key_pem().to_owned(),
+        }
+    }
+
     /// The configuration of a merchant that trusts by the public key, announced to at these addresses.
     pub fn config(&self, notify_url: &str, refund_notify_url: &str) -> WeChatPayConfig {
         self.config_with(Trust::PublicKey, notify_url, refund_notify_url)
@@ -308,19 +342,19 @@ impl FakeWeChatPay {
 
     /// [`FakeWeChatPay::config`] with a choice of trust.
     pub fn config_with(&self, trust: Trust, notify_url: &str, refund_notify_url: &str) -> WeChatPayConfig {
-        let options = &self.inner.options;
-        let public = |value: &'static str| (trust == Trust::PublicKey).then(|| value.to_owned());
+        let credentials = self.credentials();
+        let public = |value: String| (trust == Trust::PublicKey).then_some(value);
         WeChatPayConfig {
-            appid: options.appids.first().cloned().unwrap_or_default(),
-            mchid: options.mchid.clone(),
-            merchant_serial: options.merchant_serial.clone(),
-            merchant_key_pem: SecretString::from(test_value("/merchant/private_key_pem")),
-            api_v3_key: SecretString::from(options.api_v3_key.clone()),
-            platform_key_id: public(PlatformKey::PublicKey.serial()),
-            platform_key_pem: public(PlatformKey::PublicKey.public_key_pem()),
+            appid: self.inner.options.appids.first().cloned().unwrap_or_default(),
+            mchid: credentials.mchid,
+            merchant_serial: credentials.merchant_serial,
+            merchant_key_pem: SecretString::from(credentials.merchant_key_pem),
+            api_v3_key: SecretString::from(credentials.api_v3_key),
+            platform_key_id: public(credentials.platform_key_id),
+            platform_key_pem: public(credentials.platform_key_pem),
             notify_url: notify_url.to_owned(),
             refund_notify_url: Some(refund_notify_url.to_owned()),
-            base_urls: vec![self.base_url()],
+            base_urls: vec![credentials.base_url],
             limits: CallLimits::default(),
         }
     }
@@ -370,9 +404,8 @@ impl FakeWeChatPay {
         let fake = &self.inner;
         let now = fake.now();
         let mut state = lock(&fake.state);
-        state.counter += 1;
         let payment = FakePayment {
-            transaction_id: fake.number("4200002599", now, state.counter),
+            transaction_id: fake.number("4200002599", now),
             out_trade_no: out_trade_no.to_owned(),
             openid: openid.to_owned(),
             amount_fen,

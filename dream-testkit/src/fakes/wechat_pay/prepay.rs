@@ -146,8 +146,7 @@ pub(super) fn prepay(
         OrderState::Notpay if order.request != body => return Err(Refusal::invalid("201 商户订单号重复")),
         OrderState::Notpay => {}
     }
-    state.counter += 1;
-    let prepay_id = format!("wx{}{:024x}0000", shapes::beijing(now).strftime("%d%H%M%S"), state.counter);
+    let prepay_id = format!("wx{}{}0000", shapes::beijing(now).strftime("%d%H%M%S"), fake.nonce(24));
     order.prepay_ids.push(prepay_id.clone());
     order.prepaid_at.push(now);
     Ok(json!({"prepay_id": prepay_id}))
@@ -276,8 +275,7 @@ pub(super) fn pay(
 ) -> Result<FakePayment, CannotPay> {
     let now = fake.now();
     let mut state = lock(&fake.state);
-    state.counter += 1;
-    let transaction_id = fake.number("4200002599", now, state.counter);
+    let transaction_id = fake.number("4200002599", now);
     let order = state.book.orders.get_mut(out_trade_no).ok_or(CannotPay::NoOrder)?;
     match order.state {
         OrderState::Notpay if now > order.payable_until => return Err(CannotPay::OrderExpired),

@@ -31,10 +31,9 @@ pub(super) fn refund(
     if let Some(balance) = &mut state.balance {
         *balance -= form.amount_fen;
     }
-    state.counter += 1;
     let plan = state.refund_plan(&form.out_refund_no);
     let refund = FakeRefund {
-        refund_id: fake.number("50300002599", now, state.counter),
+        refund_id: fake.number("50300002599", now),
         out_refund_no: form.out_refund_no,
         transaction_id,
         out_trade_no: out_trade_no.clone(),
