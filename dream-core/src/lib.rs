@@ -3,6 +3,7 @@
 mod access;
 pub mod adapters;
 mod admin;
+mod audit;
 mod auth;
 mod blobs;
 mod characters;
@@ -30,6 +31,7 @@ pub mod vip;
 
 pub use access::{Admin, AdminKey, BearerToken, Guest, Session, VerifiedWebhook, Visitor, Worker};
 pub use admin::{AuditFilter, AuditRecord, UserFilter};
+pub use audit::{AuditFinding, AuditReport, AuditRule};
 pub use auth::{LoggedIn, Login, PhoneProof, RefreshToken, Tokens};
 pub use dream::{AtStart, Builder, DependencyHealth, Dream};
 pub use error::{Code, Error, Facts, Fault, FieldFault, Result};

@@ -1,0 +1,135 @@
+//! The statements that find rows which contradict each other. They read the tables of every area and write none.
+
+use super::AuditRule;
+use crate::error::{Error, Result};
+use crate::store::{Db as _, Sql, Tx};
+
+/// Signed amount of a ledger entry.
+macro_rules! signed {
+    () => {
+        "CASE WHEN type = 'SPEND' THEN -amount ELSE amount END"
+    };
+}
+
+/// Rows that break the rule, at most so many: what they are, and what is wrong with them.
+pub(super) async fn broken(tx: &mut Tx, rule: AuditRule, most: i64) -> Result<Vec<(String, String)>> {
+    let rows =
+        tx.all(statement(rule).bind(most)).await.map_err(|error: Error| error.while_(rule.as_str()))?;
+    rows.iter().map(|row| Ok((row.get("subject")?, row.get("detail")?))).collect()
+}
+
+/// `$1` is how many rows are wanted at most.
+fn statement(rule: AuditRule) -> Sql<'static> {
+    Sql::new(match rule {
+        AuditRule::AccountEqualsLedger => ACCOUNT_EQUALS_LEDGER,
+        AuditRule::EntriesFollowEachOther => ENTRIES_FOLLOW_EACH_OTHER,
+        AuditRule::ChargeBookedOnce => CHARGE_BOOKED_ONCE,
+        AuditRule::ReturnBookedOnce => RETURN_BOOKED_ONCE,
+        AuditRule::OpenJobHasTask => OPEN_JOB_HAS_TASK,
+        AuditRule::TaskHasOpenJob => TASK_HAS_OPEN_JOB,
+        AuditRule::QuotaEqualsCharges => QUOTA_EQUALS_CHARGES,
+        AuditRule::PaidOrderFulfilled => PAID_ORDER_FULFILLED,
+        AuditRule::UnpaidOrderNotFulfilled => UNPAID_ORDER_NOT_FULFILLED,
+        AuditRule::FulfilmentBookedOnce => FULFILMENT_BOOKED_ONCE,
+        AuditRule::OrderEqualsPayment => ORDER_EQUALS_PAYMENT,
+        AuditRule::RefundsWithinPayment => REFUNDS_WITHIN_PAYMENT,
+        AuditRule::FiguresEqualRecords => FIGURES_EQUAL_RECORDS,
+    })
+}
+
+const ACCOUNT_EQUALS_LEDGER: &str = concat!(
+    "SELECT 'user:' || CAST(a.user_id AS TEXT) AS subject, \
+     'balance ' || CAST(a.balance AS TEXT) || ', entries ' || CAST(coalesce(e.total, 0) AS TEXT) AS detail \
+     FROM accounts a LEFT JOIN (SELECT user_id, CAST(sum(",
+    signed!(),
+    ") AS BIGINT) AS total, \
+     CAST(sum(CASE WHEN type = 'EARN' THEN amount ELSE 0 END) AS BIGINT) AS earned, \
+     CAST(sum(CASE WHEN type = 'SPEND' THEN amount ELSE 0 END) AS BIGINT) AS spent, \
+     CAST(sum(CASE WHEN type = 'REFUND' THEN amount ELSE 0 END) AS BIGINT) AS returned, \
+     sum(CASE WHEN type = 'EARN' THEN 1 ELSE 0 END) AS earns, \
+     sum(CASE WHEN type = 'SPEND' THEN 1 ELSE 0 END) AS spends, \
+     sum(CASE WHEN type = 'REFUND' THEN 1 ELSE 0 END) AS refunds \
+     FROM ledger_entries GROUP BY user_id) e ON e.user_id = a.user_id \
+     WHERE a.balance < 0 OR a.balance <> coalesce(e.total, 0) OR a.earned <> coalesce(e.earned, 0) \
+     OR a.spent <> coalesce(e.spent, 0) OR a.returned <> coalesce(e.returned, 0) \
+     OR a.earn_count <> coalesce(e.earns, 0) OR a.spend_count <> coalesce(e.spends, 0) \
+     OR a.refund_count <> coalesce(e.refunds, 0) ORDER BY a.user_id LIMIT $1"
+);
+
+// An account's entries are booked under its lock, so their ids are in the order of booking.
+const ENTRIES_FOLLOW_EACH_OTHER: &str = concat!(
+    "SELECT 'entry:' || CAST(id AS TEXT) AS subject, \
+     'balance after it ' || CAST(balance_after AS TEXT) || ', entries up to it ' || CAST(total AS TEXT) AS detail \
+     FROM (SELECT id, balance_after, CAST(sum(",
+    signed!(),
+    ") OVER (PARTITION BY user_id ORDER BY id) AS BIGINT) AS total FROM ledger_entries) running \
+     WHERE balance_after <> total OR balance_after < 0 ORDER BY id LIMIT $1"
+);
+
+const CHARGE_BOOKED_ONCE: &str = "SELECT 'job:' || g.job_id AS subject, \
+     'charged ' || CAST(g.points_charged AS TEXT) || ', booked ' || CAST(coalesce(e.amount, 0) AS TEXT) AS detail \
+     FROM generations g LEFT JOIN ledger_entries e ON e.cause = 'generation' AND e.cause_id = CAST(g.id AS TEXT) \
+     WHERE coalesce(e.amount, 0) <> g.points_charged \
+     OR (e.id IS NOT NULL AND (e.user_id <> g.user_id OR e.type <> 'SPEND')) ORDER BY g.id LIMIT $1";
+
+const RETURN_BOOKED_ONCE: &str = "SELECT 'job:' || g.job_id AS subject, \
+     g.charge || ', charged ' || CAST(g.points_charged AS TEXT) || ', given back ' \
+     || CAST(coalesce(e.amount, 0) AS TEXT) AS detail FROM generations g \
+     LEFT JOIN ledger_entries e ON e.cause = 'generation_return' AND e.cause_id = CAST(g.id AS TEXT) \
+     WHERE coalesce(e.amount, 0) <> CASE WHEN g.charge = 'RETURNED' THEN g.points_charged ELSE 0 END \
+     OR (e.id IS NOT NULL AND (e.user_id <> g.user_id OR e.type <> 'REFUND')) ORDER BY g.id LIMIT $1";
+
+const OPEN_JOB_HAS_TASK: &str = "SELECT 'job:' || g.job_id AS subject, g.status || ', nobody looks after it' AS detail \
+     FROM generations g WHERE g.completed_at IS NULL AND NOT EXISTS (SELECT 1 FROM outbox o \
+     WHERE o.subject = g.job_id AND o.kind IN ('job.submit', 'job.poll')) ORDER BY g.id LIMIT $1";
+
+const TASK_HAS_OPEN_JOB: &str = "SELECT 'task:' || CAST(o.id AS TEXT) AS subject, \
+     o.kind || ' of ' || o.subject || ', which has ended or is none' AS detail FROM outbox o \
+     WHERE o.kind IN ('job.submit', 'job.poll') AND NOT EXISTS (SELECT 1 FROM generations g \
+     WHERE g.job_id = o.subject AND g.completed_at IS NULL) ORDER BY o.id LIMIT $1";
+
+const QUOTA_EQUALS_CHARGES: &str = "SELECT 'user:' || CAST(user_id AS TEXT) AS subject, \
+     period || ': counted ' || CAST(CAST(sum(used) AS BIGINT) AS TEXT) || ', charged ' \
+     || CAST(CAST(sum(charged) AS BIGINT) AS TEXT) AS detail FROM ( \
+     SELECT user_id, period, used, 0 AS charged FROM quota_usage \
+     UNION ALL SELECT user_id, quota_day, 0, quota_charged FROM generations WHERE charge <> 'RETURNED' \
+     UNION ALL SELECT user_id, quota_month, 0, quota_charged FROM generations WHERE charge <> 'RETURNED' \
+     ) both_sides GROUP BY user_id, period HAVING sum(used) <> sum(charged) ORDER BY user_id, period LIMIT $1";
+
+const PAID_ORDER_FULFILLED: &str = "SELECT 'order:' || o.order_id AS subject, o.status || ', not fulfilled' AS detail \
+     FROM orders o LEFT JOIN fulfilments f ON f.order_id = o.order_id \
+     WHERE o.status IN ('PAID', 'REFUNDED') AND f.order_id IS NULL ORDER BY o.id LIMIT $1";
+
+const UNPAID_ORDER_NOT_FULFILLED: &str = "SELECT 'order:' || o.order_id AS subject, o.status || ', but fulfilled' AS detail \
+     FROM orders o JOIN fulfilments f ON f.order_id = o.order_id \
+     WHERE o.status NOT IN ('PAID', 'REFUNDED') ORDER BY o.id LIMIT $1";
+
+const FULFILMENT_BOOKED_ONCE: &str = "SELECT 'order:' || o.order_id AS subject, \
+     'gives ' || CAST(coalesce(f.points, 0) AS TEXT) || ' points, booked ' || CAST(coalesce(e.amount, 0) AS TEXT) \
+     AS detail FROM orders o LEFT JOIN fulfilments f ON f.order_id = o.order_id \
+     LEFT JOIN ledger_entries e ON e.cause = 'order' AND e.cause_id = o.order_id \
+     WHERE coalesce(f.points, 0) <> coalesce(e.amount, 0) \
+     OR (e.id IS NOT NULL AND (e.user_id <> o.user_id OR e.type <> 'EARN')) ORDER BY o.id LIMIT $1";
+
+const ORDER_EQUALS_PAYMENT: &str = "SELECT 'order:' || o.order_id AS subject, \
+     o.status || ' over ' || CAST(o.amount AS TEXT) || ', payment over ' || CAST(coalesce(p.amount, 0) AS TEXT) \
+     AS detail FROM orders o LEFT JOIN payments p ON p.order_id = o.order_id AND NOT p.surplus \
+     WHERE (o.paid_at IS NOT NULL AND (p.id IS NULL OR p.amount <> o.amount OR p.transaction_id <> o.transaction_id)) \
+     OR (o.paid_at IS NULL AND p.id IS NOT NULL) ORDER BY o.id LIMIT $1";
+
+const REFUNDS_WITHIN_PAYMENT: &str = "SELECT 'order:' || r.order_id AS subject, \
+     'refunded ' || CAST(r.total AS TEXT) || ' of payment ' || r.transaction_id || ' over ' \
+     || CAST(coalesce(p.amount, 0) AS TEXT) AS detail FROM ( \
+     SELECT order_id, transaction_id, CAST(sum(amount) AS BIGINT) AS total FROM refunds WHERE status <> 'FAILED' \
+     GROUP BY order_id, transaction_id) r \
+     LEFT JOIN payments p ON p.order_id = r.order_id AND p.transaction_id = r.transaction_id \
+     WHERE r.total > coalesce(p.amount, 0) ORDER BY r.order_id LIMIT $1";
+
+const FIGURES_EQUAL_RECORDS: &str = "SELECT 'user:' || CAST(c.user_id AS TEXT) AS subject, \
+     'counted ' || CAST(c.generations AS TEXT) || '/' || CAST(c.succeeded AS TEXT) || '/' || CAST(c.failed AS TEXT) \
+     || ', on record ' || CAST(coalesce(g.generations, 0) AS TEXT) || '/' || CAST(coalesce(g.succeeded, 0) AS TEXT) \
+     || '/' || CAST(coalesce(g.failed, 0) AS TEXT) AS detail FROM user_counters c LEFT JOIN ( \
+     SELECT user_id, count(*) AS generations, sum(CASE WHEN status = 'SUCCEEDED' THEN 1 ELSE 0 END) AS succeeded, \
+     sum(CASE WHEN status = 'FAILED' THEN 1 ELSE 0 END) AS failed FROM generations GROUP BY user_id) g \
+     ON g.user_id = c.user_id WHERE c.generations <> coalesce(g.generations, 0) \
+     OR c.succeeded <> coalesce(g.succeeded, 0) OR c.failed <> coalesce(g.failed, 0) ORDER BY c.user_id LIMIT $1";
