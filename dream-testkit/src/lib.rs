@@ -11,3 +11,4 @@ pub mod fakes;
 pub mod faults;
 pub mod sandbox;
 pub mod wait;
+pub mod world;

@@ -1,0 +1,154 @@
+use std::sync::{Arc, Mutex};
+
+use dream_core::jobs::{Accepted, GenerateRequest, Job, Mode};
+use dream_core::kernel::{JobId, UserId};
+use dream_core::ports::LoginCode;
+use dream_core::{BearerToken, Dream, LoggedIn, Login, RefreshToken, Result, Session, Tokens};
+
+use crate::fakes::lock;
+use crate::fakes::wechat::FakeWeChat;
+
+/// Someone who is signed in and holds tokens. Each call proves itself by them anew, as a request would.
+pub struct Actor {
+    dream: Dream,
+    wechat: Arc<FakeWeChat>,
+    openid: String,
+    id: UserId,
+    tokens: Mutex<Tokens>,
+}
+
+impl std::fmt::Debug for Actor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Actor({}, user {})", self.openid, self.id)
+    }
+}
+
+impl Actor {
+    pub(super) async fn log_in(dream: Dream, wechat: Arc<FakeWeChat>, name: &str) -> Self {
+        let openid = Self::openid_of(name);
+        let LoggedIn { tokens, user } = enter(&dream, &wechat, &openid).await;
+        Self { dream, wechat, openid, id: user.id, tokens: Mutex::new(tokens) }
+    }
+
+    /// WeChat's id of the user by this name.
+    pub fn openid_of(name: &str) -> String {
+        format!("o-{name}")
+    }
+
+    /// Signs in anew: the old tokens stay good, these are used from now on.
+    pub async fn log_in_again(&self) -> LoggedIn {
+        let again = enter(&self.dream, &self.wechat, &self.openid).await;
+        *lock(&self.tokens) = again.tokens.clone();
+        again
+    }
+
+    /// The user's id.
+    pub fn id(&self) -> UserId {
+        self.id
+    }
+
+    /// WeChat's id of the user.
+    pub fn openid(&self) -> &str {
+        &self.openid
+    }
+
+    /// The tokens in use.
+    pub fn tokens(&self) -> Tokens {
+        lock(&self.tokens).clone()
+    }
+
+    /// Uses these tokens from now on.
+    pub fn take(&self, tokens: Tokens) {
+        *lock(&self.tokens) = tokens;
+    }
+
+    /// The access token in use.
+    pub fn bearer(&self) -> BearerToken {
+        BearerToken::new(self.tokens().access)
+    }
+
+    /// The refresh token in use.
+    pub fn refresh_token(&self) -> RefreshToken {
+        RefreshToken::new(self.tokens().refresh)
+    }
+
+    /// A session by the access token.
+    ///
+    /// # Panics
+    /// If the token is refused; [`Actor::try_session`] tells why instead.
+    pub async fn session(&self) -> Session {
+        self.try_session().await.expect("the token is good")
+    }
+
+    /// A session by the access token, if it is still good.
+    ///
+    /// # Errors
+    /// As `Dream::session`.
+    pub async fn try_session(&self) -> Result<Session> {
+        self.dream.session(&self.bearer()).await
+    }
+
+    /// Asks for one picture of this in final mode.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub async fn generates(&self, prompt: &str) -> Accepted {
+        self.generate(&polished(prompt, 1)).await.expect("the generation is accepted")
+    }
+
+    /// Asks for a generation.
+    ///
+    /// # Errors
+    /// As `Session::generate`.
+    pub async fn generate(&self, request: &GenerateRequest) -> Result<Accepted> {
+        self.session().await.generate(request, None, None).await
+    }
+
+    /// One of the user's own jobs.
+    ///
+    /// # Panics
+    /// If there is no such job.
+    pub async fn job(&self, id: &JobId) -> Job {
+        self.session().await.job(id).await.expect("one's own job")
+    }
+
+    /// The points that can be spent.
+    ///
+    /// # Panics
+    /// If the account is gone.
+    pub async fn points(&self) -> i64 {
+        self.session().await.balance().await.expect("an account").balance.get()
+    }
+
+    /// Samples of the quota used today.
+    ///
+    /// # Panics
+    /// If the account is gone.
+    pub async fn used_today(&self) -> i64 {
+        self.session().await.quota().await.expect("an account").quota.used.daily
+    }
+}
+
+async fn enter(dream: &Dream, wechat: &FakeWeChat, openid: &str) -> LoggedIn {
+    let code = LoginCode::new(wechat.login_code(openid)).expect("a code");
+    let login = Login { code, phone: None, nick_name: None, avatar_url: None };
+    dream.guest().login(login).await.expect("the login succeeds")
+}
+
+/// A request for so many drafts: two points each where the quota does not cover them.
+///
+/// # Panics
+/// If the prompt or the number is none.
+pub fn draft(prompt: &str, samples: i64) -> GenerateRequest {
+    GenerateRequest { mode: Some(Mode::Draft), ..polished(prompt, samples) }
+}
+
+/// A request for so many pictures in final mode: ten points each where the quota does not cover them.
+///
+/// # Panics
+/// If the prompt or the number is none.
+pub fn polished(prompt: &str, samples: i64) -> GenerateRequest {
+    let mut request = GenerateRequest::new(prompt.parse().expect("a prompt"));
+    request.sample_count = Some(dream_core::jobs::SampleCount::new(samples).expect("1 to 10 samples"));
+    request
+}

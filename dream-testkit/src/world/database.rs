@@ -1,0 +1,81 @@
+use sqlx::postgres::{PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
+use sqlx::{AssertSqlSafe, Row as _};
+
+/// The database past the business. Statements are written so that both databases read them, and carry their values.
+#[derive(Debug)]
+pub struct Database(Pool);
+
+#[derive(Debug)]
+enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+/// Runs the rest on whichever pool it is.
+macro_rules! on_pool {
+    ($database:expr, $pool:ident => $run:expr) => {
+        match &$database.0 {
+            Pool::Sqlite($pool) => $run,
+            Pool::Postgres($pool) => $run,
+        }
+    };
+}
+
+impl Database {
+    pub(super) async fn connect(url: &str) -> Self {
+        Self(if url.starts_with("sqlite:") {
+            let pool = SqlitePoolOptions::new().max_connections(2).connect(url).await;
+            Pool::Sqlite(pool.expect("the database can be opened"))
+        } else {
+            let pool = PgPoolOptions::new().min_connections(0).max_connections(2).connect(url).await;
+            Pool::Postgres(pool.expect("the database can be reached"))
+        })
+    }
+
+    /// Runs a statement; how many rows it touched.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub async fn execute(&self, sql: &str) -> u64 {
+        let sql = AssertSqlSafe(sql.to_owned());
+        on_pool!(self, pool => {
+            sqlx::raw_sql(sql).execute(pool).await.expect("a statement that works").rows_affected()
+        })
+    }
+
+    /// The one number that the query gives, such as a count.
+    ///
+    /// # Panics
+    /// If it fails or gives no number.
+    pub async fn number(&self, sql: &str) -> i64 {
+        let sql = AssertSqlSafe(format!("SELECT CAST(({sql}) AS BIGINT)"));
+        on_pool!(self, pool => {
+            sqlx::query(sql).fetch_one(pool).await.expect("a query that works").get(0)
+        })
+    }
+
+    /// The first column of every row, as text. Rows where it is NULL are left out.
+    ///
+    /// # Panics
+    /// If the query fails or its first column is no text.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        on_pool!(self, pool => {
+            let rows = sqlx::query(sql).fetch_all(pool).await.expect("a query that works");
+            rows.iter().filter_map(|row| row.get::<Option<String>, _>(0)).collect()
+        })
+    }
+
+    /// The first two columns of every row, as text.
+    ///
+    /// # Panics
+    /// If the query fails or a column is no text.
+    pub async fn pairs(&self, sql: &str) -> Vec<(String, String)> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        on_pool!(self, pool => {
+            let rows = sqlx::query(sql).fetch_all(pool).await.expect("a query that works");
+            rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+        })
+    }
+}

@@ -1,0 +1,273 @@
+//! The whole of Dream on one backend, with the real adapters talking to fakes: one line to start, and the books are
+//! checked at the end.
+//!
+//! ```no_run
+//! use dream_testkit::on_every_backend;
+//! use dream_testkit::world::TestDream;
+//!
+//! on_every_backend!(a_cat_is_painted, |backend| async move {
+//!     let world = TestDream::start(&backend).await;
+//!     let alice = world.alice().await;
+//!     let job = alice.generates("a cat").await;
+//!     world.settle().await;
+//!     assert_eq!(alice.job(&job.job_id).await.result_urls.len(), 1);
+//!     world.finish().await;
+//! });
+//! ```
+//!
+//! Time stands still on a [`TestClock`] unless the world is asked to move it, so nothing here sleeps.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "it runs tests: whatever goes wrong here fails the test"
+)]
+
+mod actor;
+mod books;
+mod database;
+mod options;
+mod webhooks;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use dream_core::kernel::Timestamp;
+use dream_core::ports::{Blobs, Clock};
+use dream_core::{Admin, AdminKey, Dream, Guest, Worker};
+
+pub use actor::{Actor, draft, polished};
+pub use books::Complaint;
+pub use database::Database;
+pub use options::{ADMIN_KEY, ADMIN_NAME, WorldOptions};
+
+use crate::backends::Backend;
+use crate::clock::TestClock;
+use crate::fakes::image_api::FakeImageApi;
+use crate::fakes::server::FakeServer;
+use crate::fakes::wechat::FakeWeChat;
+use options::Nodes;
+
+/// How far [`TestDream::settle`] moves the clock before it says that the world does not come to rest.
+const PATIENCE: Duration = Duration::from_hours(6);
+/// How often the worker is asked for more at one instant before it counts as going round in circles.
+const MOST_ROUNDS: usize = 10_000;
+
+/// Dream with everything around it. Checks the books when it is dropped, unless [`TestDream::finish`] did.
+pub struct TestDream {
+    backend: Backend,
+    nodes: Nodes,
+    dream: Dream,
+    worker: Arc<Worker>,
+    clock: Option<Arc<TestClock>>,
+    wechat: Arc<FakeWeChat>,
+    image_api: Arc<FakeImageApi>,
+    blobs: Arc<dyn Blobs>,
+    database: Database,
+    webhooks: Option<FakeServer>,
+    lost_objects_allowed: bool,
+    checked: AtomicBool,
+}
+
+impl std::fmt::Debug for TestDream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TestDream").field("backend", &self.backend.kind()).finish_non_exhaustive()
+    }
+}
+
+impl TestDream {
+    /// Starts a world as most tests want it: a clock that stands, seeded randomness, the documented settings.
+    pub async fn start(backend: &Backend) -> Self {
+        Self::on(backend).start().await
+    }
+
+    /// Says what is to be different, then starts.
+    pub fn on(backend: &Backend) -> WorldOptions {
+        WorldOptions::new(backend)
+    }
+
+    /// The business.
+    pub fn dream(&self) -> &Dream {
+        &self.dream
+    }
+
+    /// The right to do its background work.
+    pub fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
+    /// The clock.
+    ///
+    /// # Panics
+    /// If this world was started on the machine's clock.
+    pub fn clock(&self) -> &TestClock {
+        self.clock.as_deref().expect("this world runs on the machine's clock")
+    }
+
+    /// The present instant of this world.
+    pub fn now(&self) -> Timestamp {
+        self.dream.now()
+    }
+
+    /// WeChat.
+    pub fn wechat(&self) -> &FakeWeChat {
+        &self.wechat
+    }
+
+    /// The API that makes the pictures.
+    pub fn image_api(&self) -> &FakeImageApi {
+        &self.image_api
+    }
+
+    /// The server that the image API's notices go to, if this world has one; its log has the notices.
+    pub fn webhook_server(&self) -> Option<&FakeServer> {
+        self.webhooks.as_ref()
+    }
+
+    /// Where pictures are kept.
+    pub fn blobs(&self) -> &dyn Blobs {
+        self.blobs.as_ref()
+    }
+
+    /// The database, past the business: for what a test wants to know or bring about that no caller may.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Another process on the same database, with the same settings and the same world around it.
+    pub async fn another_node(&self) -> (Dream, Worker) {
+        self.nodes.another().await
+    }
+
+    /// Someone who has not signed in.
+    pub fn nobody(&self) -> Guest {
+        self.dream.guest()
+    }
+
+    /// Someone who is signed in by the name of Alice.
+    pub async fn alice(&self) -> Actor {
+        self.user("alice").await
+    }
+
+    /// Someone who is signed in by this name. The same name is the same user; every call signs in anew.
+    pub async fn user(&self, name: &str) -> Actor {
+        Actor::log_in(self.dream.clone(), self.wechat.clone(), name).await
+    }
+
+    /// The holder of the configured admin key.
+    pub async fn admin(&self) -> Admin {
+        self.dream.admin(&AdminKey::new(ADMIN_KEY), None).await.expect("the configured key opens")
+    }
+
+    /// Does everything that is due now; how many tasks were tried.
+    pub async fn work(&self) -> usize {
+        let mut tried = 0;
+        for _ in 0..MOST_ROUNDS {
+            match self.worker.run_due().await.expect("the outbox can be read") {
+                0 => return tried,
+                some => tried += some,
+            }
+        }
+        panic!("the worker goes round in circles: {}", self.waiting().await.join(", "));
+    }
+
+    /// Lets time pass and does whatever falls due, in its order, until nothing is left to do but housekeeping.
+    ///
+    /// # Panics
+    /// If that takes more than six hours of the world's time.
+    pub async fn settle(&self) {
+        let until = self.now().plus(PATIENCE);
+        loop {
+            self.work().await;
+            if self.waiting().await.is_empty() {
+                return;
+            }
+            let next = self.next_due().await.filter(|next| *next <= until);
+            let Some(next) = next else {
+                panic!("the world does not come to rest: {}", self.waiting().await.join(", "));
+            };
+            self.wait_until(next).await;
+        }
+    }
+
+    /// Lets this much time pass, doing what falls due at its time.
+    pub async fn pass(&self, span: Duration) {
+        let until = self.now().plus(span);
+        loop {
+            self.work().await;
+            match self.next_due().await {
+                Some(next) if next <= until => self.wait_until(next).await,
+                _ => break,
+            }
+        }
+        self.wait_until(until).await;
+        self.work().await;
+    }
+
+    /// The tasks that wait beside housekeeping: kind, subject, and why they failed last.
+    pub async fn waiting(&self) -> Vec<String> {
+        self.database
+            .texts(
+                "SELECT kind || ' ' || subject || coalesce(' (' || last_error || ')', '') FROM outbox \
+                 WHERE kind <> 'housekeeping' ORDER BY due_at, id",
+            )
+            .await
+    }
+
+    async fn next_due(&self) -> Option<Timestamp> {
+        self.worker.next_due().await.expect("the outbox can be read")
+    }
+
+    async fn wait_until(&self, at: Timestamp) {
+        match &self.clock {
+            Some(clock) => clock.set(at.max(clock.now())),
+            None => tokio::time::sleep(at.since(self.now())).await,
+        }
+    }
+
+    /// Lets everything come to rest and checks the books; then the database is closed.
+    ///
+    /// # Panics
+    /// If something is wrong with the books, or does not come to rest.
+    pub async fn finish(self) {
+        self.settle().await;
+        let open = self
+            .database
+            .texts("SELECT job_id || ' ' || status FROM generations WHERE completed_at IS NULL")
+            .await;
+        assert!(open.is_empty(), "at rest, but not ended: {}", open.join(", "));
+        self.check_books().await;
+        self.dream.close().await;
+    }
+
+    /// Checks the books as they are now.
+    ///
+    /// # Panics
+    /// If something is wrong with them.
+    pub async fn check_books(&self) {
+        self.checked.store(true, Ordering::Relaxed);
+        let complaints = self.complaints().await;
+        let lines: Vec<String> = complaints.iter().map(ToString::to_string).collect();
+        assert!(complaints.is_empty(), "the books are wrong:\n{}", lines.join("\n"));
+    }
+
+    /// What is wrong with the books as they are now.
+    pub async fn complaints(&self) -> Vec<Complaint> {
+        books::check(self).await
+    }
+}
+
+impl Drop for TestDream {
+    fn drop(&mut self) {
+        if std::thread::panicking() || self.checked.load(Ordering::Relaxed) {
+            return;
+        }
+        let runtime = tokio::runtime::Handle::current();
+        assert!(
+            runtime.runtime_flavor() != tokio::runtime::RuntimeFlavor::CurrentThread,
+            "on a runtime of one thread a world must be ended by `finish().await` or `check_books().await`"
+        );
+        tokio::task::block_in_place(|| runtime.block_on(self.check_books()));
+    }
+}

@@ -1,0 +1,316 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use dream_core::adapters::image_api::{ImageApiConfig, ImageApiHttp};
+use dream_core::adapters::wechat::{WeChatConfig, WeChatHttp};
+use dream_core::adapters::{
+    DiskBlobs, MemoryCache, RedisCache, RedisConfig, SystemClock, WeChatContentCheck,
+};
+use dream_core::kernel::Zone;
+use dream_core::ports::{Blobs, Cache, Clock, ContentCheck, PayChannel};
+use dream_core::{
+    AtStart, ConfiguredAdminKey, DatabaseOptions, Dream, Durability, QuotaLimit, Settings, Worker,
+};
+use secrecy::SecretString;
+
+use super::{TestDream, database::Database, webhooks};
+use crate::backends::Backend;
+use crate::clock::TestClock;
+use crate::entropy::SeededEntropy;
+use crate::fakes::image_api::{FakeImageApi, ImageApiOptions, Pace};
+use crate::fakes::wechat::{FakeWeChat, WeChatOptions};
+
+/// The admin key that every world is configured with.
+pub const ADMIN_KEY: &str = "the-admin-key-of-the-world";
+/// How the audit log names it.
+pub const ADMIN_NAME: &str = "ops";
+
+const SECRET: &str = "the secret of the world, which has more than 32 bytes";
+
+/// What a world is to be like.
+pub struct WorldOptions {
+    backend: Backend,
+    seed: u64,
+    clock: Option<Arc<TestClock>>,
+    settings: Settings,
+    image_api: ImageApiOptions,
+    wechat: WeChatOptions,
+    at_once: u32,
+    webhooks: bool,
+    blobs: Option<Arc<dyn Blobs>>,
+    pay: Option<Arc<dyn PayChannel>>,
+    durability: Durability,
+    lost_objects_allowed: bool,
+}
+
+impl fmt::Debug for WorldOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorldOptions").field("seed", &self.seed).finish_non_exhaustive()
+    }
+}
+
+impl WorldOptions {
+    pub(super) fn new(backend: &Backend) -> Self {
+        let clock = Arc::new(TestClock::default());
+        let mut settings = Settings::new(SecretString::from(SECRET));
+        settings.admin_keys = vec![ConfiguredAdminKey {
+            name: ADMIN_NAME.parse().expect("a name"),
+            key: SecretString::from(ADMIN_KEY),
+        }];
+        let image_api = ImageApiOptions {
+            per_minute: 0,
+            at_once: 0,
+            accept_any_key: true,
+            ..ImageApiOptions::new(clock.clone())
+        };
+        settings.webhook_secret = Some(SecretString::from(image_api.webhook_secret.clone()));
+        Self {
+            backend: backend.clone(),
+            seed: 1,
+            wechat: WeChatOptions::new(clock.clone()),
+            image_api,
+            clock: Some(clock),
+            settings,
+            at_once: 0,
+            webhooks: false,
+            blobs: None,
+            pay: None,
+            durability: Durability::Process,
+            lost_objects_allowed: false,
+        }
+    }
+
+    /// Makes every id and token out of this seed.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Runs on the machine's clock. Waiting then takes its time, so make the image API quick.
+    #[must_use]
+    pub fn system_clock(mut self) -> Self {
+        self.clock = None;
+        self.image_api.clock = Arc::new(SystemClock);
+        self.wechat.clock = Arc::new(SystemClock);
+        self
+    }
+
+    /// Changes what an operator may choose.
+    #[must_use]
+    pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
+    }
+
+    /// Free samples a day without VIP, and ten times as many a month.
+    #[must_use]
+    pub fn daily_quota(self, samples: i64) -> Self {
+        self.settings(|settings| {
+            settings.quota.normal = QuotaLimit { daily: samples, monthly: samples * 10 };
+        })
+    }
+
+    /// Another time zone for the business's days.
+    #[must_use]
+    pub fn zone(self, name: &str) -> Self {
+        let zone = Zone::named(name).expect("a time zone");
+        self.settings(|settings| settings.zone = zone)
+    }
+
+    /// Changes how the image API is played.
+    #[must_use]
+    pub fn image_api(mut self, change: impl FnOnce(&mut ImageApiOptions)) -> Self {
+        change(&mut self.image_api);
+        self
+    }
+
+    /// The image API is this much faster than the real one.
+    #[must_use]
+    pub fn pace(self, times: f64) -> Self {
+        self.image_api(|options| options.pace = Pace::times(times))
+    }
+
+    /// Jobs stay queued at the image API until the test moves them.
+    #[must_use]
+    pub fn by_hand(self) -> Self {
+        self.image_api(|options| options.by_hand = true)
+    }
+
+    /// Changes how WeChat is played.
+    #[must_use]
+    pub fn wechat(mut self, change: impl FnOnce(&mut WeChatOptions)) -> Self {
+        change(&mut self.wechat);
+        self
+    }
+
+    /// Has the image API tell the ends of jobs, to a server that hands what it gets to Dream.
+    #[must_use]
+    pub fn webhooks(mut self) -> Self {
+        self.webhooks = true;
+        self
+    }
+
+    /// Keeps pictures here rather than in a folder of the backend.
+    #[must_use]
+    pub fn blobs(mut self, blobs: Arc<dyn Blobs>) -> Self {
+        self.blobs = Some(blobs);
+        self
+    }
+
+    /// Takes payments through this channel.
+    #[must_use]
+    pub fn pay(mut self, pay: Arc<dyn PayChannel>) -> Self {
+        self.pay = Some(pay);
+        self
+    }
+
+    /// What a commit on SQLite survives; the process's death unless said otherwise.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// Calls of Dream's to the image API at once; no limit unless said otherwise.
+    #[must_use]
+    pub fn calls_at_once(mut self, calls: u32) -> Self {
+        self.at_once = calls;
+        self
+    }
+
+    /// Does not complain of objects that no row names: where work is broken off between the two, the storage sweep
+    /// finds them.
+    #[must_use]
+    pub fn lost_objects_allowed(mut self) -> Self {
+        self.lost_objects_allowed = true;
+        self
+    }
+
+    /// Starts the world.
+    ///
+    /// # Panics
+    /// If something cannot be started.
+    pub async fn start(self) -> TestDream {
+        let clock: Arc<dyn Clock> = match &self.clock {
+            Some(clock) => clock.clone(),
+            None => Arc::new(SystemClock),
+        };
+        let wechat = Arc::new(FakeWeChat::start(self.wechat).await.expect("a port for WeChat"));
+        let image_api =
+            Arc::new(FakeImageApi::start(self.image_api).await.expect("a port for the image API"));
+        let blobs = match self.blobs {
+            Some(blobs) => blobs,
+            None => Arc::new(
+                DiskBlobs::open(self.backend.folder().join("uploads"), "https://dream.test/uploads")
+                    .await
+                    .expect("a folder for pictures"),
+            ),
+        };
+        let nodes = Nodes {
+            parts: Arc::new(Parts {
+                backend: self.backend.clone(),
+                settings: self.settings,
+                clock,
+                wechat: wechat.clone(),
+                image_api: image_api.clone(),
+                blobs: blobs.clone(),
+                pay: self.pay,
+                durability: self.durability,
+                at_once: self.at_once,
+                next_seed: AtomicU64::new(self.seed),
+            }),
+        };
+        let (dream, worker) = nodes.another().await;
+        let webhooks =
+            if self.webhooks { Some(webhooks::receive(dream.clone(), &image_api).await) } else { None };
+        TestDream {
+            database: Database::connect(self.backend.database_url()).await,
+            backend: self.backend,
+            nodes,
+            dream,
+            worker: Arc::new(worker),
+            clock: self.clock,
+            wechat,
+            image_api,
+            blobs,
+            webhooks,
+            lost_objects_allowed: self.lost_objects_allowed,
+            checked: AtomicBool::new(false),
+        }
+    }
+}
+
+/// What every process of this world is built from.
+struct Parts {
+    backend: Backend,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    wechat: Arc<FakeWeChat>,
+    image_api: Arc<FakeImageApi>,
+    blobs: Arc<dyn Blobs>,
+    pay: Option<Arc<dyn PayChannel>>,
+    durability: Durability,
+    at_once: u32,
+    next_seed: AtomicU64,
+}
+
+/// Builds one process after the other.
+pub(super) struct Nodes {
+    parts: Arc<Parts>,
+}
+
+impl Nodes {
+    pub(super) async fn another(&self) -> (Dream, Worker) {
+        let parts = &self.parts;
+        // Two processes never draw the same ids.
+        let seed = parts.next_seed.fetch_add(1_000_003, Ordering::Relaxed);
+        let cache = cache(&parts.backend, &parts.clock).await;
+        let app = parts.wechat.app();
+        let wechat = WeChatHttp::new(
+            WeChatConfig {
+                base_url: parts.wechat.base_url(),
+                pause: Duration::from_millis(1),
+                ..WeChatConfig::new(app.appid, SecretString::from(app.secret))
+            },
+            cache.clone(),
+            parts.clock.clone(),
+        )
+        .expect("a client of WeChat");
+        let content: Arc<dyn ContentCheck> = Arc::new(WeChatContentCheck::new(&wechat));
+        let key = SecretString::from(parts.image_api.service_key());
+        let image_api = ImageApiConfig {
+            concurrency: parts.at_once,
+            ..ImageApiConfig::new(parts.image_api.base_url(), key)
+        };
+        let image_api =
+            ImageApiHttp::new(&image_api, parts.clock.clone()).expect("a client of the image API");
+        let mut database = DatabaseOptions::new(parts.backend.database_url());
+        database.durability = parts.durability;
+        let mut builder = Dream::builder(parts.settings.clone(), database)
+            .at_start(AtStart::RequireCurrent)
+            .clock(parts.clock.clone())
+            .entropy(Arc::new(SeededEntropy::new(seed)))
+            .cache(cache)
+            .blobs(parts.blobs.clone())
+            .wechat(Arc::new(wechat))
+            .image_api(Arc::new(image_api))
+            .content_check(content);
+        if let Some(pay) = &parts.pay {
+            builder = builder.pay(pay.clone());
+        }
+        builder.build().await.expect("Dream starts")
+    }
+}
+
+async fn cache(backend: &Backend, clock: &Arc<dyn Clock>) -> Arc<dyn Cache> {
+    match backend.redis_url() {
+        None => Arc::new(MemoryCache::new(clock.clone())),
+        Some(url) => {
+            let config = RedisConfig { url: SecretString::from(url), prefix: "dream:".into() };
+            Arc::new(RedisCache::connect(&config).await.expect("Redis can be reached"))
+        }
+    }
+}
