@@ -10,9 +10,7 @@ use dream_core::adapters::{
 };
 use dream_core::kernel::Zone;
 use dream_core::ports::{Blobs, Cache, Clock, ContentCheck, PayChannel};
-use dream_core::{
-    AtStart, ConfiguredAdminKey, DatabaseOptions, Dream, Durability, QuotaLimit, Settings, Worker,
-};
+use dream_core::{AtStart, ConfiguredAdminKey, Dream, Durability, QuotaLimit, Settings, Worker};
 use secrecy::SecretString;
 
 use super::{TestDream, database::Database, webhooks};
@@ -287,7 +285,7 @@ impl Nodes {
         };
         let image_api =
             ImageApiHttp::new(&image_api, parts.clock.clone()).expect("a client of the image API");
-        let mut database = DatabaseOptions::new(parts.backend.database_url());
+        let mut database = parts.backend.database_options();
         database.durability = parts.durability;
         let mut builder = Dream::builder(parts.settings.clone(), database)
             .at_start(AtStart::RequireCurrent)
