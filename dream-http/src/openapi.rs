@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dream_core::Code;
 use http::{Method, StatusCode};
-use utoipa::ToSchema;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, SchemaType, Type};
@@ -14,6 +13,7 @@ use utoipa::openapi::{
     ContentBuilder, InfoBuilder, OpenApi, OpenApiBuilder, PathItem, Paths, Ref, RefOr, Required,
     ResponseBuilder, Schema,
 };
+use utoipa::{PartialSchema as _, ToSchema};
 
 use crate::gate::Guard;
 use crate::input::{Fields, Shape};
@@ -35,9 +35,9 @@ impl Schemas {
         let mut inner = Vec::new();
         T::schemas(&mut inner);
         for (name, schema) in inner {
-            self.keep(&name, schema);
+            self.keep(&name, whole(schema));
         }
-        let schema = T::schema();
+        let schema = whole(T::schema());
         if !has_name(&schema) {
             return schema;
         }
@@ -56,6 +56,17 @@ impl Schemas {
                 self.known.insert(name.to_owned(), schema);
             }
         }
+    }
+}
+
+/// Answers leave nothing out: what is not there is null.
+fn whole(schema: RefOr<Schema>) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Object(mut object)) => {
+            object.required = object.properties.keys().cloned().collect();
+            RefOr::T(Schema::Object(object))
+        }
+        other => other,
     }
 }
 
@@ -124,6 +135,11 @@ impl<'s> Sketch<'s> {
         self.operation.codes.insert(Code::ValidationFailed);
     }
 
+    /// A code that reading or using this input can fail with.
+    pub fn code(&mut self, code: Code) {
+        self.operation.codes.insert(code);
+    }
+
     /// The placeholders of the path, in their order.
     pub fn path_words(&mut self, schemas: Vec<Schema>) {
         for (name, schema) in placeholders(self.path).zip(schemas) {
@@ -189,7 +205,12 @@ impl<'s> Sketch<'s> {
 /// The names that two different shapes share, which would make one of them wrong.
 pub fn document(table: &Table, version: &str) -> Result<OpenApi, String> {
     let mut schemas = Schemas::default();
-    schemas.of::<Problem<'_>>();
+    let mut inner = Vec::new();
+    Problem::schemas(&mut inner);
+    for (name, schema) in inner {
+        schemas.keep(&name, schema);
+    }
+    schemas.keep("Problem", Problem::schema());
     let mut paths = Paths::new();
     for row in table.rows().iter().filter(|row| row.options.listed) {
         let operation = operation(row, &mut schemas);

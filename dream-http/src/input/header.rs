@@ -1,9 +1,10 @@
 //! Headers that are input.
 
-use dream_core::{Error, Fault, Result};
+use dream_core::jobs::UpstreamCredential;
+use dream_core::{Code, Error, Fault, Result, kernel};
 use http::HeaderName;
 use utoipa::openapi::Required;
-use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::Input;
@@ -13,43 +14,73 @@ use crate::problem::{Lang, PRINTABLE_KEY};
 
 /// The header that makes a repeated request the same request.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const MAX_KEY: usize = 255;
+const UPSTREAM_AUTHORIZATION: HeaderName = HeaderName::from_static("x-upstream-authorization");
 
 /// `Idempotency-Key`, if one was sent: 1–255 printable ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyKey(pub Option<String>);
+pub struct IdempotencyKey(pub Option<kernel::IdempotencyKey>);
 
 impl Input for IdempotencyKey {
     async fn read(call: &mut Call) -> Result<Self> {
-        let mut values = call.headers().get_all(IDEMPOTENCY_KEY).iter();
-        let Some(value) = values.next() else { return Ok(Self(None)) };
-        let text = value.to_str().unwrap_or("").trim();
-        let printable = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-        if values.next().is_some() {
-            Err(Error::invalid_field("Idempotency-Key", Fault::Duplicate))
-        } else if (1..=MAX_KEY).contains(&text.len()) && printable {
-            Ok(Self(Some(text.to_owned())))
-        } else {
-            Err(Error::invalid_field("Idempotency-Key", Fault::Format(PRINTABLE_KEY)))
-        }
+        let Some(text) = single(call, &IDEMPOTENCY_KEY)? else { return Ok(Self(None)) };
+        text.parse().map(|key| Self(Some(key))).map_err(|fault| fault_of(&IDEMPOTENCY_KEY, fault))
     }
 
     fn describe(sketch: &mut Sketch<'_>) {
         let text = ObjectBuilder::new()
             .schema_type(Type::String)
             .min_length(Some(1))
-            .max_length(Some(MAX_KEY))
-            .build();
-        sketch.parameter(
-            ParameterBuilder::new()
-                .name("Idempotency-Key")
-                .parameter_in(ParameterIn::Header)
-                .required(Required::False)
-                .description(Some("The same key and body again give the first answer again"))
-                .schema(Some(text))
-                .build(),
-        );
+            .max_length(Some(kernel::IdempotencyKey::MAX_LEN));
+        let meaning = "The same key and body again give the first answer again";
+        sketch.parameter(header("Idempotency-Key", meaning, text));
+        sketch.code(Code::IdempotencyConflict);
     }
+}
+
+/// `X-Upstream-Authorization`, if one was sent: the caller's own credential for the image API.
+#[derive(Debug)]
+pub struct UpstreamAuthorization(pub Option<UpstreamCredential>);
+
+impl Input for UpstreamAuthorization {
+    async fn read(call: &mut Call) -> Result<Self> {
+        let Some(text) = single(call, &UPSTREAM_AUTHORIZATION)? else { return Ok(Self(None)) };
+        UpstreamCredential::new(text.to_owned())
+            .map(|credential| Self(Some(credential)))
+            .map_err(|fault| fault_of(&UPSTREAM_AUTHORIZATION, fault))
+    }
+
+    fn describe(sketch: &mut Sketch<'_>) {
+        let meaning = "The caller's own credential for the image API, where the operator passes such on";
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        sketch.parameter(header("X-Upstream-Authorization", meaning, text));
+    }
+}
+
+/// The header's value, if it stands there once.
+fn single<'c>(call: &'c Call, name: &HeaderName) -> Result<Option<&'c str>> {
+    let mut values = call.headers().get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match value.to_str() {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(fault_of(name, Fault::Format(PRINTABLE_KEY))),
+        },
+        (Some(_), Some(_)) => Err(fault_of(name, Fault::Duplicate)),
+    }
+}
+
+fn fault_of(name: &HeaderName, fault: Fault) -> Error {
+    Error::invalid_field(name.as_str(), fault)
+}
+
+fn header(name: &str, meaning: &str, schema: ObjectBuilder) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(meaning))
+        .schema(Some(schema))
+        .build()
 }
 
 /// The language that the reader prefers, for the few answers that contain a sentence.

@@ -17,14 +17,16 @@ use dream_core::{Code, Error, Facts, Result};
 
 pub use body::{Body, DEFAULT_BODY};
 pub use faults::Faults;
-pub use header::{IDEMPOTENCY_KEY, IdempotencyKey};
+pub use header::{IDEMPOTENCY_KEY, IdempotencyKey, UpstreamAuthorization};
 pub use page::{Numbered, Paged};
 pub use path::{Path, PathWords};
 pub use query::Query;
 pub(crate) use query::QueryPairs;
 pub use shape::{Field, Fields, Reader, Shape, object, outside};
 pub use upload::Upload;
-pub use words::{AnyObject, Flag, List, Parsed, Text, Whole, Word, read_by};
+pub use words::{
+    AnyObject, Blank, Flag, List, Named, OneOf, Parsed, Text, TextOrNumber, Whole, Word, read_by,
+};
 
 use crate::call::Call;
 use crate::openapi::Sketch;

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use deserr::{Deserr, IntoValue, Map as _, Value, ValuePointerRef};
 use dream_core::Fault;
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 
-use super::{AnyObject, Faults, List, Parsed, Text, Whole, Word};
+use super::{AnyObject, Blank, Faults, List, Named, OneOf, Parsed, Text, TextOrNumber, Whole, Word};
 use crate::openapi::Schemas;
 
 /// A type that input is made of.
@@ -172,6 +172,28 @@ impl<const MIN: usize, const MAX: usize> Shape for Text<MIN, MAX> {
 impl<const MIN: i64, const MAX: i64> Shape for Whole<MIN, MAX> {
     fn shape(_: &mut Schemas) -> RefOr<Schema> {
         <Self as Word>::schema().into()
+    }
+}
+
+impl<T: Named> Shape for OneOf<T> {
+    fn shape(_: &mut Schemas) -> RefOr<Schema> {
+        <Self as Word>::schema().into()
+    }
+}
+
+impl<T: Word> Shape for Blank<T> {
+    fn absent() -> Option<Self> {
+        Some(Self(None))
+    }
+
+    fn shape(_: &mut Schemas) -> RefOr<Schema> {
+        T::schema().into()
+    }
+}
+
+impl<T: Word> Shape for TextOrNumber<T> {
+    fn shape(_: &mut Schemas) -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(SchemaType::Array(vec![Type::String, Type::Integer])).into()
     }
 }
 

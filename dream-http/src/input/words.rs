@@ -3,11 +3,18 @@
 use std::str::FromStr;
 
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef, take_cf_content};
+use dream_core::gallery::GallerySort;
+use dream_core::jobs::{
+    AspectRatio, CharacterRef, InlinePicture, Mode, ModelName, NegativePrompt, PictureUrl, Prompt, Resolution,
+};
 use dream_core::kernel::{
     CharacterId, Day, FavoriteId, GenerationId, ImageId, JobId, KeyName, Limit, OrderId, PhotoId, PlanId,
     TemplateId, Timestamp, UserId,
 };
-use dream_core::{Code, Fault};
+use dream_core::points::EntryKind;
+use dream_core::ports::JobState;
+use dream_core::vip::Level;
+use dream_core::{AvatarUrl, Code, Fault, NickName};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, Schema};
 
@@ -51,7 +58,7 @@ impl<const MIN: usize, const MAX: usize> FromStr for Text<MIN, MAX> {
 
 impl<const MIN: usize, const MAX: usize> Word for Text<MIN, MAX> {
     fn schema() -> Schema {
-        ObjectBuilder::new().schema_type(Type::String).min_length(Some(MIN)).max_length(Some(MAX)).into()
+        bounded(MIN, MAX)
     }
 }
 
@@ -171,6 +178,82 @@ impl Deserr<Faults> for AnyObject {
     }
 }
 
+/// One of a list of words: `status: OneOf<JobState>`. In a query it is written alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OneOf<T>(pub T);
+
+/// A type whose values are words.
+pub trait Named: Sized + Send + 'static {
+    /// All of them.
+    const NAMES: &'static [&'static str];
+
+    /// The value of this name.
+    fn named(name: &str) -> Option<Self>;
+}
+
+impl<T: Named> FromStr for OneOf<T> {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        T::named(text).map(Self).ok_or(Fault::OneOf(T::NAMES))
+    }
+}
+
+impl<T: Named> Word for OneOf<T> {
+    fn schema() -> Schema {
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(T::NAMES.iter().copied())).into()
+    }
+}
+
+impl<T: Named> Deserr<Faults> for OneOf<T> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        place: ValuePointerRef<'_>,
+    ) -> Result<Self, Faults> {
+        Parsed::deserialize_from_value(value, place).map(|Parsed(word)| word)
+    }
+}
+
+/// An optional text that old clients send empty when they mean that there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blank<T>(pub Option<T>);
+
+impl<T: Word> FromStr for Blank<T> {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|value| Self(Some(value))) }
+    }
+}
+
+impl<T: Word> Deserr<Faults> for Blank<T> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        place: ValuePointerRef<'_>,
+    ) -> Result<Self, Faults> {
+        if matches!(value, Value::Null) {
+            return Ok(Self(None));
+        }
+        let text = <String as Deserr<Faults>>::deserialize_from_value(value, place)?;
+        text.parse().map_err(|fault| Faults::one(place, fault))
+    }
+}
+
+/// A text, or the number that it stands for: an id that clients know in both forms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TextOrNumber<T>(pub T);
+
+impl<T: Word> Deserr<Faults> for TextOrNumber<T> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        place: ValuePointerRef<'_>,
+    ) -> Result<Self, Faults> {
+        let text = match value {
+            Value::Integer(number) => number.to_string(),
+            other => <String as Deserr<Faults>>::deserialize_from_value(other, place)?,
+        };
+        text.parse().map(Self).map_err(|fault| Faults::one(place, fault))
+    }
+}
+
 /// Reads a field by a function of one's own: for what is neither a word nor bounded, such as "a number or a text".
 ///
 /// # Errors
@@ -194,6 +277,10 @@ fn whole_number(min: Option<i64>, max: Option<i64>) -> Schema {
         .into()
 }
 
+fn bounded(min: usize, max: usize) -> Schema {
+    ObjectBuilder::new().schema_type(Type::String).min_length(Some(min)).max_length(Some(max)).into()
+}
+
 fn short_text(example: &str, pattern: Option<&str>) -> Schema {
     ObjectBuilder::new()
         .schema_type(Type::String)
@@ -201,6 +288,19 @@ fn short_text(example: &str, pattern: Option<&str>) -> Schema {
         .pattern(pattern)
         .into()
 }
+
+macro_rules! named {
+    ($($name:ident),* $(,)?) => { $(
+        impl Named for $name {
+            const NAMES: &'static [&'static str] = $name::NAMES;
+            fn named(name: &str) -> Option<Self> {
+                $name::parse(name)
+            }
+        }
+    )* };
+}
+
+named!(AspectRatio, EntryKind, GallerySort, JobState, Level, Mode, Resolution);
 
 macro_rules! words {
     ($($name:ident = $schema:expr $(, absent $absent:ident)?;)*) => { $(
@@ -229,4 +329,12 @@ words! {
     Timestamp = short_text("2026-01-28T10:00:00.000Z", None);
     Day = short_text("2026-01-28", None);
     Limit = whole_number(Some(1), Some(Limit::MAX));
+    NickName = bounded(1, NickName::MAX_LEN);
+    AvatarUrl = bounded(1, AvatarUrl::MAX_LEN);
+    Prompt = bounded(1, 4000);
+    NegativePrompt = bounded(0, 2000);
+    ModelName = bounded(1, 100);
+    PictureUrl = bounded(1, 2048);
+    InlinePicture = short_text("data:image/png;base64,iVBORw0KGgo=", None);
+    CharacterRef = short_text("7", None), absent CharacterNotFound;
 }

@@ -1,14 +1,31 @@
 //! The rows of the table, area by area.
 
+mod admin;
 pub(crate) mod application;
-pub(crate) mod docs;
+mod auth;
+mod docs;
+mod gallery;
+mod jobs;
+mod points;
+mod templates;
+mod users;
+mod vip;
 
 use crate::table::Row;
 
 /// Every row of the contract.
 pub(crate) fn all() -> Vec<Row> {
-    let mut rows = Vec::new();
-    rows.extend(application::rows());
-    rows.extend(docs::rows());
-    rows
+    [
+        application::rows(),
+        docs::rows(),
+        auth::rows(),
+        users::rows(),
+        vip::rows(),
+        points::rows(),
+        jobs::rows(),
+        templates::rows(),
+        gallery::rows(),
+        admin::rows(),
+    ]
+    .concat()
 }

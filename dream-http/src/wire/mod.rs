@@ -1,4 +1,15 @@
 //! The JSON of the contract: serde types, and how they come from core types.
+#![expect(clippy::struct_field_names, reason = "the contract names the fields")]
 
+pub mod admin;
 pub mod application;
+pub mod auth;
+pub mod gallery;
+pub mod jobs;
+pub mod message;
 pub mod page;
+pub mod points;
+pub mod templates;
+pub mod time;
+pub mod users;
+pub mod vip;

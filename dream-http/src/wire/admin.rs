@@ -1,0 +1,168 @@
+//! Administration.
+
+use dream_core::kernel::{self, PageRequest, Timestamp};
+use dream_core::vip::{Level, VipTerm};
+use dream_core::{AuditFilter, AuditRecord, Fault, UserFilter};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::page;
+use super::time::At;
+use super::users::User;
+use crate::input::{Faults, OneOf, Parsed, Text, Whole};
+
+/// Users.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UserList {
+    users: Vec<User>,
+    total: i64,
+    /// Absent when walked by cursor.
+    page: Option<i64>,
+    limit: i64,
+    has_more: bool,
+    next_cursor: Option<String>,
+}
+
+impl UserList {
+    /// The page that was asked for.
+    pub fn of(list: kernel::Page<dream_core::User>, asked: &PageRequest) -> Self {
+        let next_cursor = list.next.as_ref().map(ToString::to_string);
+        Self {
+            users: list.items.into_iter().map(User::from).collect(),
+            total: list.total.unwrap_or(0),
+            page: page::number(asked),
+            limit: asked.limit.get(),
+            has_more: next_cursor.is_some(),
+            next_cursor,
+        }
+    }
+}
+
+crate::input! {
+    /// Which users are wanted.
+    pub struct UserQuery {
+        /// Those whose name contains, or whose id, openid or phone is, this text.
+        pub search: Option<Text<1, 64>>,
+        /// Those at this level now.
+        pub vip_level: Option<OneOf<Level>>,
+    }
+}
+
+impl From<UserQuery> for UserFilter {
+    fn from(query: UserQuery) -> Self {
+        Self {
+            search: query.search.map(|Text(search)| search),
+            level: query.vip_level.map(|OneOf(level)| level),
+        }
+    }
+}
+
+crate::input! {
+    /// Which level a user is given, and for how long.
+    #[check(one_term)]
+    pub struct SetVip {
+        /// `VIP` or `SVIP`.
+        pub vip_level: OneOf<Level>,
+        /// This many days on top of what is left.
+        pub days: Option<Whole<1, 36_500>>,
+        /// Until this instant.
+        pub vip_expire_at: Option<Parsed<Timestamp>>,
+        /// Why, for the audit log.
+        pub reason: Option<Text<1, 500>>,
+    }
+}
+
+fn one_term(vip: &SetVip) -> Result<(), Faults> {
+    match (&vip.days, &vip.vip_expire_at) {
+        (Some(_), Some(_)) => Err(Faults::field("vipExpireAt", Fault::Conflict("days"))),
+        (None, None) => Err(Faults::field("days", Fault::Required)),
+        (Some(_), None) | (None, Some(_)) => Ok(()),
+    }
+}
+
+impl SetVip {
+    /// For how long.
+    pub fn term(&self) -> VipTerm {
+        match (&self.days, &self.vip_expire_at) {
+            (Some(Whole(days)), _) => VipTerm::Days(*days),
+            (None, Some(Parsed(until))) => VipTerm::Until(*until),
+            // Refused by the check above; no days are refused by the core as well.
+            (None, None) => VipTerm::Days(0),
+        }
+    }
+}
+
+/// A user, and what was done.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChangedUser {
+    user: User,
+    /// What was done, for people.
+    #[schema(value_type = String)]
+    message: &'static str,
+}
+
+impl ChangedUser {
+    /// The user as it is now.
+    pub fn new(user: dream_core::User, message: super::message::Message) -> Self {
+        Self { user: user.into(), message: message.message }
+    }
+}
+
+crate::input! {
+    /// Which entries of the audit log are wanted.
+    pub struct AuditQuery {
+        /// Those of this key.
+        pub actor: Option<Text<1, 64>>,
+        /// Those of this action.
+        pub action: Option<Text<1, 64>>,
+        /// Those about this target.
+        pub target: Option<Text<1, 128>>,
+    }
+}
+
+impl From<AuditQuery> for AuditFilter {
+    fn from(query: AuditQuery) -> Self {
+        Self {
+            actor: query.actor.map(|Text(actor)| actor),
+            action: query.action.map(|Text(action)| action),
+            target: query.target.map(|Text(target)| target),
+        }
+    }
+}
+
+/// What an admin did.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEntry {
+    id: i64,
+    #[schema(inline)]
+    at: At,
+    /// The name of the key it was done with.
+    actor: String,
+    #[schema(example = "vip.set")]
+    action: String,
+    #[schema(example = "user:7")]
+    target: String,
+    before: Option<Value>,
+    after: Option<Value>,
+    reason: Option<String>,
+    request_id: Option<String>,
+}
+
+impl From<AuditRecord> for AuditEntry {
+    fn from(record: AuditRecord) -> Self {
+        Self {
+            id: record.id,
+            at: record.at.into(),
+            actor: record.actor,
+            action: record.action,
+            target: record.target,
+            before: record.before,
+            after: record.after,
+            reason: record.reason,
+            request_id: record.request_id,
+        }
+    }
+}

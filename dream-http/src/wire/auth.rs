@@ -1,0 +1,178 @@
+//! Signing in and out.
+
+use std::str::FromStr;
+
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use dream_core::ports::{LoginCode, PhoneCode};
+use dream_core::{AvatarUrl, Fault, LoggedIn, NickName, PhoneProof, RefreshToken};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+
+use super::users::User;
+use crate::input::{Blank, Faults, Shape, Text, Word};
+use crate::openapi::Schemas;
+
+crate::input! {
+    /// What somebody logs in with.
+    #[check(encrypted_phone_is_whole)]
+    pub struct Login {
+        /// The code of `wx.login`.
+        pub code: Secret<LoginCode>,
+        /// The code of the phone number button.
+        pub phone_code: Option<Secret<PhoneCode>>,
+        /// What older clients get for the phone number, in base64.
+        pub encrypted_data: Option<Text<1, 4096>>,
+        /// The initialisation vector that belongs to it, in base64.
+        pub iv: Option<Text<1, 64>>,
+        /// A name and a picture to take over.
+        pub user_info: Option<UserInfo>,
+    }
+}
+
+crate::input! {
+    /// A name and a picture to take over.
+    pub struct UserInfo {
+        /// What the user is called.
+        pub nick_name: Blank<NickName>,
+        /// The user's picture.
+        pub avatar_url: Blank<AvatarUrl>,
+    }
+}
+
+crate::input! {
+    /// A refresh token, unless a valid access token was sent.
+    pub struct Refresh {
+        /// The token that the last login or refresh gave.
+        pub refresh_token: Option<Text<1, 256>>,
+    }
+}
+
+/// A code that works once: its value is never shown, not even by `Debug`.
+#[derive(Debug)]
+pub struct Secret<T>(pub T);
+
+macro_rules! secret {
+    ($($name:ident),*) => { $(
+        impl FromStr for Secret<$name> {
+            type Err = Fault;
+            fn from_str(text: &str) -> Result<Self, Fault> {
+                $name::new(text.to_owned()).map(Self)
+            }
+        }
+
+        impl Word for Secret<$name> {
+            fn schema() -> Schema {
+                <Text<1, { LoginCode::MAX_LEN }> as Word>::schema()
+            }
+        }
+    )* };
+}
+
+secret!(LoginCode, PhoneCode);
+
+impl<T> Deserr<Faults> for Secret<T>
+where
+    Self: Word,
+{
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        place: ValuePointerRef<'_>,
+    ) -> Result<Self, Faults> {
+        crate::input::Parsed::deserialize_from_value(value, place).map(|crate::input::Parsed(code)| code)
+    }
+}
+
+impl<T> Shape for Secret<T>
+where
+    Self: Word,
+{
+    fn shape(_: &mut Schemas) -> RefOr<Schema> {
+        <Self as Word>::schema().into()
+    }
+}
+
+fn encrypted_phone_is_whole(login: &Login) -> Result<(), Faults> {
+    match (&login.encrypted_data, &login.iv) {
+        (Some(_), None) => Err(Faults::field("iv", Fault::Required)),
+        (None, Some(_)) => Err(Faults::field("encryptedData", Fault::Required)),
+        (Some(_), Some(_)) | (None, None) => Ok(()),
+    }
+}
+
+impl From<Login> for dream_core::Login {
+    fn from(login: Login) -> Self {
+        let phone = match (login.phone_code, login.encrypted_data, login.iv) {
+            (Some(Secret(code)), ..) => Some(PhoneProof::Code(code)),
+            (None, Some(Text(data)), Some(Text(iv))) => Some(PhoneProof::Encrypted { data, iv }),
+            (None, ..) => None,
+        };
+        let (nick_name, avatar_url) = match login.user_info {
+            Some(info) => (info.nick_name.0, info.avatar_url.0),
+            None => (None, None),
+        };
+        Self { code: login.code.0, phone, nick_name, avatar_url }
+    }
+}
+
+impl Refresh {
+    /// The token, if one was sent.
+    pub fn token(self) -> Option<RefreshToken> {
+        self.refresh_token.map(|Text(token)| RefreshToken::new(token))
+    }
+}
+
+/// What a client gets to prove who it is.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tokens {
+    /// Sent as `Authorization: Bearer …` from now on.
+    token: String,
+    /// How long it lives.
+    #[schema(example = "7d")]
+    expires_in: String,
+    /// Gives the next pair, once.
+    refresh_token: String,
+}
+
+impl From<dream_core::Tokens> for Tokens {
+    fn from(tokens: dream_core::Tokens) -> Self {
+        Self { token: tokens.access, expires_in: tokens.expires_in, refresh_token: tokens.refresh }
+    }
+}
+
+/// The outcome of a login.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LoginAnswer {
+    /// Sent as `Authorization: Bearer …` from now on.
+    token: String,
+    /// How long it lives.
+    #[schema(example = "7d")]
+    expires_in: String,
+    /// Gives the next pair, once.
+    refresh_token: String,
+    /// Who it is.
+    user: User,
+}
+
+impl From<LoggedIn> for LoginAnswer {
+    fn from(login: LoggedIn) -> Self {
+        let Tokens { token, expires_in, refresh_token } = login.tokens.into();
+        Self { token, expires_in, refresh_token, user: login.user.into() }
+    }
+}
+
+/// That the token is valid, and whose it is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Checked {
+    /// Always true: else it is an error.
+    valid: bool,
+    user: User,
+}
+
+impl From<dream_core::User> for Checked {
+    fn from(user: dream_core::User) -> Self {
+        Self { valid: true, user: user.into() }
+    }
+}

@@ -1,0 +1,317 @@
+//! Generations.
+
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use dream_core::jobs::{
+    self, AspectRatio, CharacterRef, Charge, GenerateRequest, InlinePicture, Mode, ModelName, ModelParams,
+    NegativePrompt, PictureUrl, Prompt, QuotaView, Resolution, SampleCount,
+};
+use dream_core::kernel::{self, PageRequest, TemplateId};
+use dream_core::ports::{JobError, JobState};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+
+use super::page;
+use super::time::At;
+use crate::input::{AnyObject, Blank, Faults, OneOf, Parsed, Shape, TextOrNumber, Whole};
+use crate::openapi::Schemas;
+
+/// The largest body of a request for a generation: an inline picture of 10 MiB in base64, and some text.
+pub const GENERATE_BODY: u64 = 14 * 1024 * 1024;
+
+crate::input! {
+    /// What somebody wants generated.
+    pub struct Generate {
+        /// What is to be seen.
+        pub prompt: Parsed<Prompt>,
+        /// What is not to be seen.
+        pub negative_prompt: Blank<NegativePrompt>,
+        /// How much care is taken; `final` unless given.
+        pub mode: Option<OneOf<Mode>>,
+        /// How large. 4K needs an active VIP level.
+        pub resolution: Option<OneOf<Resolution>>,
+        /// Which shape.
+        pub aspect_ratio: Option<OneOf<AspectRatio>>,
+        /// How many pictures; one unless given.
+        pub sample_count: Option<Whole<1, { SampleCount::MAX }>>,
+        /// A reference picture that the image API fetches.
+        pub input_image_url: Option<Parsed<PictureUrl>>,
+        /// A reference picture as a data URL. It wins over the address.
+        pub input_image: Option<Parsed<InlinePicture>>,
+        /// A character of one's own whose face is to be kept, by number or UUID. It wins over both.
+        pub character_id: Option<TextOrNumber<CharacterRef>>,
+        /// A template that it is made from.
+        pub template_id: Option<Parsed<TemplateId>>,
+        /// A model.
+        pub model: Option<Parsed<ModelName>>,
+        /// Options for the model. They never replace a field of this request.
+        pub params: Option<Params>,
+    }
+}
+
+/// Options for the model.
+#[derive(Debug)]
+pub struct Params(ModelParams);
+
+impl Deserr<Faults> for Params {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        place: ValuePointerRef<'_>,
+    ) -> Result<Self, Faults> {
+        let AnyObject(map) = AnyObject::deserialize_from_value(value, place)?;
+        ModelParams::new(map).map(Self).map_err(|fault| Faults::one(place, fault))
+    }
+}
+
+impl Shape for Params {
+    fn shape(schemas: &mut Schemas) -> RefOr<Schema> {
+        AnyObject::shape(schemas)
+    }
+}
+
+impl TryFrom<Generate> for GenerateRequest {
+    type Error = dream_core::Error;
+
+    fn try_from(body: Generate) -> dream_core::Result<Self> {
+        let samples = body.sample_count.map(|Whole(count)| SampleCount::new(count)).transpose();
+        Ok(Self {
+            prompt: body.prompt.0,
+            negative_prompt: body.negative_prompt.0,
+            mode: body.mode.map(|OneOf(mode)| mode),
+            resolution: body.resolution.map(|OneOf(resolution)| resolution),
+            aspect_ratio: body.aspect_ratio.map(|OneOf(ratio)| ratio),
+            sample_count: samples.map_err(|fault| Self::Error::invalid_field("sampleCount", fault))?,
+            input_image_url: body.input_image_url.map(|Parsed(url)| url),
+            input_image: body.input_image.map(|Parsed(picture)| picture),
+            character: body.character_id.map(|TextOrNumber(character)| character),
+            template: body.template_id.map(|Parsed(template)| template),
+            model: body.model.map(|Parsed(model)| model),
+            params: body.params.map(|Params(params)| params).unwrap_or_default(),
+        })
+    }
+}
+
+/// A generation that was accepted.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptedJob {
+    job_id: String,
+    /// Always `QUEUED`.
+    #[schema(value_type = String, example = "QUEUED")]
+    status: &'static str,
+    generation_id: i64,
+    charge: ChargeFigures,
+}
+
+/// What a generation took.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChargeFigures {
+    /// Samples of the quota.
+    quota: i64,
+    /// Points.
+    points: i64,
+}
+
+impl From<Charge> for ChargeFigures {
+    fn from(charge: Charge) -> Self {
+        Self { quota: charge.quota, points: charge.points.get() }
+    }
+}
+
+impl From<jobs::Accepted> for AcceptedJob {
+    fn from(job: jobs::Accepted) -> Self {
+        Self {
+            job_id: job.job_id.to_string(),
+            status: JobState::Queued.as_str(),
+            generation_id: job.generation.get(),
+            charge: job.charge.into(),
+        }
+    }
+}
+
+/// A generation as its owner sees it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    id: ItemId,
+    job_id: String,
+    generation_id: i64,
+    /// `QUEUED`, `RUNNING`, `RETRYING`, `SUCCEEDED`, `FAILED` or `CANCELED`.
+    #[schema(value_type = String, example = "SUCCEEDED")]
+    status: &'static str,
+    prompt: String,
+    #[schema(value_type = String, example = "final")]
+    mode: &'static str,
+    #[schema(value_type = Option<String>, example = "2K")]
+    resolution: Option<&'static str>,
+    #[schema(value_type = Option<String>, example = "16:9")]
+    aspect_ratio: Option<&'static str>,
+    sample_count: i64,
+    result_urls: Vec<String>,
+    thumbnail_url: Option<String>,
+    error: Option<JobFailure>,
+    #[schema(inline)]
+    created_at: At,
+    #[schema(inline)]
+    updated_at: At,
+    #[schema(inline)]
+    completed_at: Option<At>,
+    /// The first of `resultUrls`, for old clients.
+    image_url: Option<String>,
+    /// The code of `error`, for old clients.
+    error_code: Option<String>,
+    /// The message of `error`, for old clients.
+    error_message: Option<String>,
+}
+
+/// The id of a job, or the number of our own record of it, for old clients.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ItemId {
+    /// The same as `jobId`.
+    Job(String),
+    /// The same as `generationId`.
+    Generation(i64),
+}
+
+/// Why a job failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JobFailure {
+    code: String,
+    message: String,
+}
+
+impl From<JobError> for JobFailure {
+    fn from(error: JobError) -> Self {
+        Self { code: error.code, message: error.message }
+    }
+}
+
+impl Job {
+    /// As `/v1/proxy/jobs` shows it: known by its job id.
+    pub fn by_job_id(job: jobs::Job) -> Self {
+        let id = ItemId::Job(job.job_id.to_string());
+        Self::known_as(id, job)
+    }
+
+    /// As `/v1/jobs` shows it: known by the number of our record.
+    pub fn by_generation_id(job: jobs::Job) -> Self {
+        let id = ItemId::Generation(job.generation.get());
+        Self::known_as(id, job)
+    }
+
+    fn known_as(id: ItemId, job: jobs::Job) -> Self {
+        Self {
+            id,
+            job_id: job.job_id.to_string(),
+            generation_id: job.generation.get(),
+            status: job.state.as_str(),
+            prompt: job.prompt,
+            mode: job.mode.as_str(),
+            resolution: job.resolution.map(Resolution::as_str),
+            aspect_ratio: job.aspect_ratio.map(AspectRatio::as_str),
+            sample_count: job.sample_count,
+            image_url: job.result_urls.first().cloned(),
+            result_urls: job.result_urls,
+            thumbnail_url: job.thumbnail_url,
+            error_code: job.error.as_ref().map(|error| error.code.clone()),
+            error_message: job.error.as_ref().map(|error| error.message.clone()),
+            error: job.error.map(JobFailure::from),
+            created_at: job.created_at.into(),
+            updated_at: job.updated_at.into(),
+            completed_at: job.completed_at.map(At),
+        }
+    }
+}
+
+/// One's generations as the original's second listing has them.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobList {
+    jobs: Vec<Job>,
+    total: i64,
+    /// Absent when walked by cursor.
+    page: Option<i64>,
+    limit: i64,
+    has_more: bool,
+    next_cursor: Option<String>,
+}
+
+impl JobList {
+    /// The page that was asked for.
+    pub fn of(list: kernel::Page<jobs::Job>, asked: &PageRequest) -> Self {
+        let next_cursor = list.next.as_ref().map(ToString::to_string);
+        Self {
+            jobs: list.items.into_iter().map(Job::by_generation_id).collect(),
+            total: list.total.unwrap_or(0),
+            page: page::number(asked),
+            limit: asked.limit.get(),
+            has_more: next_cursor.is_some(),
+            next_cursor,
+        }
+    }
+}
+
+crate::input! {
+    /// Which generations are wanted.
+    pub struct JobFilter {
+        /// Those in this state.
+        pub status: Option<OneOf<JobState>>,
+    }
+}
+
+crate::input! {
+    /// Whether to wait for a change.
+    pub struct Wait {
+        /// Seconds that the answer may be held until the state changes.
+        pub wait: Option<Parsed<Whole<0, 25>>>,
+    }
+}
+
+/// A generation that was taken back.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CanceledJob {
+    job_id: String,
+    /// Always `CANCELED`.
+    #[schema(value_type = String, example = "CANCELED")]
+    status: &'static str,
+}
+
+impl From<jobs::Job> for CanceledJob {
+    fn from(job: jobs::Job) -> Self {
+        Self { job_id: job.job_id.to_string(), status: job.state.as_str() }
+    }
+}
+
+/// What one may generate today.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Quota {
+    /// `NORMAL`, `VIP` or `SVIP`: the level in force.
+    #[schema(value_type = String, example = "NORMAL")]
+    vip_level: &'static str,
+    daily_limit: i64,
+    today_used: i64,
+    today_remaining: i64,
+    total_generations: i64,
+}
+
+impl From<QuotaView> for Quota {
+    fn from(view: QuotaView) -> Self {
+        Self {
+            vip_level: view.level.as_str(),
+            daily_limit: view.quota.limit.daily,
+            today_used: view.quota.used.daily,
+            today_remaining: view.quota.remaining(),
+            total_generations: view.total_generations,
+        }
+    }
+}
+
+/// That a notice was taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Received {
+    /// Always true.
+    pub received: bool,
+}

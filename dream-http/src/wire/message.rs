@@ -1,0 +1,26 @@
+//! Answers that only say that something was done.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::problem::Lang;
+
+/// What was done, for people.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub struct Message {
+    /// In the language of `Accept-Language`.
+    #[schema(value_type = String)]
+    pub message: &'static str,
+}
+
+impl Message {
+    /// The sentence in the reader's language.
+    pub const fn new(lang: Lang, zh: &'static str, en: &'static str) -> Self {
+        Self {
+            message: match lang {
+                Lang::Zh => zh,
+                Lang::En => en,
+            },
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The points ledger.
+
+use dream_core::kernel::GenerationId;
+use dream_core::points::{self, EntryKind};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::time::At;
+use crate::input::OneOf;
+
+/// Somebody's points in sum.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Balance {
+    balance: i64,
+    total_earned: i64,
+    total_spent: i64,
+}
+
+impl From<points::Balance> for Balance {
+    fn from(balance: points::Balance) -> Self {
+        Self {
+            balance: balance.balance.get(),
+            total_earned: balance.total_earned.get(),
+            total_spent: balance.total_spent.get(),
+        }
+    }
+}
+
+/// One entry of somebody's ledger.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Transaction {
+    id: i64,
+    user_id: i64,
+    /// `EARN`, `SPEND` or `REFUND`.
+    #[serde(rename = "type")]
+    #[schema(value_type = String, example = "EARN")]
+    kind: &'static str,
+    /// Always positive.
+    amount: i64,
+    description: String,
+    balance_after: i64,
+    order_id: Option<String>,
+    generation_id: Option<i64>,
+    #[schema(inline)]
+    created_at: At,
+}
+
+impl From<points::LedgerEntry> for Transaction {
+    fn from(entry: points::LedgerEntry) -> Self {
+        Self {
+            id: entry.id,
+            user_id: entry.user.get(),
+            kind: entry.kind.as_str(),
+            amount: entry.amount.get(),
+            description: entry.description,
+            balance_after: entry.balance_after.get(),
+            order_id: entry.order.map(|order| order.to_string()),
+            generation_id: entry.generation.map(GenerationId::get),
+            created_at: entry.created_at.into(),
+        }
+    }
+}
+
+crate::input! {
+    /// Which entries are wanted.
+    pub struct TransactionFilter {
+        /// Those of this kind.
+        pub kind as "type": Option<OneOf<EntryKind>>,
+    }
+}
