@@ -1,4 +1,78 @@
-//! The business of an AI image generation service as a typed async library.
+//! The business of an AI image generation service as a typed async library: people log in with WeChat, generate
+//! pictures through an upstream API, and pay for VIP and points with WeChat Pay.
+//!
+//! # A run through it
+//!
+//! A [`Dream`] is put together from *ports*, the things outside of the business. What a caller may do is a value that
+//! it gives out: a [`Guest`] may log in and look around, a [`Session`] may generate and buy, an [`Admin`] may manage.
+//! The [`Worker`] does what must follow a commit.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use dream_core::adapters::image_api::{ImageApiConfig, ImageApiHttp};
+//! use dream_core::adapters::wechat::{WeChatConfig, WeChatHttp};
+//! use dream_core::adapters::{DiskBlobs, MemoryCache, SystemClock};
+//! use dream_core::jobs::GenerateRequest;
+//! use dream_core::kernel::{Limit, PageRequest};
+//! use dream_core::ports::LoginCode;
+//! use dream_core::{BearerToken, DatabaseOptions, Dream, Login, Settings};
+//! # fn secret(_: &str) -> secrecy::SecretString { "0123456789abcdef0123456789abcdef".into() }
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let clock = Arc::new(SystemClock);
+//! let cache = Arc::new(MemoryCache::new(clock.clone()));
+//! let wechat = WeChatHttp::new(WeChatConfig::new("wx0123456789abcdef", secret("WECHAT_SECRET")), cache.clone(), clock.clone())?;
+//! let image_api = ImageApiHttp::new(&ImageApiConfig::new("https://images.example", secret("KEY")), clock)?;
+//!
+//! let (dream, worker) = Dream::builder(Settings::new(secret("JWT_SECRET")), DatabaseOptions::new("sqlite://dream.db"))
+//!     .cache(cache)
+//!     .blobs(Arc::new(DiskBlobs::open("uploads", "https://dream.example/uploads").await?))
+//!     .wechat(Arc::new(wechat))
+//!     .image_api(Arc::new(image_api))
+//!     .build()
+//!     .await?;
+//! tokio::spawn(async move { worker.run(std::future::pending()).await });
+//!
+//! let login = Login { code: LoginCode::new("the code of wx.login".into()).map_err(|_| "no code")?, phone: None, nick_name: None, avatar_url: None };
+//! let tokens = dream.guest().login(login).await?.tokens;
+//!
+//! let me = dream.session(&BearerToken::new(tokens.access)).await?;
+//! let request = GenerateRequest::new("a small house on a green hill".parse().map_err(|_| "no prompt")?);
+//! let accepted = me.generate(&request, None, None).await?;
+//! let job = me.await_job(&accepted.job_id, dream_core::jobs::MAX_WAIT).await?;
+//! println!("{} {:?}", job.state.as_str(), job.result_urls);
+//! # let _ = me.jobs(None, &PageRequest::first(Limit::default())).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Errors
+//!
+//! Every method fails with one [`Error`]: a [`Code`] that is stable and machine-readable, [`Facts`] for the client, and
+//! a source for the log only. [`Error::is_retryable`] says whether the same call may succeed later.
+//!
+//! # Dropping a future
+//!
+//! A state change is one transaction. A future that is dropped before its commit leaves nothing behind; one that is
+//! dropped after it has done everything that had to be done at once, and the rest is in the outbox. A change whose
+//! answer was lost can be repeated with the same idempotency key where the method takes one.
+//!
+//! # Features
+//!
+//! Each makes an adapter available and changes nothing by itself. All are on by default.
+//!
+//! | feature | adapter | what it needs |
+//! |---|---|---|
+//! | `wechat` | [`adapters::wechat`]: login, phone numbers, content checks | reqwest |
+//! | `wechat-pay` | [`adapters::wechat_pay`]: WeChat Pay API v3 | reqwest, webpki |
+//! | `image-api` | [`adapters::image_api`] | reqwest |
+//! | `redis` | `adapters::RedisCache` | fred |
+//! | `r2` | `adapters::R2Blobs` | aws-sdk-s3 |
+//!
+//! # Minimum supported Rust version
+//!
+//! 1.94.1. A later minor version may raise it to a Rust that is at least half a year old.
 
 mod access;
 pub mod adapters;

@@ -156,10 +156,8 @@ impl Admin {
     /// Looks a payment up that we missed, and lets it take effect.
     async fn make_good(&self, row: &BillRow) -> bool {
         let Ok(pay) = channel(&self.core, WECHAT) else { return false };
-        let facts = match pay.query(OrderRef::Transaction(&row.transaction_id)).await {
-            Ok(ChannelOrder::Paid(facts) | ChannelOrder::Refunding(facts)) => facts,
-            _ => return false,
-        };
+        let found = pay.query(OrderRef::Transaction(&row.transaction_id)).await;
+        let Ok(ChannelOrder::Paid(facts) | ChannelOrder::Refunding(facts)) = found else { return false };
         settle(&self.core, pay.name(), &facts).await.is_ok()
     }
 
