@@ -290,10 +290,13 @@ fn options(database_url: &str) -> DatabaseOptions {
 macro_rules! on_every_backend {
     ($(#[$note:meta])* $name:ident, $test:expr $(,)?) => {
         $(#[$note])*
+        // So that lints know it for a test.
+        #[cfg(test)]
         fn $name(kind: $crate::backends::BackendKind) {
             $crate::backends::run(kind, $crate::backends::migrate, $test);
         }
 
+        #[cfg(test)]
         mod $name {
             #[test]
             fn sqlite() {
@@ -314,10 +317,12 @@ macro_rules! on_every_backend {
 macro_rules! on_redis {
     ($(#[$note:meta])* $name:ident, $test:expr $(,)?) => {
         $(#[$note])*
+        #[cfg(test)]
         fn $name() {
             $crate::backends::run_on_redis($test);
         }
 
+        #[cfg(test)]
         mod $name {
             #[test]
             fn redis() {
