@@ -9,6 +9,7 @@ use dream_core::adapters::OsEntropy;
 use dream_core::ports::{Clock, Entropy, EntropyExt};
 
 use crate::fakes::image_api::{FakeImageApi, ImageApiOptions, Pace};
+use crate::fakes::r2::{FakeR2, R2Credentials, R2Options};
 use crate::fakes::wechat::{App, FakeWeChat, PushMode, PushTarget, WeChatOptions};
 use crate::fakes::wechat_pay::{FakeWeChatPay, PayCredentials, WeChatPayOptions};
 
@@ -33,6 +34,10 @@ pub struct SandboxOptions {
     pub wechat_pay: Option<SocketAddr>,
     /// Where the image API listens; a free port of 127.0.0.1 if `None`.
     pub image_api: Option<SocketAddr>,
+    /// Where R2's S3 API listens; a free port of 127.0.0.1 if `None`.
+    pub r2: Option<SocketAddr>,
+    /// Where R2's objects are read by anybody; a free port of 127.0.0.1 if `None`.
+    pub r2_public: Option<SocketAddr>,
     /// How much faster than the real one the image API works.
     pub speed: f64,
     /// Whether the image API refuses more than 60 requests a minute and 5 jobs at once, as the real one does.
@@ -53,6 +58,8 @@ impl SandboxOptions {
             wechat: None,
             wechat_pay: None,
             image_api: None,
+            r2: None,
+            r2_public: None,
             speed: 10.0,
             real_limits: false,
             media_delay: Duration::from_secs(2),
@@ -82,6 +89,8 @@ pub struct Credentials {
     pub image_api_key: String,
     /// `THIRD_PARTY_WEBHOOK_SECRET`
     pub webhook_secret: String,
+    /// `R2_…`
+    pub r2: R2Credentials,
 }
 
 /// The outside of Dream on loopback ports. It stops when it is dropped.
@@ -95,7 +104,8 @@ pub struct Sandbox {
     pub wechat_pay: FakeWeChatPay,
     /// The image API.
     pub image_api: FakeImageApi,
-    // R2 joins here: a field, its address in the options, its keys in the credentials.
+    /// R2. Its objects are gone with it.
+    pub r2: FakeR2,
 }
 
 impl Sandbox {
@@ -108,6 +118,7 @@ impl Sandbox {
             wechat: FakeWeChat::start(wechat_options(&options)).await?,
             wechat_pay: FakeWeChatPay::start(wechat_pay_options(&options)).await?,
             image_api: FakeImageApi::start(image_api_options(&options)).await?,
+            r2: FakeR2::start(r2_options(&options)).await?,
         };
         if let Some(backend) = &options.backend {
             sandbox.tell_backend(backend);
@@ -135,6 +146,7 @@ impl Sandbox {
             image_api_base_url: self.image_api.base_url(),
             image_api_key: self.image_api.service_key().to_owned(),
             webhook_secret: self.image_api.webhook_secret().to_owned(),
+            r2: self.r2.credentials(),
         }
     }
 
@@ -143,6 +155,7 @@ impl Sandbox {
         self.wechat.shutdown().await;
         self.wechat_pay.shutdown().await;
         self.image_api.shutdown().await;
+        self.r2.shutdown().await;
     }
 }
 
@@ -192,5 +205,15 @@ fn image_api_options(options: &SandboxOptions) -> ImageApiOptions {
         at_once,
         webhook_secret: options.entropy.token(),
         ..defaults
+    }
+}
+
+fn r2_options(options: &SandboxOptions) -> R2Options {
+    R2Options {
+        bind: options.r2,
+        bind_public: options.r2_public,
+        access_key_id: options.entropy.alphanumeric(32),
+        secret_access_key: options.entropy.token(),
+        ..R2Options::new(options.clock.clone())
     }
 }

@@ -76,6 +76,21 @@ impl R2Options {
     }
 }
 
+/// What Dream has to be configured with to use the fake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct R2Credentials {
+    /// `R2_ENDPOINT`
+    pub endpoint: String,
+    /// `R2_BUCKET_NAME`
+    pub bucket: String,
+    /// `R2_ACCESS_KEY_ID`
+    pub access_key_id: String,
+    /// `R2_SECRET_ACCESS_KEY`
+    pub secret_access_key: String,
+    /// `R2_PUBLIC_URL`
+    pub public_url: String,
+}
+
 /// An object as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredObject {
@@ -165,6 +180,17 @@ impl FakeR2 {
     /// The key.
     pub fn secret_access_key(&self) -> &str {
         &self.inner.options.secret_access_key
+    }
+
+    /// What Dream has to be configured with.
+    pub fn credentials(&self) -> R2Credentials {
+        R2Credentials {
+            endpoint: self.base_url(),
+            bucket: self.bucket().to_owned(),
+            access_key_id: self.access_key_id().to_owned(),
+            secret_access_key: self.secret_access_key().to_owned(),
+            public_url: self.public_url(),
+        }
     }
 
     /// The server of the S3 API, to take it down.
