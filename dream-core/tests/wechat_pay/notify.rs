@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dream_core::adapters::wechat_pay::WeChatPayConfig;
 use dream_core::kernel::{Fen, Timestamp};
@@ -7,6 +8,7 @@ use dream_core::ports::{
 };
 use dream_testkit::clock::TestClock;
 use dream_testkit::fakes::server::{FakeRequest, FakeResponse, FakeServer, Setup};
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -155,6 +157,39 @@ async fn strangers_cannot_make_us_download_more_than_once_a_minute() {
     clock.advance(std::time::Duration::from_mins(1));
     pay.payment_notify(&signed(&find("unknown-serial"))).await.unwrap_err();
     assert_eq!(downloads(), 2);
+}
+
+/// Counts one counter, by its name.
+struct OneCounter(&'static str, Arc<AtomicU64>);
+
+impl Recorder for OneCounter {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        if key.name() == self.0 { Counter::from_arc(self.1.clone()) } else { Counter::noop() }
+    }
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[test]
+fn probes_are_refused_and_counted() {
+    let file = notify_callbacks();
+    let case = cases(&file, "cases").into_iter().find(|case| case["id"] == "signtest-probe").unwrap();
+    let count = Arc::new(AtomicU64::new(0));
+    let recorder = OneCounter("dream_wechat_pay_notify_probes_total", count.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        for _ in 0..3 {
+            assert!(runtime.block_on(read(&case)).is_err());
+        }
+    });
+    assert_eq!(count.load(Ordering::Relaxed), 3);
 }
 
 #[tokio::test]

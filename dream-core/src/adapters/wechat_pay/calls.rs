@@ -22,6 +22,7 @@ const MAX_DESCRIPTION: usize = 127;
 const MAX_REASON: usize = 80;
 const MAX_ATTACH: usize = 128;
 const MAX_OPENID: usize = 128;
+const MAX_PREPAY_ID: usize = 64;
 const CURRENCY: &str = "CNY";
 const FIRST_RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -112,7 +113,7 @@ impl WeChatPay {
 
     pub(super) async fn ask_for<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Failure> {
         let answer = self.ask(request).await?;
-        serde_json::from_slice(&answer.body).map_err(senseless)
+        serde_json::from_slice(&answer.body).map_err(|error| senseless(text::misread(&error)))
     }
 
     pub(super) async fn call_prepay(&self, request: &PrepayRequest) -> Result<Prepaid, Failure> {
@@ -133,6 +134,9 @@ impl WeChatPay {
         let request = Request::post("/v3/pay/transactions/jsapi".to_owned(), &body)?;
         let asked_at = self.clock.now();
         let answer: PrepayAnswer = self.ask_for(&request).await?;
+        if !(1..=MAX_PREPAY_ID).contains(&answer.prepay_id.len()) {
+            return Err(senseless("its prepay_id cannot be one"));
+        }
         Ok(Prepaid { prepay_id: answer.prepay_id, expires_at: asked_at.plus(PREPAY_LIFE) })
     }
 

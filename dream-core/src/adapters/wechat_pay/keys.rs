@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::SERVICE;
 use super::certificate::{PlatformCertificate, read_list};
@@ -58,7 +58,7 @@ impl PlatformKeys {
     ) -> Result<(), NotifyRefusal> {
         // A probe must not make us call anybody.
         if !headers.is_probe() && self.is_stale(source.now) {
-            self.download_unless_recent(source).await;
+            self.refresh(source).await;
         }
         let refusal = match self.trusted().verify(headers, body, source.now) {
             Err(refusal) if refusal.at == RefusedAt::Serial && !refusal.probe => refusal,
@@ -74,18 +74,34 @@ impl PlatformKeys {
         }
     }
 
-    /// Whether the certificates have come of age. A merchant with the public key needs none.
+    /// Whether the certificates have come of age. Beside a public key they are looked for only when one turns up that is
+    /// unknown: that key has no end, and there may be no certificates at all.
     fn is_stale(&self, now: Timestamp) -> bool {
-        let trusted = self.trusted.load();
-        match **self.loaded_at.load() {
-            Some(loaded_at) => now.since(loaded_at) >= REFRESH_AFTER,
-            None => trusted.public_key.is_none(),
+        let of_age = |loaded_at| now.since(loaded_at) >= REFRESH_AFTER;
+        self.trusted.load().public_key.is_none() && self.loaded_at.load().is_none_or(of_age)
+    }
+
+    /// Downloads certificates that have come of age. While one caller does, the others go on with the old ones; if there
+    /// are none yet, all wait.
+    async fn refresh(&self, source: &Downloads<'_>) {
+        if self.loaded_at.load().is_none() {
+            self.download_unless_recent(source).await;
+        } else if let Ok(last) = self.last.try_lock() {
+            self.download_under(last, source).await;
         }
     }
 
     /// Downloads the certificates, unless that was tried within the last minute; why the last download failed, if so.
     async fn download_unless_recent(&self, source: &Downloads<'_>) -> Option<String> {
-        let mut last = self.last.lock().await;
+        let last = self.last.lock().await;
+        self.download_under(last, source).await
+    }
+
+    async fn download_under(
+        &self,
+        mut last: MutexGuard<'_, LastDownload>,
+        source: &Downloads<'_>,
+    ) -> Option<String> {
         let recent = |tried_at: Timestamp| tried_at <= source.now && source.now.since(tried_at) < REFRESH_GAP;
         if !last.tried_at.is_some_and(recent) {
             last.tried_at = Some(source.now);

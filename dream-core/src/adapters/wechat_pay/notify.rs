@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::WeChatPay;
 use super::cipher::{CannotDecrypt, Encrypted};
 use super::transaction::{Refund, Transaction};
 use super::trust::SignatureHeaders;
+use super::{WeChatPay, text};
 use crate::ports::{NotifyRefusal, PaymentFacts, RefundFacts, RefusedAt, SignedNotify};
 
 #[derive(Deserialize)]
@@ -58,7 +58,8 @@ impl WeChatPay {
         }
         let headers = SignatureHeaders::read(|name| notify.header(name));
         self.keys.verify(&self.downloads(), headers, notify.body()).await?;
-        let envelope: Envelope = serde_json::from_slice(notify.body()).map_err(unreadable)?;
+        let envelope: Envelope =
+            serde_json::from_slice(notify.body()).map_err(|error| body(text::misread(&error)))?;
         if !envelope.event_type.starts_with(event) {
             return Err(body("an event of another kind than this address is for"));
         }
@@ -68,19 +69,12 @@ impl WeChatPay {
                 NotifyRefusal::new(RefusedAt::Decrypt, error.to_string())
             }
         })?;
-        serde_json::from_slice(&plain).map_err(unreadable)
+        serde_json::from_slice(&plain).map_err(|error| body(text::misread(&error)))
     }
 }
 
 fn body(message: impl Into<String>) -> NotifyRefusal {
     NotifyRefusal::new(RefusedAt::Body, message)
-}
-
-/// The place, but not the words, since serde quotes what it found.
-#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
-fn unreadable(error: serde_json::Error) -> NotifyRefusal {
-    let (kind, line, column) = (error.classify(), error.line(), error.column());
-    body(format!("not the JSON of a notify: {kind:?} error at line {line} column {column}"))
 }
 
 fn count(kind: &'static str, refusal: Option<&NotifyRefusal>) {

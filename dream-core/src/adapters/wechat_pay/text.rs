@@ -37,6 +37,12 @@ pub(super) fn beijing_time(at: Timestamp) -> String {
     offset.to_datetime(at).strftime("%Y-%m-%dT%H:%M:%S+08:00").to_string()
 }
 
+/// Why JSON could not be read: the place but not the words, since serde quotes what it found.
+pub(super) fn misread(error: &serde_json::Error) -> String {
+    let (kind, line, column) = (error.classify(), error.line(), error.column());
+    format!("not the JSON that was expected: {kind:?} error at line {line} column {column}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, RETRY_AFTER, USER_AGENT};
-use reqwest::{Client, Method, Url, redirect};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url, redirect};
 
 use super::SERVICE;
 use super::config::CallLimits;
@@ -134,22 +134,41 @@ impl Transport {
     }
 
     async fn attempt(&self, base: &Url, request: &Request) -> Result<Answer, Failure> {
-        let url = base
-            .join(&request.target)
-            .map_err(|_| Failure::new(SERVICE, FailureKind::Refused, "the path makes no URL"))?;
+        let response =
+            self.signed(base, request)?.send().await.map_err(|error| outbound::broken(SERVICE, error))?;
+        let status = response.status();
+        let headers = response.headers().clone();
+        let body = outbound::read(SERVICE, response, request.max_answer).await?.into();
+        let answer = Answer { headers, body };
+        let id = answer.header("Request-ID").unwrap_or_default();
+        // The query may hold the token of a download.
+        let path = request.target.split('?').next();
+        tracing::debug!(status = status.as_u16(), path, request.id = id, "WeChat Pay answered");
+        if status.is_success() { Ok(answer) } else { Err(refusal(status, &answer)) }
+    }
+
+    /// The request for this host, under a signature of its own.
+    fn signed(&self, base: &Url, request: &Request) -> Result<RequestBuilder, Failure> {
+        let url = base.join(&request.target).ok();
+        // A signed request goes nowhere else, whatever its path looks like to a parser of URLs.
+        let url = url
+            .filter(|url| url.origin() == base.origin())
+            .ok_or_else(|| Failure::new(SERVICE, FailureKind::Refused, "the path makes no URL"))?;
         // What is signed is what goes out, after the URL was parsed.
         let target = match url.query() {
             Some(query) => format!("{}?{query}", url.path()),
             None => url.path().to_owned(),
         };
-        let authorization = self.key.authorization(ToSign {
+        let to_sign = ToSign {
             method: request.method.as_str(),
             target: &target,
             timestamp: self.clock.now().as_secs(),
             nonce: &self.nonce(),
             body: &request.body,
-        });
-        let authorization = authorization
+        };
+        let authorization = self
+            .key
+            .authorization(to_sign)
             .map_err(|error| Failure::new(SERVICE, FailureKind::Misconfigured, error.to_string()))?;
         let mut builder = self
             .client
@@ -163,26 +182,16 @@ impl Transport {
         if !request.body.is_empty() {
             builder = builder.header(CONTENT_TYPE, "application/json").body(request.body.clone());
         }
-        let response = builder.send().await.map_err(|error| outbound::broken(SERVICE, error))?;
-        let status = response.status();
-        let headers = response.headers().clone();
-        let body = outbound::read(SERVICE, response, request.max_answer).await?.into();
-        let answer = Answer { headers, body };
-        let id = answer.header("Request-ID").unwrap_or_default();
-        tracing::debug!(
-            status = status.as_u16(),
-            target = request.target,
-            request.id = id,
-            "WeChat Pay answered"
-        );
-        if status.is_success() {
-            return Ok(answer);
-        }
-        let wait = answer.header(RETRY_AFTER.as_str()).and_then(|secs| secs.parse().ok());
-        let mut failure = classify(status.as_u16(), &answer.body, wait.map(Duration::from_secs));
-        if !id.is_empty() {
-            failure.message = format!("{} (Request-ID {id})", failure.message);
-        }
-        Err(failure)
+        Ok(builder)
     }
+}
+
+/// The failure that an error answer stands for, with the platform's own number of the request.
+fn refusal(status: StatusCode, answer: &Answer) -> Failure {
+    let wait = answer.header(RETRY_AFTER.as_str()).and_then(|secs| secs.parse().ok());
+    let mut failure = classify(status.as_u16(), &answer.body, wait.map(Duration::from_secs));
+    if let Some(id) = answer.header("Request-ID") {
+        failure.message = format!("{} (Request-ID {id})", failure.message);
+    }
+    failure
 }

@@ -296,7 +296,11 @@ impl FakeWeChatPay {
         let server = door.serve(move |request| routes::answer(desk.clone(), request));
         let tasks = TaskTracker::new();
         if inner.options.deliver_by_itself {
-            tasks.spawn(deliver_for_ever(inner.clone()));
+            let (fake, deliveries) = (inner.clone(), tasks.clone());
+            tasks.spawn(async move {
+                let stop = fake.stop.clone();
+                stop.run_until_cancelled(notices::deliver_for_ever(fake, deliveries)).await;
+            });
         }
         Ok(Self { inner, server, tasks })
     }
@@ -555,25 +559,4 @@ impl Drop for FakeWeChatPay {
     fn drop(&mut self) {
         self.inner.stop.cancel();
     }
-}
-
-/// Tells notices as their time comes.
-async fn deliver_for_ever(fake: Arc<Inner>) {
-    let work = async {
-        loop {
-            notices::deliver_due(&fake).await;
-            let pause = fake.next_due().map(|due| due.since(fake.now()));
-            let due = async {
-                match pause {
-                    Some(pause) => fake.options.clock.sleep(pause).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = due => {}
-                () = fake.wake.notified() => {}
-            }
-        }
-    };
-    fake.stop.run_until_cancelled(work).await;
 }

@@ -10,6 +10,8 @@ use dream_core::ports::SignedNotify;
 use futures_util::future::join_all;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use super::book::{FakePayment, OrderState, shown};
 use super::signing::{Shape, encrypted, signed};
@@ -19,6 +21,8 @@ use crate::faults::Fault;
 
 /// An answer that takes longer counts as none.
 pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// Notices that the fake tells by itself at the same time.
+const AT_ONCE: usize = 32;
 /// Copies that the trouble `parallel` sends at once.
 const COPIES: usize = 5;
 
@@ -224,13 +228,45 @@ fn troubled(content: &Value, trouble: Option<&str>) -> Value {
     content
 }
 
+/// What is due now, off the schedule.
+fn take_due(fake: &Inner) -> VecDeque<u64> {
+    let mut state = lock(&fake.state);
+    fake.settle(&mut state);
+    state.notices.take_due(fake.now())
+}
+
+/// Tells everything as its time comes, many things at once, since one receiver may be slow.
+pub(super) async fn deliver_for_ever(fake: Arc<Inner>, tasks: TaskTracker) {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        for number in take_due(&fake) {
+            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let fake = fake.clone();
+            tasks.spawn(async move {
+                let operation = lock(&fake.state).notices.get(number).map(FakeNotice::operation);
+                let fault = operation.and_then(|operation| fake.faults.strike(operation));
+                let work = deliver(&fake, number, fault.filter(|fault| *fault != Fault::special("last")));
+                drop(fake.stop.run_until_cancelled(work).await);
+                drop(place);
+            });
+        }
+        let pause = fake.next_due().map(|due| due.since(fake.now()));
+        let due = async {
+            match pause {
+                Some(pause) => fake.options.clock.sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => {}
+            () = fake.wake.notified() => {}
+        }
+    }
+}
+
 /// Tells everything that is due once, in order; what the receiver made of it.
 pub(super) async fn deliver_due(fake: &Arc<Inner>) -> Vec<NotifyAttempt> {
-    let mut queue = {
-        let mut state = lock(&fake.state);
-        fake.settle(&mut state);
-        state.notices.take_due(fake.now())
-    };
+    let mut queue = take_due(fake);
     let mut told = Vec::new();
     let mut postponed = 0;
     while let Some(number) = queue.pop_front() {

@@ -94,8 +94,7 @@ fn admit(fake: &Inner, request: &FakeRequest) -> Result<(), Refusal> {
     }
     let merchant = Merchant { mchid: &fake.options.mchid, serial: &fake.options.merchant_serial };
     let nonce = authorize(&fake.ring, merchant, request, fake.now())?;
-    let fresh = lock(&fake.state).nonces.insert(nonce);
-    if !fresh && fake.options.refuse_used_nonces {
+    if fake.options.refuse_used_nonces && !lock(&fake.state).nonces.insert(nonce) {
         return Err(Refusal::new(StatusCode::UNAUTHORIZED, "SIGN_ERROR", "随机串重复"));
     }
     Ok(())
