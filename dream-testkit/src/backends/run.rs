@@ -39,8 +39,7 @@ impl ScratchFolder {
     /// If it cannot be made.
     pub fn of_this_run() -> io::Result<Self> {
         let run = Process::of_this_run();
-        // The system's folder, since PostgreSQL's user cannot reach into a private one, and sockets need short paths.
-        let path = std::env::temp_dir().join(format!("dream-test-{run}"));
+        let path = shared_folder().join(format!("dream-test-{run}"));
         let _turn = lock(&path.with_extension("lock"))?;
         if !path.is_dir() {
             fs::create_dir(&path)?;
@@ -64,6 +63,13 @@ impl ScratchFolder {
     pub(super) fn turn(&self) -> io::Result<File> {
         lock(&self.path.join("turn.lock"))
     }
+}
+
+/// `/tmp` itself and not what `TMPDIR` says: PostgreSQL's user cannot reach into a private folder, and the path of a
+/// socket has to be short.
+fn shared_folder() -> PathBuf {
+    let usual = PathBuf::from("/tmp");
+    if usual.is_dir() { usual } else { std::env::temp_dir() }
 }
 
 fn lock(path: &Path) -> io::Result<File> {
