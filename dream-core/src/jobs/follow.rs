@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
 use super::store::{self, Generation};
 use super::submit::tenant;
 use super::{changes, job_topic};
@@ -20,6 +23,8 @@ const ASK_FIRST: Duration = Duration::from_secs(2);
 const ASK_MOST: Duration = Duration::from_secs(30);
 /// From this many due jobs on, one call for the newest jobs replaces many calls for one.
 const MANY: usize = 4;
+/// Lookups at once.
+const AT_ONCE: usize = 8;
 /// How old a job must be before the image API's not knowing it counts as its end.
 const LOST_AFTER: Duration = Duration::from_mins(2);
 const MAX_PICTURE: u64 = 64 * 1024 * 1024;
@@ -27,12 +32,14 @@ const MAX_PICTURE: u64 = 64 * 1024 * 1024;
 /// Looks after the due jobs, and says for each when to look again.
 pub(crate) async fn poll(core: &Arc<Core>, tasks: Vec<Task>) -> Vec<(Task, Result<Next>)> {
     let known = if tasks.len() >= MANY { recent(core).await } else { HashMap::new() };
-    let mut outcomes = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        let outcome = look(core, &task, &known).await;
-        outcomes.push((task, outcome));
-    }
-    outcomes
+    stream::iter(tasks)
+        .map(async |task| {
+            let outcome = look(core, &task, &known).await;
+            (task, outcome)
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await
 }
 
 async fn recent(core: &Core) -> HashMap<String, UpstreamJob> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::stream::{self, FuturesUnordered};
 
 use super::{Next, Task, TaskKind, growing, store};
 use crate::access::Worker;
@@ -19,8 +19,9 @@ use crate::{blobs, gallery, housekeeping, jobs, orders};
 /// Longer than any call to the outside may take, so that a lease runs out only when its holder died.
 const LEASE: Duration = Duration::from_mins(2);
 /// Tasks taken at once, and done side by side.
-const BATCH: i64 = 32;
-const SIDE_BY_SIDE: usize = 16;
+const BATCH: usize = 32;
+const SIDE_BY_SIDE: usize = 32;
+const MOST_IN_FLIGHT: usize = 128;
 /// Other nodes put tasks in without telling us, so look at least this often.
 const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -39,7 +40,53 @@ pub struct Backlog {
 
 struct Claim<'a> {
     lease: &'a str,
+    most: i64,
     now: Timestamp,
+}
+
+/// Tasks that were claimed together, under one lease.
+struct Claimed {
+    lease: String,
+    tasks: Vec<Task>,
+}
+
+impl Claimed {
+    fn len(&self) -> usize {
+        self.tasks.len()
+    }
+}
+
+/// Claims what is due, at most this much; `None` if nothing is.
+async fn claim(core: &Core, most: usize) -> Result<Option<Claimed>> {
+    let now = core.now();
+    // Looking first spares the writer a transaction for nothing.
+    match store::next_due(&mut core.store.db()).await? {
+        Some(at) if at <= now && most > 0 => {}
+        _ => return Ok(None),
+    }
+    let lease = core.entropy.token();
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let tasks = core.store.run(&Claim { lease: &lease, most, now }).await?;
+    Ok((!tasks.is_empty()).then_some(Claimed { lease, tasks }))
+}
+
+/// Does them side by side; how many there were.
+async fn do_all(core: &Arc<Core>, claimed: Claimed) -> usize {
+    let count = claimed.len();
+    let lease = claimed.lease.as_str();
+    let (polls, others): (Vec<_>, Vec<_>) =
+        claimed.tasks.into_iter().partition(|task| task.kind == TaskKind::JobPoll);
+    let others = stream::iter(others).for_each_concurrent(SIDE_BY_SIDE, async |task| {
+        let outcome = perform(core, &task).await;
+        settle(core, lease, &task, outcome).await;
+    });
+    let polls = async {
+        for (task, outcome) in jobs::poll(core, polls).await {
+            settle(core, lease, &task, outcome).await;
+        }
+    };
+    tokio::join!(others, polls);
+    count
 }
 
 impl Change for Claim<'_> {
@@ -47,7 +94,7 @@ impl Change for Claim<'_> {
     type Out = Vec<Task>;
 
     async fn apply(&self, tx: &mut Tx) -> Result<Vec<Task>> {
-        store::claim(tx, self.lease, BATCH, self.now, self.now.plus(LEASE)).await
+        store::claim(tx, self.lease, self.most, self.now, self.now.plus(LEASE)).await
     }
 }
 
@@ -58,58 +105,42 @@ impl Worker {
     /// # Errors
     /// `UNAVAILABLE` if the database cannot be asked. Failed tasks are no error: they are tried again.
     pub async fn run_due(&self) -> Result<usize> {
-        let core = &self.core;
-        let now = core.now();
-        // Looking first spares the writer a transaction for nothing.
-        match store::next_due(&mut core.store.db()).await? {
-            Some(at) if at <= now => {}
-            _ => return Ok(0),
+        let claimed = claim(&self.core, BATCH).await?;
+        let count = claimed.as_ref().map_or(0, Claimed::len);
+        if let Some(claimed) = claimed {
+            do_all(&self.core, claimed).await;
         }
-        let lease = core.entropy.token();
-        let tasks = core.store.run(&Claim { lease: &lease, now }).await?;
-        let count = tasks.len();
-        let (polls, others): (Vec<_>, Vec<_>) =
-            tasks.into_iter().partition(|task| task.kind == TaskKind::JobPoll);
-        let lease = lease.as_str();
-        let others = stream::iter(others).for_each_concurrent(SIDE_BY_SIDE, async |task| {
-            let outcome = perform(core, &task).await;
-            settle(core, lease, &task, outcome).await;
-        });
-        let polls = async {
-            for (task, outcome) in jobs::poll(core, polls).await {
-                settle(core, lease, &task, outcome).await;
-            }
-        };
-        tokio::join!(others, polls);
         Ok(count)
     }
 
-    /// Works until `stop` is done, then finishes what it began.
+    /// Works until `stop` is done, then finishes what it began. A task that takes long keeps no other waiting.
     pub async fn run(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
+        let mut in_flight = FuturesUnordered::new();
+        let mut busy = 0;
         loop {
-            let worked = tokio::select! {
-                biased;
-                () = &mut stop => return,
-                worked = self.run_due() => worked,
-            };
-            let idle = match worked {
-                Ok(0) => self.until_next_due().await,
-                Ok(_) => Duration::ZERO,
+            let room = MOST_IN_FLIGHT.saturating_sub(busy).min(BATCH);
+            let idle = match claim(&self.core, room).await {
+                Ok(Some(claimed)) => {
+                    busy += claimed.len();
+                    in_flight.push(do_all(&self.core, claimed));
+                    Duration::ZERO
+                }
+                Ok(None) => self.until_next_due().await,
                 Err(error) => {
                     tracing::warn!(error = %error.chain(), "the outbox cannot be worked on");
                     LOOK_AT_LEAST_EVERY
                 }
             };
-            if !idle.is_zero() {
-                tokio::select! {
-                    biased;
-                    () = &mut stop => return,
-                    () = self.core.wake.notified() => {}
-                    () = self.core.clock.sleep(idle) => {}
-                }
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Some(done) = in_flight.next() => busy -= done,
+                () = self.core.wake.notified() => {}
+                () = self.core.clock.sleep(idle) => {}
             }
         }
+        while in_flight.next().await.is_some() {}
     }
 
     async fn until_next_due(&self) -> Duration {

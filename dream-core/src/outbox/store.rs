@@ -5,7 +5,9 @@ use crate::error::Result;
 use crate::kernel::Timestamp;
 use crate::store::{Db, Sql, Tx, skip_locked};
 
-/// Puts a task in as part of a change. If the same is in already, it becomes due at the earlier time.
+/// Puts a task in as part of a change. If the same is in already, it becomes due at the earlier time. If somebody is
+/// just doing it, the lease is taken away, so that its completion does not count: it is done once more, after this
+/// change.
 pub(crate) async fn enqueue(
     tx: &mut Tx,
     kind: TaskKind,
@@ -17,7 +19,8 @@ pub(crate) async fn enqueue(
         Sql::new(
             "INSERT INTO outbox (kind, subject, payload, priority, due_at, attempts, created_at) \
              VALUES ($1, $2, '{}', 0, $3, 0, $4) ON CONFLICT (kind, subject) DO UPDATE SET \
-             due_at = CASE WHEN excluded.due_at < outbox.due_at THEN excluded.due_at ELSE outbox.due_at END",
+             due_at = CASE WHEN excluded.due_at < outbox.due_at THEN excluded.due_at ELSE outbox.due_at END, \
+             lease = NULL, leased_until = NULL",
         )
         .bind(kind.as_str())
         .bind(subject)
@@ -81,7 +84,7 @@ pub(super) async fn complete(db: &mut impl Db, task: &Task, lease: &str) -> Resu
     Ok(())
 }
 
-/// Gives the lease back and says when to try again. A task that was hastened while it ran stays due.
+/// Gives the lease back and says when to try again.
 pub(super) async fn postpone(
     db: &mut impl Db,
     task: &Task,
