@@ -8,6 +8,7 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::access::Worker;
 use crate::adapters::{AllowAll, MemoryCache, OsEntropy, SystemClock};
+use crate::auth::Alive;
 use crate::error::{Error, Result};
 use crate::housekeeping::Schedule;
 use crate::kernel::page::CursorSealer;
@@ -50,6 +51,7 @@ pub(crate) struct Core {
     pub(crate) webhooks: Option<WebhookVerifier>,
     pub(crate) cursors: CursorSealer,
     pub(crate) sealer: Sealer,
+    pub(crate) alive: Alive,
     pub(crate) wake: Notify,
 }
 
@@ -166,6 +168,7 @@ impl Builder {
             AtStart::RequireCurrent => store.require_current().await?,
         }
         let cache = self.cache.unwrap_or_else(|| Arc::new(MemoryCache::new(self.clock.clone())));
+        let alive = Alive::new(cache.as_ref());
         let core = Arc::new(Core {
             store,
             clock: self.clock,
@@ -180,6 +183,7 @@ impl Builder {
             webhooks,
             cursors,
             sealer,
+            alive,
             wake: Notify::new(),
             settings: self.settings,
         });

@@ -56,7 +56,10 @@ pub(super) enum Rotated {
         user: UserId,
         family: FamilyId,
     },
-    /// Not an error of the change: the revocation that comes with it must be committed.
+    /// It had been spent before, so the whole login was revoked. Not an error: the revocation must be committed.
+    Reused {
+        user: UserId,
+    },
     Refused(Code),
 }
 
@@ -70,7 +73,7 @@ impl Change for Rotate<'_> {
         };
         if token.spent {
             store::revoke_family(tx, &token.family, "REUSE", self.now).await?;
-            return Ok(Rotated::Refused(Code::TokenRevoked));
+            return Ok(Rotated::Reused { user: token.user });
         }
         if token.revoked {
             return Ok(Rotated::Refused(Code::TokenRevoked));

@@ -1,5 +1,6 @@
 //! Signing in and out: WeChat's login code for an access token and a refresh token that rotates.
 
+mod alive;
 mod changes;
 mod store;
 
@@ -13,6 +14,7 @@ use crate::protocol::token::AccessClaims;
 use crate::protocol::webhook::WebhookFault;
 use crate::users::{AvatarUrl, NickName, User};
 
+pub(crate) use alive::Alive;
 pub(crate) use changes::revoke_all_of;
 pub use store::RefreshToken;
 
@@ -117,6 +119,10 @@ impl Guest {
         let grant = Grant::new(core);
         match core.store.run(&changes::Rotate { spent: &token, grant: &grant, now: grant.now }).await? {
             changes::Rotated::Renewed { user, family } => grant.in_family(family).tokens(core, user),
+            changes::Rotated::Reused { user } => {
+                announce_end(core, user).await;
+                Err(Code::TokenRevoked.into())
+            }
             changes::Rotated::Refused(code) => Err(code.into()),
         }
     }
@@ -141,9 +147,14 @@ impl Session {
     pub async fn logout(&self) -> Result<()> {
         let end = changes::EndFamily { family: &self.family, reason: "LOGOUT", now: self.core.now() };
         self.core.store.run(&end).await?;
-        self.core.announce(&format!("user:{}", self.user)).await;
+        announce_end(&self.core, self.user).await;
         Ok(())
     }
+}
+
+/// Tells every node that logins of the user ended.
+pub(crate) async fn announce_end(core: &Core, user: UserId) {
+    core.announce(&alive::topic(user)).await;
 }
 
 /// Fresh random parts of a pair of tokens.
@@ -185,7 +196,15 @@ impl Grant {
 
 /// Whether the login was not ended and its user exists.
 pub(crate) async fn is_alive(core: &Core, user: UserId, family: &FamilyId) -> Result<bool> {
-    store::is_alive(&mut core.store.db(), user, family).await
+    if core.alive.knows(user, family) {
+        return Ok(true);
+    }
+    let epoch = core.alive.epoch();
+    let alive = store::is_alive(&mut core.store.db(), user, family).await?;
+    if alive {
+        core.alive.remember(user, family, epoch);
+    }
+    Ok(alive)
 }
 
 async fn prove_phone(core: &Core, proof: PhoneProof, wechat: &WeChatLogin) -> Result<Phone> {

@@ -93,7 +93,6 @@ pub(super) async fn settle(core: &Arc<Core>, channel_name: &str, facts: &Payment
         Outcome::Done(settled, order) => {
             if settled != Settled::Before {
                 core.wake_worker();
-                core.announce(&format!("user:{}", order.user)).await;
                 core.announce(&format!("order:{}", order.order_id)).await;
                 tracing::info!(order.id = %order.order_id, outcome = ?settled, "a payment was settled");
             }

@@ -155,7 +155,6 @@ impl Admin {
         let change =
             changes::AdjustByAdmin { admin: self, user, adjustment, reason, cause: &cause, now: core.now() };
         let user = core.store.run(&change).await?.ok_or(Code::UserNotFound)?;
-        core.announce(&format!("user:{}", user.id)).await;
         Ok(user)
     }
 }

@@ -120,7 +120,6 @@ impl Session {
         }
         let change = changes::UpdateProfile { user: self.user, update: &update, now: core.now() };
         let user = core.store.run(&change).await?;
-        core.announce(&format!("user:{}", self.user)).await;
         Ok(user)
     }
 
@@ -169,7 +168,7 @@ async fn delete(core: &crate::dream::Core, user: UserId, by: Option<&Admin>) -> 
     let deleted = core.store.run(&change).await?;
     if deleted.is_some() {
         core.wake_worker();
-        core.announce(&format!("user:{user}")).await;
+        crate::auth::announce_end(core, user).await;
     }
     Ok(deleted)
 }

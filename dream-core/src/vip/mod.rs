@@ -141,7 +141,6 @@ impl Admin {
     ) -> Result<User> {
         let change = changes::SetByAdmin { admin: self, user, to, reason, now: self.core.now() };
         let user = self.core.store.run(&change).await?.ok_or(Code::UserNotFound)?;
-        self.core.announce(&format!("user:{}", user.id)).await;
         Ok(user)
     }
 }
