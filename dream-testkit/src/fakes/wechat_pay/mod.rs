@@ -30,24 +30,23 @@ mod book;
 mod control;
 mod keys;
 mod notices;
+mod options;
 mod prepay;
 mod refunds;
 mod refusal;
+mod rig;
 mod routes;
 mod shapes;
 mod signing;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use dream_core::adapters::wechat_pay::{CallLimits, WeChatPayConfig};
 use dream_core::kernel::Timestamp;
-use dream_core::ports::{ClientParams, Clock, Entropy, SignedNotify};
+use dream_core::ports::ClientParams;
 use secrecy::SecretString;
-use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -55,11 +54,11 @@ use tokio_util::task::TaskTracker;
 pub use book::{FakeOrder, FakePayment, FakeRefund, OrderState, RefundStatus};
 pub use keys::PlatformKey;
 pub use notices::{FakeNotice, NoticeState, NotifyAttempt, RETRY_AFTER_SECS};
+pub use options::{PayCredentials, RefundPlan, Trust, WeChatPayOptions};
 pub use prepay::CannotPay;
 
 use super::server::{FakeServer, RequestLog, Setup};
 use super::{lock, outgoing_client};
-use crate::entropy::SeededEntropy;
 use crate::faults::Faults;
 use book::Book;
 use keys::{KeyRing, test_value};
@@ -89,93 +88,6 @@ pub mod operation {
     pub const PAYMENT_NOTIFY: &str = "payment_notify";
     /// The announcement of a refund's result.
     pub const REFUND_NOTIFY: &str = "refund_notify";
-}
-
-/// How the fake is set up. The keys are always the published test keys.
-#[derive(Debug, Clone)]
-pub struct WeChatPayOptions {
-    /// The address to listen on; a free port of 127.0.0.1 if `None`.
-    pub bind: Option<SocketAddr>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Nonces and tokens are made of this.
-    pub entropy: Arc<dyn Entropy>,
-    /// The merchant's number.
-    pub mchid: String,
-    /// The mini-programs that are bound to the merchant; the first is the one of [`FakeWeChatPay::config`].
-    pub appids: Vec<String>,
-    /// The serial number of the merchant's certificate.
-    pub merchant_serial: String,
-    /// The API v3 key.
-    pub api_v3_key: String,
-    /// Whether notifies are told by themselves as their time comes.
-    pub deliver_by_itself: bool,
-    /// Whether a nonce is refused that was used before. WeChat does not say that it does so.
-    pub refuse_used_nonces: bool,
-    /// How long after one refund of a payment the next one is taken.
-    pub refund_gap: Duration,
-}
-
-impl WeChatPayOptions {
-    /// The merchant of the test keys; notifies wait to be told.
-    pub fn new(clock: Arc<dyn Clock>) -> Self {
-        let merchant = |name: &str| test_value(&format!("/merchant/{name}")).to_owned();
-        Self {
-            bind: None,
-            clock,
-            entropy: Arc::new(SeededEntropy::new(2)),
-            mchid: merchant("mchid"),
-            appids: vec![merchant("appid")],
-            merchant_serial: merchant("certificate_serial_no"),
-            api_v3_key: merchant("apiv3_key"),
-            deliver_by_itself: false,
-            refuse_used_nonces: false,
-            refund_gap: Duration::from_mins(1),
-        }
-    }
-}
-
-/// What becomes of refunds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RefundPlan {
-    /// How long they take.
-    pub delay: Duration,
-    /// How they end.
-    pub outcome: RefundStatus,
-}
-
-impl Default for RefundPlan {
-    fn default() -> Self {
-        Self { delay: Duration::from_secs(5), outcome: RefundStatus::Success }
-    }
-}
-
-/// What a merchant has to be configured with to use the fake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PayCredentials {
-    /// `WECHAT_PAY_BASE_URL`
-    pub base_url: String,
-    /// `WECHAT_PAY_MCH_ID`
-    pub mchid: String,
-    /// `WECHAT_PAY_SERIAL_NO`
-    pub merchant_serial: String,
-    /// `WECHAT_PAY_PRIVATE_KEY`
-    pub merchant_key_pem: String,
-    /// `WECHAT_PAY_API_V3_KEY`
-    pub api_v3_key: String,
-    /// `WECHAT_PAY_PUBLIC_KEY_ID`
-    pub platform_key_id: String,
-    /// `WECHAT_PAY_PUBLIC_KEY`
-    pub platform_key_pem: String,
-}
-
-/// How the merchant knows that an answer comes from the platform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trust {
-    /// By the platform's public key.
-    PublicKey,
-    /// By certificates that are downloaded.
-    Certificates,
 }
 
 #[derive(Debug)]
@@ -394,50 +306,6 @@ impl FakeWeChatPay {
         prepay::pay(&self.inner, out_trade_no, None, true)
     }
 
-    /// Changes a payment after the fact: its coupon, or what the bill tells of it.
-    pub fn change_payment(&self, transaction_id: &str, change: impl FnOnce(&mut FakePayment)) {
-        let mut state = lock(&self.inner.state);
-        let payments = state.book.orders.values_mut().flat_map(|order| &mut order.payments);
-        if let Some(payment) = payments.into_iter().find(|payment| payment.transaction_id == transaction_id) {
-            change(payment);
-        }
-    }
-
-    /// An order that was paid although nobody here asked for it.
-    pub fn add_paid_order(&self, out_trade_no: &str, openid: &str, amount_fen: i64) -> FakePayment {
-        let fake = &self.inner;
-        let now = fake.now();
-        let mut state = lock(&fake.state);
-        let payment = FakePayment {
-            transaction_id: fake.number("4200002599", now),
-            out_trade_no: out_trade_no.to_owned(),
-            openid: openid.to_owned(),
-            amount_fen,
-            coupon_fen: 0,
-            paid_at: now,
-            in_bill: true,
-            bill_amount_fen: amount_fen,
-        };
-        let order = FakeOrder {
-            out_trade_no: out_trade_no.to_owned(),
-            appid: fake.options.appids.first().cloned().unwrap_or_default(),
-            state: OrderState::Success,
-            amount_fen,
-            openid: openid.to_owned(),
-            description: "unknown".to_owned(),
-            attach: None,
-            notify_url: String::new(),
-            created_at: now,
-            payable_until: now,
-            prepay_ids: Vec::new(),
-            payments: vec![payment.clone()],
-            request: Value::Null,
-            prepaid_at: Vec::new(),
-        };
-        state.book.orders.insert(out_trade_no.to_owned(), order);
-        payment
-    }
-
     /// All orders, by number.
     pub fn orders(&self) -> Vec<FakeOrder> {
         lock(&self.inner.state).book.orders.values().cloned().collect()
@@ -453,44 +321,6 @@ impl FakeWeChatPay {
         let mut state = lock(&self.inner.state);
         self.inner.settle(&mut state);
         state.book.refunds.values().cloned().collect()
-    }
-
-    /// What becomes of refunds from now on; `None`: they wait for [`FakeWeChatPay::conclude_refund`].
-    pub fn plan_refunds(&self, plan: Option<RefundPlan>) {
-        lock(&self.inner.state).plan = plan;
-    }
-
-    /// What becomes of the refund of this number, which is still to come.
-    pub fn plan_refund(&self, out_refund_no: &str, plan: Option<RefundPlan>) {
-        lock(&self.inner.state).plans.insert(out_refund_no.to_owned(), plan);
-    }
-
-    /// The refund ends like this now, as when somebody acts in the console; whether there is such a refund.
-    pub fn conclude_refund(&self, out_refund_no: &str, outcome: RefundStatus) -> bool {
-        let now = self.inner.now();
-        let mut state = lock(&self.inner.state);
-        let Some(refund) = state.book.refunds.get_mut(out_refund_no) else { return false };
-        refund.conclude(outcome, now);
-        self.inner.announce_refund(&mut state, out_refund_no);
-        true
-    }
-
-    /// What the merchant can give back, in fen; no limit if `None`.
-    pub fn set_balance(&self, fen: Option<i64>) {
-        lock(&self.inner.state).balance = fen;
-    }
-
-    /// Lists these certificates, and signs with this one for those who do not ask for the public key. None listed: the
-    /// merchant has only the public key.
-    pub fn set_certificates(&self, listed: &[PlatformKey], signs: PlatformKey) {
-        let mut state = lock(&self.inner.state);
-        state.listed = listed.to_vec();
-        state.answer_key = signs;
-    }
-
-    /// Signs notifies with this key from now on. It is the public key at first.
-    pub fn sign_notifies_with(&self, key: PlatformKey) {
-        lock(&self.inner.state).notify_key = key;
     }
 
     /// Tells everything that is due, each once and one after another; what the receiver made of it.
@@ -516,34 +346,6 @@ impl FakeWeChatPay {
     /// What was told, oldest first, and how it was answered.
     pub fn notify_log(&self) -> Vec<NotifyAttempt> {
         lock(&self.inner.state).notices.attempts.clone()
-    }
-
-    /// The announcement of the order's last payment, signed now, with the trouble of this name if any.
-    pub fn sealed_payment(&self, out_trade_no: &str, trouble: Option<&str>) -> Option<SignedNotify> {
-        let content = {
-            let state = lock(&self.inner.state);
-            let order = state.book.orders.get(out_trade_no)?;
-            shapes::paid(&self.inner.options.mchid, order, order.payments.last()?, OrderState::Success)
-        };
-        Some(self.seal("TRANSACTION.SUCCESS", &content, trouble))
-    }
-
-    /// The announcement of the refund as it stands, signed now, with the trouble of this name if any.
-    pub fn sealed_refund(&self, out_refund_no: &str, trouble: Option<&str>) -> Option<SignedNotify> {
-        let (event, content) = {
-            let mut state = lock(&self.inner.state);
-            self.inner.settle(&mut state);
-            let refund = state.book.refunds.get(out_refund_no)?;
-            let content = shapes::refund_notice(&self.inner.options.mchid, refund);
-            (format!("REFUND.{}", refund.status.word()), content)
-        };
-        Some(self.seal(&event, &content, trouble))
-    }
-
-    /// Any content as a signed notify.
-    pub fn seal(&self, event: &str, content: &Value, trouble: Option<&str>) -> SignedNotify {
-        let id = format!("EV-{}", self.inner.nonce(20));
-        self.inner.seal(&id, event, content, trouble)
     }
 
     /// Stops and waits until the port is free. Notices that are still due are dropped.

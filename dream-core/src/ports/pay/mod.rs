@@ -1,7 +1,12 @@
-use std::fmt::{self, Debug};
+mod bill;
+mod notify;
+
+use std::fmt::Debug;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+
+pub use bill::{BillEntry, BillRow, BillSums, TradeBill};
+pub use notify::{NotifyRefusal, RefusedAt, SignedNotify};
 
 use super::{Failure, FailureKind};
 use crate::kernel::{Day, Fen, OrderId, RefundId, Timestamp};
@@ -163,185 +168,6 @@ pub struct RefundFacts {
     pub state: RefundState,
 }
 
-/// A notify as it arrived: its raw body, and headers whose names are compared without case.
-#[derive(Clone)]
-pub struct SignedNotify {
-    headers: Vec<(String, String)>,
-    body: Bytes,
-}
-
-impl SignedNotify {
-    /// The largest body that is worth reading, in bytes.
-    pub const MAX_BODY: usize = 1024 * 1024;
-
-    /// A notify with these headers and the exact bytes of its body.
-    pub fn new<N: Into<String>, V: Into<String>>(
-        headers: impl IntoIterator<Item = (N, V)>,
-        body: impl Into<Bytes>,
-    ) -> Self {
-        let headers = headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { headers, body: body.into() }
-    }
-
-    /// The value of the header, unless it is absent or stands twice, which would let two readers see two values.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let mut found = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
-        match (found.next(), found.next()) {
-            (Some((_, value)), None) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// All headers, as they were given.
-    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    /// The exact bytes that were sent.
-    pub fn body(&self) -> &Bytes {
-        &self.body
-    }
-}
-
-impl Debug for SignedNotify {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignedNotify").field("body_len", &self.body.len()).finish_non_exhaustive()
-    }
-}
-
-/// The check that a notify did not pass. For log and metrics only: the sender learns no more than that it failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RefusedAt {
-    /// A header is missing, or stands twice.
-    Headers,
-    /// Its time is too far from ours, or is no time.
-    Clock,
-    /// It names a key that we do not trust.
-    Serial,
-    /// The signature is wrong.
-    Signature,
-    /// What was signed is not a notify of the kind expected here.
-    Body,
-    /// The content cannot be decrypted with our key.
-    Decrypt,
-}
-
-impl RefusedAt {
-    /// The check by its name in logs and metrics.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            RefusedAt::Headers => "headers",
-            RefusedAt::Clock => "clock",
-            RefusedAt::Serial => "serial",
-            RefusedAt::Signature => "signature",
-            RefusedAt::Body => "body",
-            RefusedAt::Decrypt => "decrypt",
-        }
-    }
-}
-
-/// Why a notify was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("notify refused at {}: {message}", at.as_str())]
-pub struct NotifyRefusal {
-    /// The check that it did not pass.
-    pub at: RefusedAt,
-    /// Whether it was one of the channel's own probes, sent to see whether signatures are verified here.
-    pub probe: bool,
-    /// What was wrong, for the log. Never holds a secret.
-    pub message: String,
-}
-
-impl NotifyRefusal {
-    /// A refusal of something that is not a probe.
-    pub fn new(at: RefusedAt, message: impl Into<String>) -> Self {
-        Self { at, probe: false, message: message.into() }
-    }
-}
-
-/// What a line of a bill is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BillEntry {
-    /// A payment.
-    Payment,
-    /// A refund that was started that day.
-    Refund {
-        /// The channel's number.
-        channel_refund_id: String,
-        /// Ours.
-        out_refund_no: String,
-        /// How much is given back.
-        amount: Fen,
-        /// How much was asked for; more than `amount` where coupons had paid.
-        applied: Fen,
-        /// The channel's word, such as `SUCCESS` or `PROCESSING`.
-        status: String,
-    },
-    /// Something else, under the channel's own word for it.
-    Other(String),
-}
-
-/// A line of a bill.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BillRow {
-    /// When it happened.
-    pub at: Timestamp,
-    /// The channel's number of the payment.
-    pub transaction_id: String,
-    /// Our number of the order.
-    pub out_trade_no: String,
-    /// The payer.
-    pub payer_openid: String,
-    /// The app.
-    pub appid: String,
-    /// The merchant.
-    pub mchid: String,
-    /// Such as `CNY`.
-    pub currency: String,
-    /// The order's amount; 0 on the line of a refund.
-    pub total: Fen,
-    /// What is settled to us; 0 on the line of a refund.
-    pub settled: Fen,
-    /// What coupons paid.
-    pub coupon: Fen,
-    /// The channel's fee in 1/1000 fen; negative where it is given back.
-    pub fee_millifen: i64,
-    /// What the payer saw.
-    pub description: String,
-    /// What we attached.
-    pub attach: String,
-    /// What it is about.
-    pub entry: BillEntry,
-}
-
-/// The sums at the end of a bill.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct BillSums {
-    /// Lines in all.
-    pub rows: i64,
-    /// Settled to us.
-    pub settled: Fen,
-    /// Given back.
-    pub refund: Fen,
-    /// Given back to coupons.
-    pub coupon_refund: Fen,
-    /// Fees in 1/1000 fen.
-    pub fee_millifen: i64,
-    /// Amounts of the orders.
-    pub total: Fen,
-    /// Refunds asked for.
-    pub applied_refund: Fen,
-}
-
-/// What the channel says happened on one of its days. Empty for a day without payments and refunds.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TradeBill {
-    /// The lines, in the channel's order.
-    pub rows: Vec<BillRow>,
-    /// Its own sums.
-    pub sums: BillSums,
-}
-
 /// Codes of [`Failure::code`] that mean the same thing in every channel.
 pub mod pay_code {
     /// The order is paid already.
@@ -452,13 +278,6 @@ pub trait PayChannel: Debug + Send + Sync + 'static {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_header_that_stands_twice_counts_as_absent() {
-        let notify = SignedNotify::new([("A", "1"), ("a", "2"), ("B", "3")], Bytes::new());
-        assert_eq!(notify.header("a"), None);
-        assert_eq!(notify.header("b"), Some("3"));
-    }
 
     #[test]
     fn a_code_decides_before_the_kind() {

@@ -1,0 +1,111 @@
+use std::fmt::{self, Debug};
+
+use bytes::Bytes;
+
+/// A notify as it arrived: its raw body, and headers whose names are compared without case.
+#[derive(Clone)]
+pub struct SignedNotify {
+    headers: Vec<(String, String)>,
+    body: Bytes,
+}
+
+impl SignedNotify {
+    /// The largest body that is worth reading, in bytes.
+    pub const MAX_BODY: usize = 1024 * 1024;
+
+    /// A notify with these headers and the exact bytes of its body.
+    pub fn new<N: Into<String>, V: Into<String>>(
+        headers: impl IntoIterator<Item = (N, V)>,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        let headers = headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { headers, body: body.into() }
+    }
+
+    /// The value of the header, unless it is absent or stands twice, which would let two readers see two values.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+        match (found.next(), found.next()) {
+            (Some((_, value)), None) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// All headers, as they were given.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The exact bytes that were sent.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+}
+
+impl Debug for SignedNotify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedNotify").field("body_len", &self.body.len()).finish_non_exhaustive()
+    }
+}
+
+/// The check that a notify did not pass. For log and metrics only: the sender learns no more than that it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusedAt {
+    /// A header is missing, or stands twice.
+    Headers,
+    /// Its time is too far from ours, or is no time.
+    Clock,
+    /// It names a key that we do not trust.
+    Serial,
+    /// The signature is wrong.
+    Signature,
+    /// What was signed is not a notify of the kind expected here.
+    Body,
+    /// The content cannot be decrypted with our key.
+    Decrypt,
+}
+
+impl RefusedAt {
+    /// The check by its name in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            RefusedAt::Headers => "headers",
+            RefusedAt::Clock => "clock",
+            RefusedAt::Serial => "serial",
+            RefusedAt::Signature => "signature",
+            RefusedAt::Body => "body",
+            RefusedAt::Decrypt => "decrypt",
+        }
+    }
+}
+
+/// Why a notify was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("notify refused at {}: {message}", at.as_str())]
+pub struct NotifyRefusal {
+    /// The check that it did not pass.
+    pub at: RefusedAt,
+    /// Whether it was one of the channel's own probes, sent to see whether signatures are verified here.
+    pub probe: bool,
+    /// What was wrong, for the log. Never holds a secret.
+    pub message: String,
+}
+
+impl NotifyRefusal {
+    /// A refusal of something that is not a probe.
+    pub fn new(at: RefusedAt, message: impl Into<String>) -> Self {
+        Self { at, probe: false, message: message.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_stands_twice_counts_as_absent() {
+        let notify = SignedNotify::new([("A", "1"), ("a", "2"), ("B", "3")], Bytes::new());
+        assert_eq!(notify.header("a"), None);
+        assert_eq!(notify.header("b"), Some("3"));
+    }
+}
