@@ -17,7 +17,7 @@ use crate::ports::{Blobs, Cache, Clock, ContentCheck, Entropy, ImageApi, Invalid
 use crate::protocol::token::TokenSigner;
 use crate::protocol::webhook::WebhookVerifier;
 use crate::settings::Settings;
-use crate::store::{DatabaseOptions, SchemaStatus, Store};
+use crate::store::{DatabaseOptions, SchemaStatus, Store, StoreGate};
 
 /// The business. Cheap to clone; all clones share one state.
 ///
@@ -96,6 +96,7 @@ pub struct Builder {
     image_api: Option<Arc<dyn ImageApi>>,
     content: Arc<dyn ContentCheck>,
     pay: BTreeMap<&'static str, Arc<dyn PayChannel>>,
+    store_gate: Option<Arc<dyn StoreGate>>,
 }
 
 impl fmt::Debug for Builder {
@@ -134,6 +135,9 @@ impl Builder {
         content_check: ContentCheck => |b, p| b.content = p;
         /// A channel that takes payments, beside those named before. Without one nothing can be bought.
         pay: PayChannel => |b, p| drop(b.pay.insert(p.name(), p));
+        /// Stands before the database, to hold up or break off its work in a simulation. There is none unless said
+        /// otherwise.
+        store_gate: StoreGate => |b, p| b.store_gate = Some(p);
     }
 
     /// What to do about a schema that is not up to date; migrate it unless said otherwise.
@@ -167,6 +171,7 @@ impl Builder {
             AtStart::Migrate => drop(store.migrate().await?),
             AtStart::RequireCurrent => store.require_current().await?,
         }
+        let store = store.behind(self.store_gate);
         let cache = self.cache.unwrap_or_else(|| Arc::new(MemoryCache::new(self.clock.clone())));
         let alive = Alive::new(cache.as_ref());
         let core = Arc::new(Core {
@@ -219,6 +224,7 @@ impl Dream {
             image_api: None,
             content: Arc::new(AllowAll),
             pay: BTreeMap::new(),
+            store_gate: None,
         }
     }
 

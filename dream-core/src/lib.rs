@@ -113,5 +113,5 @@ pub use outbox::Backlog;
 pub use seeds::SeedReport;
 pub use settings::{ConfiguredAdminKey, Lifetime, QuotaLimit, QuotaLimits, SamplePrices, Settings};
 pub use stats::UserStats;
-pub use store::{DatabaseOptions, Durability, SchemaStatus};
+pub use store::{DatabaseOptions, Durability, SchemaStatus, StoreGate, StorePass, StoreStep, StoreTrouble};
 pub use users::{AvatarUrl, NickName, ProfileUpdate, PublicUser, User, UserView};

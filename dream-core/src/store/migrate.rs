@@ -3,7 +3,7 @@
 use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 
-use super::{Db as _, Sql, Store, StoreError};
+use super::{Db as _, Pools, Sql, Store, StoreError};
 use crate::error::{Error, Result};
 
 macro_rules! migrations {
@@ -53,9 +53,9 @@ impl Store {
         if status.applied > status.known {
             return Err(too_new(status));
         }
-        let done = match self {
-            Store::Sqlite { write, .. } => migrator(false).run(write).await,
-            Store::Postgres { pool, .. } => migrator(true).run(pool).await,
+        let done = match &self.pools {
+            Pools::Sqlite { write, .. } => migrator(false).run(write).await,
+            Pools::Postgres { pool, .. } => migrator(true).run(pool).await,
         };
         done.map_err(|error| match error {
             MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => too_new(status),

@@ -1,22 +1,34 @@
 //! The two databases behind one type, and the units of work that change them.
 
+mod gate;
 mod migrate;
 mod open;
 mod row;
 mod sql;
 mod tx;
 
+use gate::Gate;
+pub use gate::{StoreGate, StorePass, StoreStep, StoreTrouble};
 pub use migrate::SchemaStatus;
 pub use open::{DatabaseOptions, Durability};
 pub(crate) use row::Row;
 pub(crate) use sql::{Db, Sql, for_update, skip_locked};
 pub(crate) use tx::{Change, Tx};
 
+use std::sync::Arc;
+
 use sqlx::{PgPool, SqlitePool};
+
+/// The database in use.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    pools: Pools,
+    gate: Gate,
+}
 
 /// Pools of the database in use. A closed set of two: what differs between them is matched, not abstracted.
 #[derive(Debug, Clone)]
-pub(crate) enum Store {
+enum Pools {
     /// One writer, since SQLite has one anyway, and readers beside it.
     Sqlite { read: SqlitePool, write: SqlitePool },
     /// A pool for everything, and one for public reads that may lag: a replica, or the same pool.
@@ -24,6 +36,11 @@ pub(crate) enum Store {
 }
 
 impl Store {
+    /// The same database behind this gate.
+    pub(crate) fn behind(self, gate: Option<Arc<dyn StoreGate>>) -> Self {
+        Self { gate: Gate(gate), ..self }
+    }
+
     /// Runs statements outside of a transaction.
     pub(crate) fn db(&self) -> Reader<'_> {
         Reader { store: self, replica: false }
@@ -35,12 +52,12 @@ impl Store {
     }
 
     pub(crate) async fn close(&self) {
-        match self {
-            Store::Sqlite { read, write } => {
+        match &self.pools {
+            Pools::Sqlite { read, write } => {
                 read.close().await;
                 write.close().await;
             }
-            Store::Postgres { pool, replica } => {
+            Pools::Postgres { pool, replica } => {
                 pool.close().await;
                 replica.close().await;
             }
@@ -55,11 +72,11 @@ impl Store {
     /// Connections in the pools: all, and idle.
     pub(crate) fn connections(&self) -> (u32, u32) {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        match self {
-            Store::Sqlite { read, write } => {
+        match &self.pools {
+            Pools::Sqlite { read, write } => {
                 (read.size() + write.size(), count(read.num_idle() + write.num_idle()))
             }
-            Store::Postgres { pool, .. } => (pool.size(), count(pool.num_idle())),
+            Pools::Postgres { pool, .. } => (pool.size(), count(pool.num_idle())),
         }
     }
 }

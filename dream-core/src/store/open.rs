@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::{Store, StoreError};
+use super::{Gate, Pools, Store, StoreError};
 use crate::error::{Error, Result};
 
 /// What a commit on SQLite survives. PostgreSQL has its own setting.
@@ -60,7 +60,7 @@ impl Store {
                 Some(url) => open_postgres(url.expose_secret(), options).await?,
                 None => pool.clone(),
             };
-            Ok(Store::Postgres { pool, replica })
+            Ok(Store { pools: Pools::Postgres { pool, replica }, gate: Gate::default() })
         } else {
             Err(Error::internal("the database URL must start with sqlite: or postgres:"))
         }
@@ -100,7 +100,7 @@ async fn open_sqlite(url: &str, options: &DatabaseOptions) -> Result<Store> {
         .connect_with(base.read_only(true).create_if_missing(false))
         .await
         .map_err(StoreError::from)?;
-    Ok(Store::Sqlite { read, write })
+    Ok(Store { pools: Pools::Sqlite { read, write }, gate: Gate::default() })
 }
 
 async fn open_postgres(url: &str, options: &DatabaseOptions) -> Result<sqlx::PgPool> {

@@ -8,7 +8,8 @@ use std::future::Future;
 
 use sqlx::{Postgres, Sqlite};
 
-use super::{Reader, Row, Store, StoreError, Tx};
+use super::tx::Open;
+use super::{Pools, Reader, Row, StoreError, StoreStep, Tx};
 use crate::error::Result;
 use crate::kernel::Timestamp;
 
@@ -165,12 +166,13 @@ macro_rules! prepared {
 
 impl Db for Tx {
     async fn all(&mut self, sql: Sql<'_>) -> Result<Vec<Row>> {
-        let rows = match self {
-            Tx::Sqlite(tx) => prepared!(Sqlite, sql.sqlite, sql.args)
+        self.gate.before(StoreStep::Statement).await?;
+        let rows = match &mut self.open {
+            Open::Sqlite(tx) => prepared!(Sqlite, sql.sqlite, sql.args)
                 .fetch_all(&mut **tx)
                 .await
                 .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
-            Tx::Postgres(tx) => prepared!(Postgres, sql.postgres, sql.args)
+            Open::Postgres(tx) => prepared!(Postgres, sql.postgres, sql.args)
                 .fetch_all(&mut **tx)
                 .await
                 .map(|rows| rows.into_iter().map(Row::Postgres).collect()),
@@ -179,12 +181,13 @@ impl Db for Tx {
     }
 
     async fn execute(&mut self, sql: Sql<'_>) -> Result<u64> {
-        let done = match self {
-            Tx::Sqlite(tx) => prepared!(Sqlite, sql.sqlite, sql.args)
+        self.gate.before(StoreStep::Statement).await?;
+        let done = match &mut self.open {
+            Open::Sqlite(tx) => prepared!(Sqlite, sql.sqlite, sql.args)
                 .execute(&mut **tx)
                 .await
                 .map(|done| done.rows_affected()),
-            Tx::Postgres(tx) => prepared!(Postgres, sql.postgres, sql.args)
+            Open::Postgres(tx) => prepared!(Postgres, sql.postgres, sql.args)
                 .execute(&mut **tx)
                 .await
                 .map(|done| done.rows_affected()),
@@ -195,12 +198,13 @@ impl Db for Tx {
 
 impl Db for Reader<'_> {
     async fn all(&mut self, sql: Sql<'_>) -> Result<Vec<Row>> {
-        let rows = match self.store {
-            Store::Sqlite { read, .. } => prepared!(Sqlite, sql.sqlite, sql.args)
+        let _pass = self.store.gate.before(StoreStep::Read).await?;
+        let rows = match &self.store.pools {
+            Pools::Sqlite { read, .. } => prepared!(Sqlite, sql.sqlite, sql.args)
                 .fetch_all(read)
                 .await
                 .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
-            Store::Postgres { pool, replica } => prepared!(Postgres, sql.postgres, sql.args)
+            Pools::Postgres { pool, replica } => prepared!(Postgres, sql.postgres, sql.args)
                 .fetch_all(if self.replica { replica } else { pool })
                 .await
                 .map(|rows| rows.into_iter().map(Row::Postgres).collect()),
@@ -209,15 +213,18 @@ impl Db for Reader<'_> {
     }
 
     async fn execute(&mut self, sql: Sql<'_>) -> Result<u64> {
-        let done = match self.store {
-            Store::Sqlite { write, .. } => {
+        let _pass = self.store.gate.before(StoreStep::Write).await?;
+        let done = match &self.store.pools {
+            Pools::Sqlite { write, .. } => {
                 prepared!(Sqlite, sql.sqlite, sql.args).execute(write).await.map(|done| done.rows_affected())
             }
-            Store::Postgres { pool, .. } => prepared!(Postgres, sql.postgres, sql.args)
+            Pools::Postgres { pool, .. } => prepared!(Postgres, sql.postgres, sql.args)
                 .execute(pool)
                 .await
                 .map(|done| done.rows_affected()),
         };
-        Ok(done.map_err(StoreError::from)?)
+        let done = done.map_err(StoreError::from)?;
+        self.store.gate.after(StoreStep::Write).await?;
+        Ok(done)
     }
 }

@@ -6,11 +6,18 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use sqlx::{Postgres, Sqlite, Transaction};
 
-use super::{Store, StoreError};
+use super::{Gate, Pools, Store, StoreError, StorePass, StoreStep};
 use crate::error::{Error, Result};
 
 /// A transaction that may write. Dropped without a commit it leaves nothing behind.
-pub(crate) enum Tx {
+pub(crate) struct Tx {
+    pub(super) open: Open,
+    pub(super) gate: Gate,
+    /// Given back behind the transaction itself.
+    _pass: Option<StorePass>,
+}
+
+pub(super) enum Open {
     Sqlite(Transaction<'static, Sqlite>),
     Postgres(Transaction<'static, Postgres>),
 }
@@ -30,26 +37,30 @@ pub(crate) trait Change: Send + Sync {
 impl Store {
     /// Opens a transaction that may write. On SQLite it begins immediate, so that a conflict shows at its start.
     pub(crate) async fn begin(&self) -> Result<Tx> {
-        Ok(match self {
-            Store::Sqlite { write, .. } => {
-                Tx::Sqlite(write.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::from)?)
+        let pass = self.gate.before(StoreStep::Begin).await?;
+        let open = match &self.pools {
+            Pools::Sqlite { write, .. } => {
+                Open::Sqlite(write.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::from)?)
             }
-            Store::Postgres { pool, .. } => Tx::Postgres(pool.begin().await.map_err(StoreError::from)?),
-        })
+            Pools::Postgres { pool, .. } => Open::Postgres(pool.begin().await.map_err(StoreError::from)?),
+        };
+        Ok(Tx { open, gate: self.gate.clone(), _pass: pass })
     }
 
     /// Opens a transaction in which all reads see the same state. It must not write.
     pub(crate) async fn snapshot(&self) -> Result<Tx> {
-        Ok(match self {
-            Store::Sqlite { read, .. } => {
-                Tx::Sqlite(read.begin_with("BEGIN").await.map_err(StoreError::from)?)
+        let pass = self.gate.before(StoreStep::Begin).await?;
+        let open = match &self.pools {
+            Pools::Sqlite { read, .. } => {
+                Open::Sqlite(read.begin_with("BEGIN").await.map_err(StoreError::from)?)
             }
-            Store::Postgres { pool, .. } => Tx::Postgres(
+            Pools::Postgres { pool, .. } => Open::Postgres(
                 pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                     .await
                     .map_err(StoreError::from)?,
             ),
-        })
+        };
+        Ok(Tx { open, gate: self.gate.clone(), _pass: pass })
     }
 
     /// Runs the change and commits it, again after conflicts with other transactions.
@@ -77,11 +88,13 @@ impl Store {
 
 impl Tx {
     pub(crate) async fn commit(self) -> Result<()> {
-        let done = match self {
-            Tx::Sqlite(tx) => tx.commit().await,
-            Tx::Postgres(tx) => tx.commit().await,
+        self.gate.before(StoreStep::Commit).await?;
+        let done = match self.open {
+            Open::Sqlite(tx) => tx.commit().await,
+            Open::Postgres(tx) => tx.commit().await,
         };
-        Ok(done.map_err(StoreError::from)?)
+        done.map_err(StoreError::from)?;
+        Ok(self.gate.after(StoreStep::Commit).await?)
     }
 }
 

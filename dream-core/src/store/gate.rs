@@ -1,0 +1,79 @@
+//! A door before the database, for those who want to know what happens when it is slow or fails.
+
+use std::any::Any;
+use std::fmt::Debug;
+use std::io;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::StoreError;
+
+/// What is about to be done to the database, or was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoreStep {
+    /// A statement by itself that only reads.
+    Read,
+    /// A statement by itself that may change something.
+    Write,
+    /// The beginning of a transaction.
+    Begin,
+    /// A statement within a transaction.
+    Statement,
+    /// The end of a transaction that is to last.
+    Commit,
+}
+
+/// How a step fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoreTrouble {
+    /// Another transaction is in the way; units of work are tried again.
+    Conflict,
+    /// The connection is lost.
+    Lost,
+}
+
+impl From<StoreTrouble> for StoreError {
+    fn from(trouble: StoreTrouble) -> Self {
+        let error = sqlx::Error::Io(io::Error::other("broken off by the store's gate"));
+        match trouble {
+            StoreTrouble::Conflict => StoreError::Conflict(error),
+            StoreTrouble::Lost => StoreError::Unavailable(error),
+        }
+    }
+}
+
+/// Permission for a step. Dropped when the step is over; that of a beginning, when the transaction is.
+pub type StorePass = Box<dyn Any + Send + Sync>;
+
+/// Stands between the business and its database, and can hold up, fail or break off each step. For simulations and
+/// trials only: a database without one costs nothing more.
+#[async_trait]
+pub trait StoreGate: Debug + Send + Sync + 'static {
+    /// Called before a step. An error is what the caller gets in its place.
+    async fn before(&self, step: StoreStep) -> Result<StorePass, StoreTrouble>;
+
+    /// Called once a [`StoreStep::Write`] or [`StoreStep::Commit`] has taken effect. An error is what the caller
+    /// gets nevertheless, as if the answer had been lost on its way.
+    async fn after(&self, step: StoreStep) -> Result<(), StoreTrouble>;
+}
+
+/// The gate of a database, if it has one.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Gate(pub(super) Option<Arc<dyn StoreGate>>);
+
+impl Gate {
+    pub(super) async fn before(&self, step: StoreStep) -> Result<Option<StorePass>, StoreError> {
+        match &self.0 {
+            Some(gate) => Ok(Some(gate.before(step).await?)),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) async fn after(&self, step: StoreStep) -> Result<(), StoreError> {
+        match &self.0 {
+            Some(gate) => Ok(gate.after(step).await?),
+            None => Ok(()),
+        }
+    }
+}
