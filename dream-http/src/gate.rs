@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use dream_core::orders::{VerifiedPayment, VerifiedRefund, WECHAT};
+use dream_core::ports::SignedNotify;
 use dream_core::{
     Admin, AdminKey, BearerToken, Code, Error, Guest, Result, Session, VerifiedWebhook, Visitor,
 };
@@ -149,6 +151,34 @@ impl Gate for VerifiedWebhook {
         let body = call.body_bytes(SIGNED_BODY).await?;
         let signature = call.headers().get(SIGNATURE).map(HeaderValue::as_bytes);
         call.app().dream().image_webhook(signature, &body)
+    }
+}
+
+async fn signed_notify(call: &mut Call) -> Result<SignedNotify> {
+    let body = call.body_bytes(SignedNotify::MAX_BODY as u64).await?;
+    // A value that is no text cannot be one that a signature is made of.
+    let headers =
+        call.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    Ok(SignedNotify::new(headers, body))
+}
+
+/// WeChat Pay's signature over the notice of a payment.
+impl Gate for VerifiedPayment {
+    const GUARD: Guard = Guard::Signed;
+
+    async fn enter(call: &mut Call) -> Result<Self> {
+        let notify = signed_notify(call).await?;
+        call.app().dream().payment_notify(WECHAT, &notify).await
+    }
+}
+
+/// WeChat Pay's signature over the notice of a refund.
+impl Gate for VerifiedRefund {
+    const GUARD: Guard = Guard::Signed;
+
+    async fn enter(call: &mut Call) -> Result<Self> {
+        let notify = signed_notify(call).await?;
+        call.app().dream().refund_notify(WECHAT, &notify).await
     }
 }
 

@@ -11,6 +11,7 @@ use dream_core::kernel::{
     CharacterId, Day, FavoriteId, GenerationId, ImageId, JobId, KeyName, Limit, OrderId, PhotoId, PlanId,
     TemplateId, Timestamp, UserId,
 };
+use dream_core::orders::{OrderKind, OrderStatus};
 use dream_core::points::EntryKind;
 use dream_core::ports::JobState;
 use dream_core::vip::Level;
@@ -300,7 +301,7 @@ macro_rules! named {
     )* };
 }
 
-named!(AspectRatio, EntryKind, GallerySort, JobState, Level, Mode, Resolution);
+named!(AspectRatio, EntryKind, GallerySort, JobState, Level, Mode, OrderKind, OrderStatus, Resolution);
 
 macro_rules! words {
     ($($name:ident = $schema:expr $(, absent $absent:ident)?;)*) => { $(

@@ -6,6 +6,7 @@ mod auth;
 mod docs;
 mod gallery;
 mod jobs;
+mod orders;
 mod points;
 mod templates;
 mod users;
@@ -21,6 +22,7 @@ pub(crate) fn all() -> Vec<Row> {
         auth::rows(),
         users::rows(),
         vip::rows(),
+        orders::rows(),
         points::rows(),
         jobs::rows(),
         templates::rows(),

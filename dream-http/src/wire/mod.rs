@@ -7,6 +7,7 @@ pub mod auth;
 pub mod gallery;
 pub mod jobs;
 pub mod message;
+pub mod orders;
 pub mod page;
 pub mod points;
 pub mod templates;

@@ -1,19 +1,22 @@
 //! The access log: one line for each request, whatever became of it, and no secrets.
 
+use std::cell::RefCell;
 use std::fmt::{Debug, Write as _};
-use std::sync::{Arc, Mutex};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::DefaultGuard;
 use tracing::{Event, Metadata, Subscriber};
 
 use crate::house::{House, settings, until};
 use dream_http::Settings;
 
-/// Keeps the access log's events as text.
-#[derive(Debug, Clone, Default)]
-struct Listener(Arc<Mutex<Vec<String>>>);
+thread_local! {
+    /// Each test runs on a thread of its own, with its server.
+    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps the access log's events as text, for the thread that they happen on.
+struct Listener;
 
 struct Line(String);
 
@@ -39,7 +42,7 @@ impl Subscriber for Listener {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(String::new());
         event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
+        LINES.with_borrow_mut(|lines| lines.push(line.0));
     }
 
     fn enter(&self, _: &Id) {}
@@ -47,15 +50,19 @@ impl Subscriber for Listener {
     fn exit(&self, _: &Id) {}
 }
 
-impl Listener {
-    fn listen() -> (Self, DefaultGuard) {
-        let listener = Self::default();
-        let guard = tracing::subscriber::set_default(listener.clone());
-        (listener, guard)
+/// What was logged on this thread.
+struct Log;
+
+impl Log {
+    fn listen() -> Self {
+        // Another test may have been first; there is one listener for all of them.
+        let _ = tracing::subscriber::set_global_default(Listener);
+        Self
     }
 
+    #[expect(clippy::unused_self, reason = "it says that somebody listens")]
     fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        LINES.with_borrow(Clone::clone)
     }
 
     async fn last(&self, count: usize) -> String {
@@ -66,7 +73,7 @@ impl Listener {
 
 #[tokio::test]
 async fn each_request_leaves_one_line_with_its_route_and_outcome() {
-    let (log, _guard) = Listener::listen();
+    let log = Log::listen();
     let house = House::open().await;
     let head = "GET /v1/test/me HTTP/1.1\r\nHost: t\r\nX-Request-Id: r1\r\nAuthorization: Bearer 7\r\n\r\n";
     house.ask(head, b"").await;
@@ -94,7 +101,7 @@ async fn each_request_leaves_one_line_with_its_route_and_outcome() {
 
 #[tokio::test]
 async fn no_credential_or_input_is_ever_logged() {
-    let (log, _guard) = Listener::listen();
+    let log = Log::listen();
     let house = House::with(Settings { throttle: crate::house::a_minute(100), ..settings() }).await;
     let head = "POST /v1/test/orders?token=swordfish HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer swordfish\r\n\
                 X-Admin-Key: swordfish\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n";
@@ -106,7 +113,7 @@ async fn no_credential_or_input_is_ever_logged() {
 
 #[tokio::test]
 async fn clients_that_leave_early_are_logged_too() {
-    let (log, _guard) = Listener::listen();
+    let log = Log::listen();
     let house = House::open().await;
     let mut reader = house.connect().await;
     reader.send("GET /v1/test/slow HTTP/1.1\r\nHost: t\r\n\r\n", b"").await;

@@ -1,0 +1,14 @@
+//! Every route as clients use it: over HTTP, on both databases, with the world around it played by fakes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "in a test, an unwrap is a check: whatever it stumbles over is the finding"
+)]
+
+mod admin;
+mod auth;
+mod credentials;
+mod jobs;
+mod public;
+mod site;
+mod users;

@@ -1,0 +1,70 @@
+//! What everybody may read.
+
+use dream_testkit::on_every_backend;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::site::{Site, members};
+
+on_every_backend!(plans_templates_and_gallery_are_there_for_everybody, |backend| async move {
+    let site = Site::open(&backend).await;
+    site.world.dream().plant_seeds().await.unwrap();
+    let nobody = site.nobody();
+    let plans = nobody.get("/v1/vip/plans").await.ok(200);
+    let ids: Vec<&str> =
+        plans["plans"].as_array().unwrap().iter().map(|plan| plan["planId"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["vip_month", "vip_year", "svip_lifetime"]);
+    assert_eq!(plans["plans"][0]["currentPrice"], 1999);
+
+    let prompts = nobody.get("/v1/templates/prompts").await.ok(200);
+    let first = prompts["templates"][0].clone();
+    assert_eq!(prompts["templates"].as_array().map(Vec::len), Some(10));
+    let path = format!("/v1/templates/prompts/{}", first["templateId"].as_str().unwrap());
+    assert_eq!(nobody.get(&path).await.ok(200)["template"], first);
+    nobody.post(&format!("{path}/usage"), &json!({})).await.ok(200);
+    let used = nobody.get(&path).await.ok(200)["template"]["usageCount"].as_i64();
+    assert_eq!(used, first["usageCount"].as_i64().map(|count| count + 1));
+    nobody.get("/v1/templates/prompts/none").await.refused(404, "TEMPLATE_NOT_FOUND");
+    let trending = nobody.get("/v1/templates/prompts?trending=true").await.ok(200);
+    assert!(trending["templates"].as_array().unwrap().iter().all(|template| template["isHot"] == true));
+    assert_eq!(nobody.get("/v1/templates/prompts?trending=1").await.faults(), ["trending TYPE"]);
+    assert_eq!(
+        nobody.get("/v1/templates/params").await.ok(200)["templates"].as_array().map(Vec::len),
+        Some(8)
+    );
+
+    let gallery = nobody.get("/v1/gallery/images?category=all&sort=popular").await.ok(200);
+    assert_eq!((gallery["total"].as_i64(), gallery["items"].as_array().map(Vec::len)), (Some(2), Some(2)));
+    let image = &gallery["items"][0];
+    assert!(image["isLiked"].is_null());
+    let one = nobody.get(&format!("/v1/gallery/images/{}", image["id"])).await.ok(200);
+    assert_eq!(one["image"], *image);
+    let bad = nobody.get("/v1/gallery/images?category=cars&sort=best&limit=-1").await;
+    assert_eq!(bad.faults(), ["limit RANGE", "category ONE_OF", "sort ONE_OF"]);
+    nobody.get("/v1/gallery/images/99").await.refused(404, "IMAGE_NOT_FOUND");
+    let categories = nobody.get("/v1/gallery/categories").await.ok(200);
+    assert_eq!(categories["categories"].as_array().map(Vec::len), Some(5));
+    // Signed in, the same list says what one likes.
+    let alice = site.user("alice").await;
+    assert_eq!(alice.get("/v1/gallery/images").await.ok(200)["items"][0]["isLiked"], false);
+    site.close().await;
+});
+
+on_every_backend!(public_lists_are_not_sent_again_to_who_has_them, |backend| async move {
+    let site = Site::open(&backend).await;
+    for path in ["/v1/vip/plans", "/v1/templates/prompts", "/v1/templates/params", "/v1/gallery/images"] {
+        let first = site.request(Method::GET, path).send().await.unwrap();
+        let etag = first.headers()["etag"].to_str().unwrap().to_owned();
+        let again = site.request(Method::GET, path).header("if-none-match", etag).send().await.unwrap();
+        assert_eq!(again.status(), 304, "{path}");
+    }
+    site.close().await;
+});
+
+on_every_backend!(health_tells_of_the_database, |backend| async move {
+    let site = Site::open(&backend).await;
+    let ready = site.nobody().get("/health/ready").await.ok(200);
+    assert_eq!(members(&ready), ["dependencies", "status"]);
+    assert_eq!(ready["dependencies"][0], json!({ "name": "database", "state": "up", "required": true }));
+    site.close().await;
+});

@@ -1,0 +1,174 @@
+//! A world with a server in front of it, and people who talk to it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use dream_http::{App, Server, Settings};
+use dream_testkit::backends::Backend;
+use dream_testkit::world::{ADMIN_KEY, TestDream, WorldOptions};
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// One client for all tests, since making one is slow. It keeps no connections: each test has a runtime of its own.
+fn client() -> &'static reqwest::Client {
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+        reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(20))
+            .pool_max_idle_per_host(0)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client")
+    });
+    &CLIENT
+}
+
+/// A running server over a world.
+pub(crate) struct Site {
+    pub(crate) world: TestDream,
+    pub(crate) app: Arc<App>,
+    address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    running: JoinHandle<()>,
+}
+
+impl Site {
+    pub(crate) async fn open(backend: &Backend) -> Self {
+        Self::on(TestDream::on(backend)).await
+    }
+
+    pub(crate) async fn on(options: WorldOptions) -> Self {
+        let world = options.start().await;
+        let settings =
+            Settings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), throttle: None, ..Settings::default() };
+        let app = App::builder(world.dream().clone(), settings).build().unwrap();
+        let server = Server::bind(Arc::clone(&app)).unwrap();
+        let address = server.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(server.serve(async move {
+            let _ = stopped.await;
+        }));
+        Self { world, app, address, stop, running }
+    }
+
+    /// Stops the server and checks the books.
+    pub(crate) async fn close(self) {
+        drop(self.stop.send(()));
+        self.running.await.unwrap();
+        drop(self.app);
+        self.world.finish().await;
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        client().request(method, format!("http://{}{path}", self.address)).header("accept-language", "en")
+    }
+
+    /// Somebody without any credential.
+    pub(crate) fn nobody(&self) -> Client<'_> {
+        Client { site: self, proof: Proof::None }
+    }
+
+    /// The holder of the admin key.
+    pub(crate) fn admin(&self) -> Client<'_> {
+        Client { site: self, proof: Proof::Admin(ADMIN_KEY.to_owned()) }
+    }
+
+    /// Somebody with this token.
+    pub(crate) fn bearer(&self, token: &str) -> Client<'_> {
+        Client { site: self, proof: Proof::Bearer(token.to_owned()) }
+    }
+
+    /// Somebody who logs in over HTTP under this name.
+    pub(crate) async fn user(&self, name: &str) -> Client<'_> {
+        let code = self.world.wechat().login_code(&format!("o-{name}"));
+        let body = serde_json::json!({ "code": code });
+        let login = self.nobody().post("/v1/auth/wechat-login", &body).await.ok(200);
+        self.bearer(login["token"].as_str().unwrap())
+    }
+}
+
+/// How somebody proves who it is.
+#[derive(Debug, Clone)]
+enum Proof {
+    None,
+    Bearer(String),
+    Admin(String),
+}
+
+/// Somebody who talks to the server.
+#[derive(Clone)]
+pub(crate) struct Client<'s> {
+    site: &'s Site,
+    proof: Proof,
+}
+
+impl Client<'_> {
+    pub(crate) fn prepare(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.site.request(method, path);
+        match &self.proof {
+            Proof::None => request,
+            Proof::Bearer(token) => request.bearer_auth(token),
+            Proof::Admin(key) => request.header("x-admin-key", key),
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.prepare(Method::GET, path).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        Answer::of(self.prepare(Method::DELETE, path).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.prepare(Method::POST, path).json(body).send().await.unwrap()).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.prepare(Method::PUT, path).json(body).send().await.unwrap()).await
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) json: Value,
+}
+
+impl Answer {
+    pub(crate) async fn of(response: Response) -> Self {
+        let status = response.status().as_u16();
+        let bytes = response.bytes().await.unwrap();
+        Self { status, json: serde_json::from_slice(&bytes).unwrap_or(Value::Null) }
+    }
+
+    /// The body, if the status is this one.
+    #[track_caller]
+    pub(crate) fn ok(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.json);
+        self.json
+    }
+
+    /// Checks that it is this error.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str) {
+        assert_eq!((self.status, self.json["code"].as_str()), (status, Some(code)), "{}", self.json);
+    }
+
+    /// The faulty fields: `limit RANGE`.
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let errors = self.json["errors"].as_array().cloned().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        errors.iter().map(|fault| format!("{} {}", text(&fault["field"]), text(&fault["code"]))).collect()
+    }
+}
+
+/// The names of an object's members, sorted.
+pub(crate) fn members(value: &Value) -> Vec<&str> {
+    value.as_object().map(|object| object.keys().map(String::as_str).collect()).unwrap_or_default()
+}
