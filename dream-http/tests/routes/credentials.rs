@@ -18,7 +18,7 @@ fn a_path_of(pattern: &str) -> String {
 }
 
 on_every_backend!(no_row_opens_to_a_wrong_credential, |backend| async move {
-    let site = Site::open(&backend).await;
+    let (site, _shop) = Site::with_shop(&backend).await;
     let alice = site.world.alice().await;
     let good = alice.tokens().access;
     let (head, rest) = good.split_once('.').unwrap();

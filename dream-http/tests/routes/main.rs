@@ -9,6 +9,7 @@ mod admin;
 mod auth;
 mod credentials;
 mod jobs;
+mod orders;
 mod public;
 mod site;
 mod users;

@@ -4,8 +4,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use dream_core::adapters::OsEntropy;
+use dream_core::adapters::wechat_pay::WeChatPay;
+use dream_core::ports::Clock;
 use dream_http::{App, Server, Settings};
 use dream_testkit::backends::Backend;
+use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
 use dream_testkit::world::{ADMIN_KEY, TestDream, WorldOptions};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
@@ -42,9 +46,30 @@ impl Site {
     }
 
     pub(crate) async fn on(options: WorldOptions) -> Self {
+        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), options).await
+    }
+
+    /// A site that takes payments, and the platform that they are made on.
+    pub(crate) async fn with_shop(backend: &Backend) -> (Self, FakeWeChatPay) {
+        // The platform has to know where notices go before the server runs there.
+        let place = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = place.local_addr().unwrap();
+        drop(place);
+        let mut clock: Option<Arc<dyn Clock>> = None;
+        let options = TestDream::on(backend).image_api(|options| clock = Some(options.clock.clone()));
+        let clock = clock.unwrap();
+        let fake = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await.unwrap();
+        let at = |path: &str| format!("http://{address}/v1/orders/{path}");
+        let config = fake.config(&at("payment-callback"), &at("refund-callback"));
+        let pay = WeChatPay::new(config, clock, Arc::new(OsEntropy)).unwrap();
+        let site = Self::at(address, options.pay(Arc::new(pay))).await;
+        site.world.dream().plant_seeds().await.unwrap();
+        (site, fake)
+    }
+
+    async fn at(listen: SocketAddr, options: WorldOptions) -> Self {
         let world = options.start().await;
-        let settings =
-            Settings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), throttle: None, ..Settings::default() };
+        let settings = Settings { listen, throttle: None, ..Settings::default() };
         let app = App::builder(world.dream().clone(), settings).build().unwrap();
         let server = Server::bind(Arc::clone(&app)).unwrap();
         let address = server.local_addr().unwrap();
@@ -57,7 +82,7 @@ impl Site {
 
     /// Stops the server and checks the books.
     pub(crate) async fn close(self) {
-        drop(self.stop.send(()));
+        self.stop.send(()).unwrap();
         self.running.await.unwrap();
         drop(self.app);
         self.world.finish().await;

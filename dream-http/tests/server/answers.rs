@@ -195,10 +195,10 @@ async fn the_document_lists_every_listed_row() {
     assert!(me["responses"]["401"]["description"].as_str().unwrap().contains("TOKEN_EXPIRED"));
     let order = &document["paths"]["/v1/test/orders"]["post"];
     let shape = order["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str().unwrap();
-    assert_eq!(shape, "#/components/schemas/Order");
+    assert_eq!(shape, "#/components/schemas/TestOrder");
     assert!(order["responses"]["201"].is_object());
     assert!(order["responses"]["409"]["description"].as_str().unwrap().contains("ORDER_NOT_PAYABLE"));
-    let count = &document["components"]["schemas"]["Order"]["properties"]["count"];
+    let count = &document["components"]["schemas"]["TestOrder"]["properties"]["count"];
     assert_eq!((count["minimum"].as_i64(), count["maximum"].as_i64()), (Some(1), Some(10)));
 }
 

@@ -39,26 +39,26 @@ pub(crate) struct Levers {
 }
 
 dream_http::input! {
-    pub(crate) struct Order {
+    pub(crate) struct TestOrder {
         /// How many.
         count: Whole<1, 10>,
         nick_name: Option<Text<1, 5>>,
         tags: Option<List<Text<1, 3>, 0, 2>>,
         job_id: Option<Parsed<JobId>>,
-        nested: Option<Inner>,
+        nested: Option<TestInner>,
         free: Option<AnyObject>,
         kind as "type": Option<Text<1, 9>>,
     }
 }
 
 dream_http::input! {
-    pub(crate) struct Inner {
+    pub(crate) struct TestInner {
         yes: bool,
     }
 }
 
 dream_http::input! {
-    pub(crate) struct Filter {
+    pub(crate) struct TestFilter {
         /// Seconds to wait.
         wait: Option<Parsed<Whole<0, 25>>>,
         trending: Option<Parsed<Flag>>,
@@ -66,12 +66,12 @@ dream_http::input! {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Echo {
+pub(crate) struct TestEcho {
     pub text: String,
 }
 
-fn echo(text: impl Into<String>) -> Echo {
-    Echo { text: text.into() }
+fn echo(text: impl Into<String>) -> TestEcho {
+    TestEcho { text: text.into() }
 }
 
 /// Lets in whoever's token is a number.
@@ -90,13 +90,13 @@ impl Gate for Member {
     }
 }
 
-async fn list(_: Anyone, (Paged(page), Query(filter)): (Paged, Query<Filter>)) -> Result<Echo> {
+async fn list(_: Anyone, (Paged(page), Query(filter)): (Paged, Query<TestFilter>)) -> Result<TestEcho> {
     let wait = filter.wait.map_or(0, |Parsed(wait)| wait.0);
     let trending = filter.trending.is_some_and(|Parsed(flag)| flag.0);
     Ok(echo(format!("{} {wait} {trending}", page.limit.get())))
 }
 
-async fn order(_: Anyone, Body(order): Body<Order>) -> Result<Created<Echo>> {
+async fn order(_: Anyone, Body(order): Body<TestOrder>) -> Result<Created<TestEcho>> {
     let nick_name = order.nick_name.map(|Text(name)| name).unwrap_or_default();
     let tags = order.tags.map_or(0, |List(tags)| tags.len());
     let yes = order.nested.is_some_and(|inner| inner.yes);
@@ -106,23 +106,23 @@ async fn order(_: Anyone, Body(order): Body<Order>) -> Result<Created<Echo>> {
     Ok(Created(echo(format!("{} {nick_name} {tags} {job} {yes} {free}{kind}", order.count.0))))
 }
 
-async fn me(me: Member, (): ()) -> Result<Echo> {
+async fn me(me: Member, (): ()) -> Result<TestEcho> {
     Ok(echo(me.0.to_string()))
 }
 
-async fn job(_: Anyone, Ids(id): Ids<JobId>) -> Result<Echo> {
+async fn job(_: Anyone, Ids(id): Ids<JobId>) -> Result<TestEcho> {
     Ok(echo(id.to_string()))
 }
 
-async fn break_down(_: Anyone, (): ()) -> Result<Echo> {
+async fn break_down(_: Anyone, (): ()) -> Result<TestEcho> {
     panic!("the secret is swordfish")
 }
 
-async fn fail(_: Anyone, (): ()) -> Result<Echo> {
+async fn fail(_: Anyone, (): ()) -> Result<TestEcho> {
     Err(Error::internal("the secret is swordfish"))
 }
 
-async fn big(_: Anyone, (): ()) -> Result<Echo> {
+async fn big(_: Anyone, (): ()) -> Result<TestEcho> {
     Ok(echo("dream ".repeat(1000)))
 }
 

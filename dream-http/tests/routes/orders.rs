@@ -1,0 +1,135 @@
+//! Orders, from the purchase to the refund, with the payment platform played by a server that signs.
+
+use dream_core::ports::ClientParams;
+use dream_testkit::on_every_backend;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::site::{Answer, Site, members};
+
+fn params(answer: &Value) -> ClientParams {
+    let text = |name: &str| answer["wxPayParams"][name].as_str().unwrap().to_owned();
+    ClientParams {
+        time_stamp: text("timeStamp"),
+        nonce_str: text("nonceStr"),
+        package: text("package"),
+        sign_type: text("signType"),
+        pay_sign: text("paySign"),
+    }
+}
+
+on_every_backend!(a_plan_is_ordered_paid_and_given_back, |backend| async move {
+    let (site, shop) = Site::with_shop(&backend).await;
+    let alice = site.user("alice").await;
+    let body = json!({ "planId": "vip_month", "paymentMethod": "wechat" });
+    let placed = alice.post("/v1/vip/purchase", &body).await.ok(201);
+    assert_eq!(members(&placed), ["amount", "orderId", "wxPayParams"]);
+    assert_eq!(placed["amount"], 1999);
+    let id = placed["orderId"].as_str().unwrap();
+    let path = format!("/v1/orders/{id}");
+    let order = alice.get(&path).await.ok(200);
+    assert_eq!(
+        members(&order),
+        [
+            "amount",
+            "createdAt",
+            "expireAt",
+            "id",
+            "kind",
+            "orderId",
+            "paidAt",
+            "planId",
+            "planName",
+            "points",
+            "refundedAt",
+            "status",
+            "transactionId",
+            "userId",
+            "vipExpireAt"
+        ]
+    );
+    assert_eq!((order["status"].as_str(), order["kind"].as_str()), (Some("PENDING"), Some("VIP")));
+
+    shop.pay(id, &params(&placed)).unwrap();
+    let told = shop.deliver_due().await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    let paid = alice.get(&path).await.ok(200);
+    assert_eq!(paid["status"], "PAID");
+    assert!(
+        paid["paidAt"].is_string() && paid["transactionId"].is_string() && paid["vipExpireAt"].is_string()
+    );
+    assert_eq!(alice.get("/v1/vip/info").await.ok(200)["vipLevel"], "VIP");
+    alice.post(&format!("{path}/pay"), &json!({})).await.refused(409, "ORDER_NOT_PAYABLE");
+    alice.post(&format!("{path}/cancel"), &json!({})).await.refused(409, "ORDER_NOT_PAYABLE");
+    assert_eq!(alice.get("/v1/vip/orders?status=PAID&kind=VIP").await.ok(200)["items"][0], paid);
+
+    let bob = site.user("bob").await;
+    bob.get(&path).await.refused(404, "ORDER_NOT_FOUND");
+    let refund = format!("/v1/admin/orders/{id}/refund");
+    let bad = site.admin().post(&refund, &json!({ "amount": 0, "reason": "" })).await;
+    assert_eq!(bad.faults(), ["amount RANGE", "reason LENGTH"]);
+    let refunded = site.admin().post(&refund, &json!({ "reason": "changed mind" })).await.ok(202);
+    assert_eq!(members(&refunded), ["amount", "orderId", "refundId", "status"]);
+    assert_eq!((refunded["amount"].as_i64(), refunded["status"].as_str()), (Some(1999), Some("PROCESSING")));
+    site.world.settle().await;
+    shop.deliver_due().await;
+    assert_eq!(alice.get(&path).await.ok(200)["status"], "REFUNDED");
+    assert_eq!(alice.get("/v1/vip/info").await.ok(200)["vipLevel"], "NORMAL");
+    let all = site.admin().get("/v1/admin/orders?status=REFUNDED").await.ok(200);
+    assert_eq!(all["items"][0]["orderId"], id);
+    site.close().await;
+});
+
+on_every_backend!(points_arrive_with_the_payment_and_not_before, |backend| async move {
+    let (site, shop) = Site::with_shop(&backend).await;
+    let alice = site.user("alice").await;
+    for amount in [json!(-5), json!(0), json!(100_001), json!("5"), json!(1.5), json!(null)] {
+        let answer = alice.post("/v1/points/recharge", &json!({ "amount": amount })).await;
+        answer.refused(400, "VALIDATION_FAILED");
+    }
+    let other = json!({ "amount": 5, "paymentMethod": "cash" });
+    assert_eq!(alice.post("/v1/points/recharge", &other).await.faults(), ["paymentMethod ONE_OF"]);
+    let placed = alice.post("/v1/points/recharge", &json!({ "amount": 50 })).await.ok(201);
+    assert_eq!((placed["amount"].as_i64(), placed["price"].as_i64()), (Some(50), Some(500)));
+    assert_eq!(alice.get("/v1/points/balance").await.ok(200)["balance"], 0);
+    let id = placed["orderId"].as_str().unwrap();
+    let again = alice.post(&format!("/v1/orders/{id}/pay"), &json!({})).await.ok(200);
+    shop.pay(id, &params(&again)).unwrap();
+    // However often it is told, at once or later.
+    let notice = shop.notices()[0].number;
+    shop.deliver_copies(notice, 10).await;
+    assert_eq!(alice.get("/v1/points/balance").await.ok(200)["balance"], 50);
+    let list = alice.get("/v1/points/transactions").await.ok(200);
+    assert_eq!((list["total"].as_i64(), list["items"][0]["orderId"].as_str()), (Some(1), Some(id)));
+    site.close().await;
+});
+
+on_every_backend!(a_forged_notice_is_refused_in_the_platforms_own_words, |backend| async move {
+    let (site, _shop) = Site::with_shop(&backend).await;
+    for path in ["/v1/vip/payment-callback", "/v1/orders/payment-callback", "/v1/orders/refund-callback"] {
+        for body in [json!({}), json!({ "out_trade_no": "VIP1", "trade_state": "SUCCESS" })] {
+            let answer = site.nobody().post(path, &body).await;
+            assert_eq!((answer.status, answer.json["code"].as_str()), (401, Some("FAIL")), "{}", answer.json);
+            assert_eq!(members(&answer.json), ["code", "message"]);
+        }
+    }
+    site.close().await;
+});
+
+on_every_backend!(a_purchase_is_checked_and_repeated_safely, |backend| async move {
+    let (site, _shop) = Site::with_shop(&backend).await;
+    let alice = site.user("alice").await;
+    assert_eq!(alice.post("/v1/vip/purchase", &json!({})).await.faults(), ["planId REQUIRED"]);
+    alice.post("/v1/vip/orders", &json!({ "planId": "vip_decade" })).await.refused(404, "PLAN_NOT_FOUND");
+    let buy = |plan: &str| {
+        let request = alice.prepare(Method::POST, "/v1/vip/orders").header("idempotency-key", "k-1");
+        let request = request.json(&json!({ "planId": plan }));
+        async { Answer::of(request.send().await.unwrap()).await }
+    };
+    let first = buy("vip_month").await.ok(201);
+    assert_eq!(buy("vip_month").await.ok(201)["orderId"], first["orderId"]);
+    buy("vip_year").await.refused(409, "IDEMPOTENCY_CONFLICT");
+    let path = format!("/v1/orders/{}/cancel", first["orderId"].as_str().unwrap());
+    assert_eq!(alice.post(&path, &json!({})).await.ok(200)["status"], "CANCELLED");
+    site.close().await;
+});
