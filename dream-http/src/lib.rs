@@ -47,3 +47,16 @@ pub use origin::Origins;
 pub use server::Server;
 pub use settings::{Limits, Settings};
 pub use throttle::ThrottleRule;
+
+/// The OpenAPI document of everything that is served, as JSON, without starting anything.
+///
+/// # Errors
+/// [`dream_core::Code::Internal`] for a table that contradicts itself.
+pub fn openapi_json() -> dream_core::Result<String> {
+    let table = table::Table::new(routes::all()).map_err(dream_core::Error::internal)?;
+    let document =
+        openapi::document(&table, env!("CARGO_PKG_VERSION")).map_err(dream_core::Error::internal)?;
+    let mut json = document.to_pretty_json().map_err(dream_core::Error::internal)?;
+    json.push('\n');
+    Ok(json)
+}

@@ -23,7 +23,7 @@ use crate::incoming::{RequestBody, time_for};
 use crate::origin::{self, Origins};
 use crate::problem::{self, Wording};
 use crate::reply::{Payload, Reply};
-use crate::table::{Found, Row};
+use crate::table::{Found, Options, Row};
 use crate::visit::{Record, Visit};
 
 /// Answers one request. It never fails: whatever goes wrong is an answer as well.
@@ -33,28 +33,19 @@ pub(crate) async fn serve(
     request: Request<Incoming>,
 ) -> Result<Response<Payload>, Infallible> {
     let found = app.table().find(request.method(), request.uri().path());
-    let (lead, route) = match found {
-        Found::Row(row, ids) => (Lead::Row(row.clone(), ids), Some(row.path)),
-        Found::Method(allow) => (Lead::Method(allow), None),
-        Found::Nothing => (Lead::Nothing, None),
+    let row = match found {
+        Found::Row(row, _) => Some(&app.table().rows()[row]),
+        Found::Method(_) | Found::Nothing => None,
     };
+    let (route, writes) = (row.map(Row::path), row.is_some_and(Row::is_write));
     let visit = Arc::new(Visit::begin(&app, peer, &request, route));
     let record = Record::open(Arc::clone(&visit));
-    match lead {
-        Lead::Row(row, ids) if row.is_write() => Ok(detached(visit, record, row, ids, request).await),
-        lead => {
-            let response = answer(&visit, lead, request).await;
-            record.close(response.status().as_u16(), response.body().len(), false);
-            Ok(response)
-        }
+    if writes {
+        return Ok(detached(visit, record, found, request).await);
     }
-}
-
-/// Where a request leads, kept longer than the look-up.
-enum Lead {
-    Row(Row, Vec<Option<String>>),
-    Method(HeaderValue),
-    Nothing,
+    let response = answer(&visit, found, request).await;
+    record.close(response.status().as_u16(), response.body().len(), false);
+    Ok(response)
 }
 
 /// A request that writes runs in a task of its own, to its end, whether or not the client is still there: money must
@@ -62,26 +53,30 @@ enum Lead {
 async fn detached(
     visit: Arc<Visit>,
     record: Record,
-    row: Row,
-    ids: Vec<Option<String>>,
+    found: Found,
     request: Request<Incoming>,
 ) -> Response<Payload> {
-    let wording = row.options.wording;
-    let patience = patience(&visit.app, &row);
+    let options = match found {
+        Found::Row(row, _) => visit.app.table().rows()[row].options,
+        Found::Method(_) | Found::Nothing => Options::default(),
+    };
+    let patience = patience(&visit.app, &options);
     let (tell, told) = oneshot::channel();
     let worker = Arc::clone(&visit);
     visit.app.tasks().spawn(async move {
-        let response = answer(&worker, Lead::Row(row, ids), request).await;
+        let response = answer(&worker, found, request).await;
         let (status, bytes) = (response.status().as_u16(), response.body().len());
         let left = tell.send(response).is_err();
         record.close(status, bytes, left);
     });
     match timeout(patience, told).await {
         Ok(Ok(response)) => response,
-        Ok(Err(_)) => {
-            refusal(&visit, &Error::internal("the task of a request ended without an answer"), wording)
-        }
-        Err(_) => refusal(&visit, &late(), wording),
+        Ok(Err(_)) => refusal(
+            &visit,
+            &Error::internal("the task of a request ended without an answer"),
+            options.wording,
+        ),
+        Err(_) => refusal(&visit, &late(), options.wording),
     }
 }
 
@@ -90,19 +85,19 @@ fn late() -> Error {
 }
 
 /// How long the answer to a write may take, with the arrival of the largest body there is.
-fn patience(app: &App, row: &Row) -> Duration {
+fn patience(app: &App, options: &Options) -> Duration {
     const LARGEST_BODY: u64 = 16 * 1024 * 1024;
     let limits = &app.settings().limits;
-    row.options.answer_time.unwrap_or(limits.answer_time) + time_for(LARGEST_BODY, limits.body_time)
+    options.answer_time.unwrap_or(limits.answer_time) + time_for(LARGEST_BODY, limits.body_time)
 }
 
-async fn answer(visit: &Arc<Visit>, lead: Lead, request: Request<Incoming>) -> Response<Payload> {
+async fn answer(visit: &Arc<Visit>, found: Found, request: Request<Incoming>) -> Response<Payload> {
     let (head, incoming) = request.into_parts();
     let body = RequestBody::new(incoming, &head.headers);
-    match lead {
-        Lead::Row(row, ids) => run(visit, &row, ids, head, body).await,
-        Lead::Method(allow) => without_row(visit, &head, body, Some(allow)),
-        Lead::Nothing => without_row(visit, &head, body, None),
+    match found {
+        Found::Row(row, ids) => run(visit, &visit.app.table().rows()[row], ids, head, body).await,
+        Found::Method(allow) => without_row(visit, &head, body, Some(allow)),
+        Found::Nothing => without_row(visit, &head, body, None),
     }
 }
 

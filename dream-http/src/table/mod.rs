@@ -26,9 +26,9 @@ struct Node {
 
 /// Where a request leads.
 #[derive(Debug)]
-pub(crate) enum Found<'t> {
-    /// To a row, with the decoded ids of the path.
-    Row(&'t Row, Vec<Option<String>>),
+pub(crate) enum Found {
+    /// To the row with this number, with the decoded ids of the path.
+    Row(usize, Vec<Option<String>>),
     /// To a path that does not take this method, but these.
     Method(HeaderValue),
     /// Nowhere.
@@ -73,7 +73,7 @@ impl Table {
 
     /// Finds the row. The path is split before it is decoded, so that `..%2f..` is an odd id and never another
     /// path; a slash at the end makes no difference.
-    pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
+    pub(crate) fn find(&self, method: &Method, path: &str) -> Found {
         let matched = self.router.at(path).or_else(|miss| match path.strip_suffix('/') {
             Some(shorter) if !shorter.is_empty() => self.router.at(shorter),
             _ => Err(miss),
@@ -82,10 +82,7 @@ impl Table {
         let node = &self.nodes[*matched.value];
         let wanted = if method == Method::HEAD { &Method::GET } else { method };
         match node.by_method.iter().find(|(method, _)| method == wanted) {
-            Some((_, row)) => {
-                let decoded = matched.params.iter().map(|(_, part)| decode(part)).collect();
-                Found::Row(&self.rows[*row], decoded)
-            }
+            Some((_, row)) => Found::Row(*row, matched.params.iter().map(|(_, part)| decode(part)).collect()),
             None => Found::Method(node.allow.clone()),
         }
     }
@@ -160,7 +157,7 @@ mod tests {
 
     fn row_at(path: &str) -> (&'static str, Vec<Option<String>>) {
         match table().find(&Method::GET, path) {
-            Found::Row(row, ids) => (row.path, ids),
+            Found::Row(row, ids) => (table().rows()[row].path, ids),
             other => panic!("{path} leads to {other:?}"),
         }
     }

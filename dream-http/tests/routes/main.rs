@@ -8,6 +8,7 @@
 mod admin;
 mod auth;
 mod credentials;
+mod document;
 mod jobs;
 mod orders;
 mod public;

@@ -96,6 +96,19 @@ async fn metrics_are_for_those_on_the_list_only() {
 }
 
 #[tokio::test]
+async fn metrics_may_have_a_port_of_their_own() {
+    let place = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = place.local_addr().unwrap();
+    drop(place);
+    let own_port = Settings { metrics_listen: Some(at), ..settings() };
+    let mut house = House::built(own_port, |builder| builder.metrics(Arc::new(|| "up 1\n".to_owned()))).await;
+    assert_eq!(house.get("/metrics").await.status, 404);
+    house.address = at;
+    assert_eq!(house.get("/metrics").await.body, b"up 1\n");
+    assert_eq!(house.get("/v1/test/list").await.status, 404);
+}
+
+#[tokio::test]
 async fn readiness_depends_on_what_is_required() {
     let states = |database: bool, cache: bool| {
         move || {
