@@ -22,6 +22,7 @@ mod call;
 mod client_address;
 mod connection;
 mod encoding;
+pub mod file;
 mod finish;
 pub mod gate;
 mod incoming;
