@@ -67,6 +67,6 @@ mod tests {
 
     #[test]
     fn line_ends_written_as_backslash_n_become_line_ends() {
-        assert_eq!(unescape("\"a\\nb\\r\\n\""), "a\nb");
+        assert_eq!(unescape("\"a\\nb\\r\\n\""), "a\nb\n");
     }
 }

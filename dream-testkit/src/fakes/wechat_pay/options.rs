@@ -19,7 +19,7 @@ pub struct WeChatPayOptions {
     pub entropy: Arc<dyn Entropy>,
     /// The merchant's number.
     pub mchid: String,
-    /// The mini-programs that are bound to the merchant; the first is the one of [`FakeWeChatPay::config`].
+    /// The mini-programs that are bound to the merchant; the first is the one of [`config`](super::FakeWeChatPay::config).
     pub appids: Vec<String>,
     /// The serial number of the merchant's certificate.
     pub merchant_serial: String,
