@@ -31,15 +31,22 @@ const MAX_PICTURE: u64 = 64 * 1024 * 1024;
 
 /// Looks after the due jobs, and says for each when to look again.
 pub(crate) async fn poll(core: &Arc<Core>, tasks: Vec<Task>) -> Vec<(Task, Result<Next>)> {
-    let known = if tasks.len() >= MANY { recent(core).await } else { HashMap::new() };
+    let known = Arc::new(if tasks.len() >= MANY { recent(core).await } else { HashMap::new() });
     stream::iter(tasks)
-        .map(async |task| {
-            let outcome = look(core, &task, &known).await;
-            (task, outcome)
-        })
+        .map(|task| look_and_tell(core.clone(), task, known.clone()))
         .buffer_unordered(AT_ONCE)
         .collect()
         .await
+}
+
+/// It borrows nothing: in a stream of futures that borrow, the compiler finds no proof that they may be spawned.
+async fn look_and_tell(
+    core: Arc<Core>,
+    task: Task,
+    known: Arc<HashMap<String, UpstreamJob>>,
+) -> (Task, Result<Next>) {
+    let outcome = look(&core, &task, &known).await;
+    (task, outcome)
 }
 
 async fn recent(core: &Core) -> HashMap<String, UpstreamJob> {

@@ -73,20 +73,24 @@ async fn claim(core: &Core, most: usize) -> Result<Option<Claimed>> {
 /// Does them side by side; how many there were.
 async fn do_all(core: &Arc<Core>, claimed: Claimed) -> usize {
     let count = claimed.len();
-    let lease = claimed.lease.as_str();
+    let lease: Arc<str> = claimed.lease.into();
     let (polls, others): (Vec<_>, Vec<_>) =
         claimed.tasks.into_iter().partition(|task| task.kind == TaskKind::JobPoll);
-    let others = stream::iter(others).for_each_concurrent(SIDE_BY_SIDE, async |task| {
-        let outcome = perform(core, &task).await;
-        settle(core, lease, &task, outcome).await;
-    });
+    let others =
+        stream::iter(others).for_each_concurrent(SIDE_BY_SIDE, |task| one(core.clone(), lease.clone(), task));
     let polls = async {
         for (task, outcome) in jobs::poll(core, polls).await {
-            settle(core, lease, &task, outcome).await;
+            settle(core, &lease, &task, outcome).await;
         }
     };
     tokio::join!(others, polls);
     count
+}
+
+/// It borrows nothing: in a stream of futures that borrow, the compiler finds no proof that they may be spawned.
+async fn one(core: Arc<Core>, lease: Arc<str>, task: Task) {
+    let outcome = perform(&core, &task).await;
+    settle(&core, &lease, &task, outcome).await;
 }
 
 impl Change for Claim<'_> {
@@ -209,5 +213,16 @@ async fn settle(core: &Core, lease: &str, task: &Task, outcome: Result<Next>) {
     // If this is lost, the lease runs out and the task is done again, which it can bear.
     if let Err(error) = kept {
         tracing::warn!(error = %error.chain(), "the outcome of a task could not be kept");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Worker;
+
+    #[test]
+    fn a_worker_can_be_spawned() {
+        fn spawnable<T: Send>(_: impl FnOnce(Worker) -> T) {}
+        spawnable(|worker| async move { worker.run(std::future::pending()).await });
     }
 }
