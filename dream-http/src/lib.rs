@@ -45,7 +45,7 @@ pub mod wire;
 pub use app::{App, AppBuilder, Phase, Probe, RenderMetrics};
 pub use call::{Call, Caller};
 pub use origin::Origins;
-pub use server::Server;
+pub use server::{Door, Server};
 pub use settings::{Limits, Settings};
 pub use throttle::ThrottleRule;
 

@@ -16,12 +16,42 @@ use tokio_util::task::TaskTracker;
 use crate::app::{App, Phase};
 use crate::connection;
 use crate::routes;
+use crate::settings::Settings;
 
 /// How many connections the system may hold for us before we accept them.
 const BACKLOG: i32 = 1024;
 /// How long we wait after the system could not give us a connection, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TIDY_EVERY: Duration = Duration::from_mins(1);
+
+/// Sockets that listen already, for whoever needs to know the port before there is an application.
+#[derive(Debug)]
+pub struct Door {
+    main: TcpListener,
+    metrics: Option<TcpListener>,
+}
+
+impl Door {
+    /// Listens where the settings say. Connections wait until a server accepts them.
+    ///
+    /// # Errors
+    /// If an address cannot be had; the text names it.
+    pub fn open(settings: &Settings) -> io::Result<Self> {
+        let named = |address| {
+            listen(address).map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+        };
+        let main = named(settings.listen)?;
+        Ok(Self { main, metrics: settings.metrics_listen.map(named).transpose()? })
+    }
+
+    /// Where it listens; the port is the real one also where 0 was asked for.
+    ///
+    /// # Errors
+    /// If the system does not tell.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.main.local_addr()
+    }
+}
 
 /// A server that listens, and does not accept yet.
 #[derive(Debug)]
@@ -38,9 +68,13 @@ impl Server {
     /// # Errors
     /// If an address cannot be had.
     pub fn bind(app: Arc<App>) -> io::Result<Self> {
-        let listener = listen(app.settings().listen)?;
-        let metrics = app.settings().metrics_listen.map(listen).transpose()?;
-        Ok(Self { app, listener, metrics, connections: TaskTracker::new() })
+        let door = Door::open(app.settings())?;
+        Ok(Self::behind(app, door))
+    }
+
+    /// Answers behind a door that was opened before.
+    pub fn behind(app: Arc<App>, door: Door) -> Self {
+        Self { app, listener: door.main, metrics: door.metrics, connections: TaskTracker::new() }
     }
 
     /// Where it listens; the port is the real one also where 0 was asked for.
