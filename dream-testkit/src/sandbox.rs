@@ -38,6 +38,8 @@ pub struct SandboxOptions {
     pub r2: Option<SocketAddr>,
     /// Where R2's objects are read by anybody; a free port of 127.0.0.1 if `None`.
     pub r2_public: Option<SocketAddr>,
+    /// The mini-program that the merchant is bound to, where it is not the sandbox's own.
+    pub merchant_appid: Option<String>,
     /// How much faster than the real one the image API works.
     pub speed: f64,
     /// Whether the image API refuses more than 60 requests a minute and 5 jobs at once, as the real one does.
@@ -60,6 +62,7 @@ impl SandboxOptions {
             image_api: None,
             r2: None,
             r2_public: None,
+            merchant_appid: None,
             speed: 10.0,
             real_limits: false,
             media_delay: Duration::from_secs(2),
@@ -185,7 +188,7 @@ fn wechat_pay_options(options: &SandboxOptions) -> WeChatPayOptions {
     WeChatPayOptions {
         bind: options.wechat_pay,
         entropy: options.entropy.clone(),
-        appids: vec![APPID.to_owned()],
+        appids: vec![options.merchant_appid.clone().unwrap_or_else(|| APPID.to_owned())],
         deliver_by_itself: true,
         ..WeChatPayOptions::new(options.clock.clone())
     }
