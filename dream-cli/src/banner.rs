@@ -1,0 +1,116 @@
+//! What `serve` tells people when it is ready.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use dream_core::SeedReport;
+use secrecy::ExposeSecret as _;
+
+use crate::config::{Config, Mode, Storage, without_password};
+use crate::sandbox::Played;
+
+/// The banner.
+#[derive(Debug)]
+pub(crate) struct Banner {
+    mode: Mode,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    url: String,
+    database: String,
+    cache: String,
+    pictures: String,
+    parts: Vec<(&'static str, String)>,
+    till: Option<String>,
+    login_code: bool,
+    admin_open: bool,
+    /// What was planted, if anything was to be.
+    pub(crate) seeds: Option<SeedReport>,
+    /// What is allowed, but might surprise.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Banner {
+    pub(crate) fn new(config: &Config, address: SocketAddr, url: String, played: Option<&Played>) -> Self {
+        let operator = &config.operator;
+        let redis = operator.redis.as_ref().map(|redis| without_password(redis.url.expose_secret()));
+        let mut notes = Vec::new();
+        if config.secret_made_up {
+            notes.push("logins end with this process: set JWT_SECRET to keep them".to_owned());
+        }
+        Self {
+            mode: config.mode,
+            address,
+            url,
+            database: without_password(operator.database.url.expose_secret()),
+            cache: redis.unwrap_or_else(|| "in this process".to_owned()),
+            pictures: match &config.storage {
+                Storage::Disk(folder) => folder.display().to_string(),
+                Storage::R2(bucket) => format!("{} in {}", bucket.bucket, bucket.endpoint),
+            },
+            parts: played.map(Played::parts).unwrap_or_default(),
+            till: played.and_then(Played::till),
+            login_code: played.is_some_and(Played::plays_wechat),
+            admin_open: !operator.settings.admin_keys.is_empty(),
+            seeds: None,
+            notes,
+        }
+    }
+
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let mut rows = vec![
+            ("address", self.url.clone()),
+            ("docs", format!("{}/api/docs", self.url)),
+            ("database", self.database.clone()),
+        ];
+        if let Some(seeds) = self.seeds.filter(|seeds| seeds.planted > 0) {
+            rows.push(("seeds", format!("{} planted: plans, templates, pictures", seeds.planted)));
+        }
+        rows.push(("cache", self.cache.clone()));
+        rows.push(("pictures", self.pictures.clone()));
+        rows.extend(self.parts.iter().map(|(name, url)| ("sandbox", format!("{name} is played at {url}"))));
+        if self.login_code {
+            rows.push(("login code", "sandbox-alice (sandbox-<name> logs anybody in)".to_owned()));
+        }
+        if let Some(till) = &self.till {
+            rows.push(("payments", format!("orders are paid at {till}")));
+        }
+        let admin = if self.admin_open { "open to ADMIN_API_KEY" } else { CLOSED };
+        rows.push(("admin", admin.to_owned()));
+        rows.extend(self.notes.iter().map(|note| ("note", note.clone())));
+        rows
+    }
+}
+
+const CLOSED: &str = "closed; to open it, start with ADMIN_API_KEY=$(openssl rand -hex 24)";
+
+/// Three commands that lead from nothing to a picture.
+fn commands(url: &str) -> [String; 3] {
+    [
+        format!(
+            "TOKEN=$(curl -s {url}/v1/auth/wechat-login -H 'Content-Type: application/json' \
+             -d '{{\"code\":\"sandbox-alice\"}}' | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')"
+        ),
+        format!(
+            "curl -s {url}/v1/jobs -H \"Authorization: Bearer $TOKEN\" -H 'Content-Type: application/json' \
+             -d '{{\"prompt\":\"a lighthouse at dusk\"}}'"
+        ),
+        format!("curl -s {url}/v1/proxy/jobs -H \"Authorization: Bearer $TOKEN\""),
+    ]
+}
+
+impl fmt::Display for Banner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const WIDTH: usize = 10;
+        writeln!(f, "\nDream {} is up ({})\n", env!("CARGO_PKG_VERSION"), self.mode.as_str())?;
+        for (name, value) in self.rows() {
+            writeln!(f, "  {name:WIDTH$}  {value}")?;
+        }
+        if self.login_code {
+            writeln!(f, "\nNext: log in, generate, look at it.\n")?;
+            for command in commands(&self.url) {
+                writeln!(f, "  {command}")?;
+            }
+        }
+        Ok(())
+    }
+}

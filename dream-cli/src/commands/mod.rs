@@ -1,0 +1,85 @@
+//! One file for each area: a command parses, calls one handle, and hands the result to `output`.
+
+mod config;
+mod manual;
+mod points;
+#[cfg(feature = "sandbox")]
+mod sandbox;
+mod schema;
+mod serve;
+mod user;
+mod vip;
+
+use dream_core::Dream;
+use dream_core::kernel::{Limit, Page, PageRequest};
+use tracing_appender::non_blocking::WorkerGuard;
+
+use crate::args::Command;
+use crate::config::{Environment, Operator};
+use crate::exit::{Exit, Trouble};
+use crate::output::Output;
+use crate::{telemetry, wire};
+
+/// What one-shot commands log unless told otherwise.
+const QUIET: &str = "warn";
+
+/// Runs the command.
+pub(crate) async fn run(command: Command, output: Output) -> Result<Exit, Trouble> {
+    match command {
+        Command::Serve(args) => serve::run(&args, output).await,
+        Command::Migrate(args) => schema::migrate(&args, output).await,
+        Command::Seed => schema::seed(output).await,
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(args) => sandbox::run(args, output).await,
+        Command::Config(args) => config::run(args, output),
+        Command::User(args) => user::run(args, output).await,
+        Command::Points(args) => points::run(args, output).await,
+        Command::Vip(args) => vip::run(args, output).await,
+        Command::Openapi => manual::openapi(output),
+        Command::Completions { shell } => manual::completions(shell, output),
+        Command::Man(args) => manual::man(&args, output),
+    }
+}
+
+/// The stored state, opened for one command.
+struct Desk {
+    dream: Dream,
+    _log: WorkerGuard,
+}
+
+impl Desk {
+    async fn open() -> Result<Self, Trouble> {
+        let operator = Operator::require(&Environment::load())?;
+        let log = telemetry::start_logging(&operator.logging, QUIET)?;
+        Ok(Self { dream: wire::operator(operator).await?, _log: log })
+    }
+
+    async fn close(self) {
+        self.dream.close().await;
+    }
+}
+
+/// Walks a list page by page until it ends or there are `wanted` items; whether more would follow.
+async fn collect<T>(
+    wanted: Option<u32>,
+    mut read: impl AsyncFnMut(PageRequest) -> dream_core::Result<Page<T>>,
+) -> dream_core::Result<(Vec<T>, bool)> {
+    let wanted = wanted.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+    let mut items = Vec::new();
+    let mut cursor = None;
+    loop {
+        let missing = wanted.saturating_sub(items.len());
+        let size = i64::try_from(missing).unwrap_or(Limit::MAX).min(Limit::MAX);
+        let limit = Limit::new(size).unwrap_or_default();
+        let request = match cursor.take() {
+            Some(cursor) => PageRequest::after(limit, cursor),
+            None => PageRequest::first(limit),
+        };
+        let page = read(request).await?;
+        items.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() || items.len() >= wanted {
+            return Ok((items, cursor.is_some()));
+        }
+    }
+}

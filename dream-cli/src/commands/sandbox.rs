@@ -1,0 +1,86 @@
+//! `dream sandbox`: the outside alone, for people who test a mini-program against a backend of theirs.
+
+use std::sync::Arc;
+
+use dream_core::adapters::SystemClock;
+use dream_testkit::sandbox::{Credentials, Sandbox, SandboxOptions};
+use serde::Serialize;
+
+use super::serve::stop_signal;
+use crate::args::Sandbox as Args;
+use crate::exit::{Exit, Trouble};
+use crate::output::Output;
+
+#[derive(Serialize)]
+struct Line {
+    variable: &'static str,
+    value: String,
+}
+
+pub(super) async fn run(args: Args, output: Output) -> Result<Exit, Trouble> {
+    let stop = stop_signal()?;
+    let backend = args.backend.trim_end_matches('/').to_owned();
+    let options = SandboxOptions {
+        wechat: args.wechat,
+        wechat_pay: args.wechat_pay,
+        image_api: args.image_api,
+        r2: args.r2,
+        speed: args.speed,
+        real_limits: args.real_limits,
+        backend: Some(backend.clone()),
+        ..SandboxOptions::new(Arc::new(SystemClock))
+    };
+    let sandbox =
+        Sandbox::start(options).await.map_err(|error| Trouble::from(error).while_("starting the sandbox"))?;
+    let keys = sandbox.credentials();
+    let lines = environment(&keys, &backend);
+    output.show(&lines, || told(&keys, &lines, &backend))?;
+    stop.await;
+    sandbox.shutdown().await;
+    Ok(Exit::Done)
+}
+
+/// What a backend has to be told to use the sandbox.
+fn environment(keys: &Credentials, backend: &str) -> Vec<Line> {
+    let one_line = |pem: &str| pem.trim_end().replace('\n', "\\n");
+    [
+        ("WECHAT_API_BASE_URL", keys.wechat_base_url.clone()),
+        ("WECHAT_APPID", keys.wechat_appid.clone()),
+        ("WECHAT_SECRET", keys.wechat_secret.clone()),
+        ("WECHAT_PUSH_TOKEN", keys.push_token.clone()),
+        ("WECHAT_PUSH_AES_KEY", keys.push_aes_key.clone()),
+        ("WECHAT_PAY_BASE_URL", keys.pay.base_url.clone()),
+        ("WECHAT_PAY_MCH_ID", keys.pay.mchid.clone()),
+        ("WECHAT_PAY_SERIAL_NO", keys.pay.merchant_serial.clone()),
+        ("WECHAT_PAY_API_V3_KEY", keys.pay.api_v3_key.clone()),
+        ("WECHAT_PAY_PRIVATE_KEY", one_line(&keys.pay.merchant_key_pem)),
+        ("WECHAT_PAY_PUBLIC_KEY_ID", keys.pay.platform_key_id.clone()),
+        ("WECHAT_PAY_PUBLIC_KEY", one_line(&keys.pay.platform_key_pem)),
+        ("WECHAT_PAY_NOTIFY_URL", format!("{backend}/v1/orders/payment-callback")),
+        ("THIRD_PARTY_API_BASE_URL", keys.image_api_base_url.clone()),
+        ("THIRD_PARTY_API_KEY", keys.image_api_key.clone()),
+        ("THIRD_PARTY_WEBHOOK_SECRET", keys.webhook_secret.clone()),
+        ("R2_ENDPOINT", keys.r2.endpoint.clone()),
+        ("R2_BUCKET_NAME", keys.r2.bucket.clone()),
+        ("R2_ACCESS_KEY_ID", keys.r2.access_key_id.clone()),
+        ("R2_SECRET_ACCESS_KEY", keys.r2.secret_access_key.clone()),
+        ("R2_PUBLIC_URL", keys.r2.public_url.clone()),
+    ]
+    .map(|(variable, value)| Line { variable, value })
+    .into()
+}
+
+fn told(keys: &Credentials, lines: &[Line], backend: &str) -> String {
+    let env: Vec<String> = lines.iter().map(|line| format!("{}='{}'", line.variable, line.value)).collect();
+    format!(
+        "# The sandbox is up, and tells the backend at {backend} of what happens. Ctrl-C ends it.\n\
+         #\n\
+         # Anybody logs in with the code sandbox-<name>; a phone code is sandbox-phone-<11 digits>.\n\
+         # Orders are paid at {}/_control/\n\
+         # Each fake tells under /_control/requests what it was asked, and takes faults under /_control/faults.\n\
+         #\n\
+         # To point a backend at it, put this into its .env:\n\n{}",
+        keys.pay.base_url,
+        env.join("\n")
+    )
+}

@@ -1,0 +1,122 @@
+//! What the environment says. Nothing else in the workspace reads it.
+
+pub(crate) mod documents;
+mod environment;
+mod operator;
+mod outside;
+pub(crate) mod parse;
+mod reader;
+mod report;
+mod server;
+mod table;
+mod variable;
+
+use std::path::PathBuf;
+
+use dream_core::adapters::{R2Config, RedisConfig};
+use dream_core::{DatabaseOptions, Settings};
+
+pub(crate) use environment::Environment;
+pub(crate) use outside::{ImageApiAccess, PayAccess, WeChatAccess};
+pub(crate) use parse::{LogFormat, Mode};
+pub(crate) use report::{ConfigFault, ConfigFaults, Report};
+pub(crate) use variable::without_password;
+
+use reader::Reader;
+
+/// How to log.
+#[derive(Debug, Clone)]
+pub(crate) struct Logging {
+    /// What is logged, where somebody said so.
+    pub(crate) filter: Option<String>,
+    /// How it is written.
+    pub(crate) format: LogFormat,
+}
+
+/// What somebody who works on the stored state needs: no outside, no server.
+#[derive(Debug, Clone)]
+pub(crate) struct Operator {
+    pub(crate) database: DatabaseOptions,
+    pub(crate) redis: Option<RedisConfig>,
+    pub(crate) settings: Settings,
+    pub(crate) logging: Logging,
+}
+
+/// Where pictures are kept.
+#[derive(Debug, Clone)]
+pub(crate) enum Storage {
+    /// In this folder; the server answers for them under the base URL.
+    Disk(PathBuf),
+    /// In a bucket.
+    R2(R2Config),
+}
+
+/// What planting seeds needs: stored state, and a place for the pictures.
+#[derive(Debug, Clone)]
+pub(crate) struct Seeding {
+    pub(crate) operator: Operator,
+    pub(crate) storage: Storage,
+    /// Where clients reach the server.
+    pub(crate) base_url: String,
+}
+
+/// All that `serve` needs. What has no credentials in development is `None` and is played.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) mode: Mode,
+    pub(crate) operator: Operator,
+    pub(crate) http: dream_http::Settings,
+    /// Where clients reach the server, if that was said.
+    pub(crate) base_url: Option<String>,
+    pub(crate) storage: Storage,
+    pub(crate) wechat: Option<WeChatAccess>,
+    pub(crate) image_api: Option<ImageApiAccess>,
+    /// Also `None` where nothing can be bought, in production.
+    pub(crate) pay: Option<PayAccess>,
+    /// Whether the secret for tokens ends with this process.
+    pub(crate) secret_made_up: bool,
+}
+
+/// Whether parts without credentials can be played: in development, if the sandbox is built in.
+pub(crate) const SANDBOX: bool = cfg!(feature = "sandbox");
+
+impl Config {
+    /// Reads everything and says what was found, be it right or not.
+    pub(crate) fn read(environment: &Environment) -> (Option<Self>, Report) {
+        let mut reader = Reader::new(environment);
+        let config = server::read(&mut reader);
+        let faultless = reader.is_faultless();
+        (config.filter(|_| faultless), reader.report())
+    }
+
+    /// As [`Config::read`], for whoever cannot go on with a fault.
+    pub(crate) fn require(environment: &Environment) -> Result<(Self, Report), ConfigFaults> {
+        match Self::read(environment) {
+            (Some(config), report) => Ok((config, report)),
+            (None, report) => Err(ConfigFaults(report.faults)),
+        }
+    }
+}
+
+impl Operator {
+    /// Reads what commands on the stored state need; faults elsewhere do not matter to them.
+    pub(crate) fn require(environment: &Environment) -> Result<Self, ConfigFaults> {
+        let mut reader = Reader::new(environment);
+        match operator::read(&mut reader, operator::made_up_secret()) {
+            Some(operator) if reader.is_faultless() => Ok(operator),
+            _ => Err(ConfigFaults(reader.faults().to_vec())),
+        }
+    }
+}
+
+impl Seeding {
+    /// Reads what planting seeds needs.
+    pub(crate) fn require(environment: &Environment) -> Result<Self, ConfigFaults> {
+        let mut reader = Reader::new(environment);
+        let seeding = server::seeding(&mut reader);
+        match seeding {
+            Some(seeding) if reader.is_faultless() => Ok(seeding),
+            _ => Err(ConfigFaults(reader.faults().to_vec())),
+        }
+    }
+}

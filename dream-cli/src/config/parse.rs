@@ -1,0 +1,376 @@
+//! From the text of a variable to its value. A refusal says what the value must be, and quotes no secret.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use dream_core::kernel::{Fen, KeyName, Points, Zone};
+use dream_core::{ConfiguredAdminKey, Fault, Lifetime};
+use dream_http::Origins;
+use http::{HeaderValue, Uri};
+use ipnet::IpNet;
+use secrecy::SecretString;
+use tracing_subscriber::EnvFilter;
+
+type Parsed<T> = Result<T, String>;
+
+/// Shortest secret for tokens: as long as the hash is (RFC 7518, 3.2).
+pub(crate) const MIN_JWT_SECRET: usize = 32;
+
+/// Development or production.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// What has no credentials is played, and secrets are made up.
+    Development,
+    /// Nothing is played or made up.
+    Production,
+}
+
+impl Mode {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Mode::Development => "development",
+            Mode::Production => "production",
+        }
+    }
+}
+
+/// Whose credential the image API is called with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UpstreamAuth {
+    Service,
+    Forward,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Pretty,
+    Json,
+}
+
+/// An address to listen on.
+pub(crate) type Host = IpAddr;
+
+pub(crate) fn mode(text: &str) -> Parsed<Mode> {
+    match text {
+        "development" | "dev" | "test" => Ok(Mode::Development),
+        "production" | "prod" => Ok(Mode::Production),
+        _ => Err("must be development or production".to_owned()),
+    }
+}
+
+pub(crate) fn upstream_auth(text: &str) -> Parsed<UpstreamAuth> {
+    match text {
+        "service" => Ok(UpstreamAuth::Service),
+        "forward" => Ok(UpstreamAuth::Forward),
+        _ => Err("must be service or forward".to_owned()),
+    }
+}
+
+pub(crate) fn log_format(text: &str) -> Parsed<LogFormat> {
+    match text {
+        "pretty" => Ok(LogFormat::Pretty),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be pretty or json".to_owned()),
+    }
+}
+
+pub(crate) fn switch(text: &str) -> Parsed<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
+fn number<T: FromStr>(text: &str, what: &str) -> Parsed<T> {
+    text.parse().map_err(|_| format!("must be {what}, but is {text:?}"))
+}
+
+pub(crate) fn port(text: &str) -> Parsed<u16> {
+    number(text, "a port, 0 to 65535")
+}
+
+pub(crate) fn count(text: &str) -> Parsed<u32> {
+    number(text, "a whole number")
+}
+
+pub(crate) fn positive(text: &str) -> Parsed<u32> {
+    let what = "a whole number above 0";
+    number(text, what).and_then(|n| if n > 0 { Ok(n) } else { Err(format!("must be {what}")) })
+}
+
+/// Largest figure of the business that is believed: a billion.
+const MAX_AMOUNT: i64 = 1_000_000_000;
+
+pub(crate) fn amount(text: &str) -> Parsed<i64> {
+    let what = "a whole number from 0 to a billion";
+    let amount: i64 = number(text, what)?;
+    if (0..=MAX_AMOUNT).contains(&amount) { Ok(amount) } else { Err(format!("must be {what}")) }
+}
+
+pub(crate) fn points(text: &str) -> Parsed<Points> {
+    amount(text).map(Points::new)
+}
+
+pub(crate) fn price(text: &str) -> Parsed<Fen> {
+    match amount(text)? {
+        0 => Err("must be above 0".to_owned()),
+        fen => Ok(Fen::new(fen)),
+    }
+}
+
+/// Longest time one call may be given, in seconds.
+const MAX_CALL_SECS: u32 = 600;
+
+pub(crate) fn seconds(text: &str) -> Parsed<Duration> {
+    let secs: u32 = number(text, "a whole number of seconds")?;
+    if (1..=MAX_CALL_SECS).contains(&secs) {
+        Ok(Duration::from_secs(secs.into()))
+    } else {
+        Err(format!("must be 1 to {MAX_CALL_SECS} seconds"))
+    }
+}
+
+pub(crate) fn host(text: &str) -> Parsed<IpAddr> {
+    if text == "localhost" {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    number(text.trim_start_matches('[').trim_end_matches(']'), "an IP address, such as 0.0.0.0 or ::")
+}
+
+pub(crate) fn address(text: &str) -> Parsed<SocketAddr> {
+    let local = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+    let any = text.strip_prefix(':').map(|port| format!("0.0.0.0:{port}"));
+    number(&local.or(any).unwrap_or_else(|| text.to_owned()), "an address and port, such as 127.0.0.1:9100")
+}
+
+pub(crate) fn networks(text: &str) -> Parsed<Vec<IpNet>> {
+    let network = |item: &str| {
+        item.parse::<IpNet>()
+            .or_else(|_| item.parse::<IpAddr>().map(IpNet::from))
+            .map_err(|_| format!("must be addresses or networks such as 10.0.0.0/8, but {item:?} is neither"))
+    };
+    items(text).map(network).collect()
+}
+
+fn items(list: &str) -> impl Iterator<Item = &str> {
+    list.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+pub(crate) fn text(text: &str) -> Parsed<String> {
+    Ok(text.to_owned())
+}
+
+pub(crate) fn path(text: &str) -> Parsed<PathBuf> {
+    Ok(text.into())
+}
+
+pub(crate) fn secret(text: &str) -> Parsed<SecretString> {
+    Ok(SecretString::from(text))
+}
+
+pub(crate) fn jwt_secret(text: &str) -> Parsed<SecretString> {
+    match text.len() {
+        length if length < MIN_JWT_SECRET => Err(format!(
+            "needs at least {MIN_JWT_SECRET} bytes, has {length}: make one with `openssl rand -base64 48`"
+        )),
+        _ => secret(text),
+    }
+}
+
+/// Length of WeChat's `EncodingAESKey`, in characters.
+const PUSH_KEY_LEN: usize = 43;
+
+pub(crate) fn push_key(text: &str) -> Parsed<SecretString> {
+    if text.len() == PUSH_KEY_LEN && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        secret(text)
+    } else {
+        Err(format!("must be {PUSH_KEY_LEN} letters and digits"))
+    }
+}
+
+/// An absolute `http` or `https` URL, without a slash at its end.
+pub(crate) fn http_url(text: &str) -> Parsed<String> {
+    let fault = || format!("must be an http or https URL without query, but is {text:?}");
+    let uri: Uri = text.parse().map_err(|_| fault())?;
+    let scheme = matches!(uri.scheme_str(), Some("http" | "https"));
+    let plain = uri.query().is_none() && !text.contains(['#', '@']);
+    if scheme && plain && uri.host().is_some_and(|host| !host.is_empty()) {
+        Ok(text.trim_end_matches('/').to_owned())
+    } else {
+        Err(fault())
+    }
+}
+
+fn url_of(text: &str, schemes: &[&str], what: &str) -> Parsed<SecretString> {
+    if schemes.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| rest.starts_with(':'))) {
+        secret(text)
+    } else {
+        Err(format!("must be {what}"))
+    }
+}
+
+pub(crate) fn database_url(text: &str) -> Parsed<SecretString> {
+    url_of(text, &["sqlite", "postgres", "postgresql"], "sqlite://<path> or postgres://<user>@<host>/<name>")
+}
+
+pub(crate) fn postgres_url(text: &str) -> Parsed<SecretString> {
+    url_of(text, &["postgres", "postgresql"], "postgres://<user>@<host>/<name>")
+}
+
+pub(crate) fn redis_url(text: &str) -> Parsed<SecretString> {
+    url_of(text, &["redis", "rediss", "redis+unix"], "redis://<host>:<port>/<number>")
+}
+
+/// What a fault of the core asks for.
+fn asked(fault: &Fault) -> String {
+    match fault {
+        Fault::Format(what) => format!("must be {what}"),
+        Fault::Length { min, max } => format!("must have {min} to {max} characters"),
+        other => format!("is refused: {}", other.as_str()),
+    }
+}
+
+pub(crate) fn lifetime(text: &str) -> Parsed<Lifetime> {
+    text.parse().map_err(|fault| asked(&fault))
+}
+
+pub(crate) fn zone(text: &str) -> Parsed<Zone> {
+    Zone::named(text).map_err(|fault| asked(&fault))
+}
+
+pub(crate) fn log_filter(text: &str) -> Parsed<String> {
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| format!("is no log filter: {error}"))
+}
+
+/// `*`, or origins that are listed; those may send credentials, so `*` cannot stand among them.
+pub(crate) fn origins(text: &str) -> Parsed<Origins> {
+    if text == "*" {
+        return Ok(Origins::Any);
+    }
+    let origin = |item: &str| {
+        if item == "*" {
+            return Err("must not have * beside listed origins, which may send credentials".to_owned());
+        }
+        let fault = || format!("must be origins such as https://admin.example.com, but has {item:?}");
+        let bare = item.trim_end_matches('/');
+        let uri: Uri = bare.parse().map_err(|_| fault())?;
+        let only_origin = matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.path().trim_end_matches('/').is_empty()
+            && uri.query().is_none();
+        if only_origin { HeaderValue::from_str(bare).map_err(|_| fault()) } else { Err(fault()) }
+    };
+    items(text).map(origin).collect::<Parsed<Vec<_>>>().map(Origins::Listed)
+}
+
+/// The name of a key that was given without one.
+const UNNAMED: &str = "admin";
+
+pub(crate) fn admin_keys(text: &str) -> Parsed<Vec<ConfiguredAdminKey>> {
+    let mut keys: Vec<ConfiguredAdminKey> = Vec::new();
+    for (index, item) in text.split(',').enumerate() {
+        let (name, key) = item.trim().split_once(':').unwrap_or((UNNAMED, item.trim()));
+        let place = index + 1;
+        let name: KeyName =
+            name.parse().map_err(|fault| format!("key {place}: its name {}", asked(&fault)))?;
+        if key.is_empty() {
+            return Err(format!("key {place} is empty"));
+        }
+        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(format!("key {place} must be printable ASCII without spaces, to fit into a header"));
+        }
+        keys.push(ConfiguredAdminKey { name, key: SecretString::from(key) });
+    }
+    Ok(keys)
+}
+
+/// Why a secret is not one.
+pub(crate) fn weakness(secret: &str, min: usize) -> Option<String> {
+    const PLACEHOLDERS: [&str; 17] = [
+        "your-",
+        "your_",
+        "yoursecret",
+        "changeme",
+        "change-me",
+        "change_me",
+        "change-this",
+        "change_this",
+        "changethis",
+        "in-production",
+        "in_production",
+        "placeholder",
+        "super-secret",
+        "supersecret",
+        "secret-key",
+        "secret_key",
+        "jwt-secret",
+    ];
+    const WORDS: [&str; 8] = ["secret", "password", "admin", "test", "default", "example", "key", "token"];
+    /// Random text of 32 characters has about twice as many different ones even in hex.
+    const FEW: usize = 6;
+    let lower = secret.to_ascii_lowercase();
+    let mut bytes = secret.as_bytes().to_vec();
+    bytes.sort_unstable();
+    bytes.dedup();
+    if PLACEHOLDERS.iter().any(|word| lower.contains(word)) || WORDS.contains(&lower.as_str()) {
+        Some("is a well-known placeholder".to_owned())
+    } else if secret.len() < min {
+        Some(format!("needs at least {min} bytes, has {}", secret.len()))
+    } else if bytes.len() < FEW {
+        Some("repeats a few characters, which can be guessed".to_owned())
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use secrecy::ExposeSecret as _;
+
+    #[test]
+    fn admin_keys_have_names_for_the_audit_log() {
+        let keys = |text| -> Vec<(String, String)> {
+            let keys = admin_keys(text).expect("keys");
+            keys.iter().map(|key| (key.name.to_string(), key.key.expose_secret().to_owned())).collect()
+        };
+        assert_eq!(keys("abc"), [("admin".to_owned(), "abc".to_owned())]);
+        assert_eq!(keys("ops:a:b, ci:c")[0], ("ops".to_owned(), "a:b".to_owned()));
+        assert!(admin_keys("ops:,ci:c").is_err(), "an empty key would open the door to everybody");
+        assert!(admin_keys("a,").is_err());
+        assert!(admin_keys("näme:c").is_err());
+    }
+
+    #[test]
+    fn any_origin_cannot_stand_beside_origins_with_credentials() {
+        assert_eq!(origins("*"), Ok(Origins::Any));
+        assert!(
+            matches!(origins("https://a.example, http://localhost:5173/"), Ok(Origins::Listed(list)) if list.len() == 2)
+        );
+        assert!(origins("https://a.example,*").is_err());
+        assert!(origins("https://a.example/path").is_err());
+        assert!(origins("a.example").is_err());
+    }
+
+    #[test]
+    fn placeholders_and_repetitions_are_weak() {
+        assert!(weakness("your-super-secret-jwt-key-change-in-production", 32).is_some());
+        assert!(weakness("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 32).is_some());
+        assert!(weakness("short", 16).is_some());
+        assert!(weakness("3f9c1b7e5a2d4860917e3c5b2f8a6d04", 32).is_none());
+    }
+
+    #[test]
+    fn addresses_and_networks_are_read_as_people_write_them() {
+        assert_eq!(address("localhost:9100").expect("an address").to_string(), "127.0.0.1:9100");
+        assert_eq!(address(":9100").expect("an address").to_string(), "0.0.0.0:9100");
+        assert_eq!(networks("10.0.0.0/8, 192.0.2.1").expect("networks").len(), 2);
+        assert!(networks("proxy.example").is_err());
+        assert_eq!(http_url("https://x.example/").as_deref(), Ok("https://x.example"));
+        assert!(http_url("ftp://x.example").is_err());
+        assert!(http_url("https://u:p@x.example").is_err());
+    }
+}

@@ -1,0 +1,149 @@
+//! The whole configuration of `serve`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use dream_core::Settings;
+use dream_core::adapters::R2Config;
+use dream_http::{Origins, ThrottleRule};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::environment::Origin;
+use super::parse::{MIN_JWT_SECRET, UpstreamAuth};
+use super::reader::Reader;
+use super::table::{
+    BASE_URL, CORS_ORIGIN, HOST, JWT_SECRET, METRICS_ADDR, OTEL_EXPORTER_OTLP_ENDPOINT, PORT,
+    R2_ACCESS_KEY_ID, R2_ACCOUNT_ID, R2_BUCKET_NAME, R2_ENDPOINT, R2_PUBLIC_URL, R2_SECRET_ACCESS_KEY,
+    RESULTS_REHOST, THIRD_PARTY_AUTH, THROTTLE_LIMIT, THROTTLE_TTL, TRUSTED_PROXIES, UPLOAD_DIR,
+};
+use super::{Config, Mode, Seeding, Storage, operator, outside};
+
+pub(super) fn read(reader: &mut Reader<'_>) -> Option<Config> {
+    let (secret, secret_made_up) = secret(reader);
+    let operator = operator::read(reader, secret);
+    let http = http(reader);
+    let base_url = reader.get(&BASE_URL);
+    let port = http.as_ref().map_or(0, |http| http.listen.port());
+    reader.stands_in(&BASE_URL, Some(format!("http://localhost:{port}")), Origin::Default);
+    let storage = storage(reader);
+    let wechat = outside::wechat(reader);
+    let image_api = outside::image_api(reader);
+    let pay = outside::pay(reader, wechat.as_ref(), base_url.as_deref());
+    let rehost = reader.get(&RESULTS_REHOST);
+    let auth = reader.get(&THIRD_PARTY_AUTH);
+    if reader.get(&OTEL_EXPORTER_OTLP_ENDPOINT).is_some() {
+        reader.note("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this build sends no traces");
+    }
+    let mut operator = operator?;
+    operator::admin_keys(reader, &mut operator.settings);
+    finish(&mut operator.settings, rehost?, auth?, image_api.as_ref());
+    let mode = reader.mode();
+    Some(Config {
+        mode,
+        operator,
+        http: http?,
+        base_url,
+        storage: storage?,
+        wechat,
+        image_api,
+        pay,
+        secret_made_up,
+    })
+}
+
+/// What planting seeds needs of it.
+pub(super) fn seeding(reader: &mut Reader<'_>) -> Option<Seeding> {
+    let operator = operator::read(reader, operator::made_up_secret());
+    let (port, base_url) = (reader.get(&PORT), reader.get(&BASE_URL));
+    let storage = storage(reader);
+    let base_url = base_url.or_else(|| port.map(|port| format!("http://localhost:{port}")));
+    Some(Seeding { operator: operator?, storage: storage?, base_url: base_url? })
+}
+
+fn finish(
+    settings: &mut Settings,
+    rehost: bool,
+    auth: UpstreamAuth,
+    image_api: Option<&outside::ImageApiAccess>,
+) {
+    settings.rehost_results = rehost;
+    settings.forward_upstream_auth = auth == UpstreamAuth::Forward;
+    settings.webhook_secret = image_api.and_then(|access| access.webhook_secret.clone());
+}
+
+/// The secret for tokens, and whether it was made up.
+fn secret(reader: &mut Reader<'_>) -> (SecretString, bool) {
+    if let Some(secret) = reader.get(&JWT_SECRET) {
+        reader.require_strong(&JWT_SECRET, secret.expose_secret(), MIN_JWT_SECRET);
+        return (secret, false);
+    }
+    if reader.mode() == Mode::Production {
+        reader.missing(&JWT_SECRET, "in production: make one with `openssl rand -base64 48`");
+    } else {
+        reader.stands_in(&JWT_SECRET, Some("********".to_owned()), Origin::MadeUp);
+    }
+    (operator::made_up_secret(), true)
+}
+
+fn http(reader: &mut Reader<'_>) -> Option<dream_http::Settings> {
+    let (host, port) = (reader.get(&HOST), reader.get(&PORT));
+    let metrics_listen = reader.get(&METRICS_ADDR);
+    let trusted_proxies = reader.get(&TRUSTED_PROXIES);
+    let origins = reader.get(&CORS_ORIGIN);
+    let (period, limit) = (reader.get(&THROTTLE_TTL), reader.get(&THROTTLE_LIMIT));
+    if reader.is_production() && origins == Some(Origins::Any) {
+        reader.note("CORS_ORIGIN is *: pages of any origin may read answers, without credentials");
+    }
+    Some(dream_http::Settings {
+        listen: SocketAddr::new(host?, port?),
+        metrics_listen,
+        trusted_proxies: trusted_proxies.unwrap_or_default(),
+        origins: origins?,
+        throttle: throttle(period?, limit?),
+        ..dream_http::Settings::default()
+    })
+}
+
+fn throttle(period_secs: u32, limit: u32) -> Option<ThrottleRule> {
+    let period = Duration::from_secs(period_secs.into());
+    NonZeroU32::new(limit).filter(|_| period_secs > 0).map(|limit| ThrottleRule { limit, period })
+}
+
+fn storage(reader: &mut Reader<'_>) -> Option<Storage> {
+    let account = reader.get(&R2_ACCOUNT_ID);
+    let key_id = reader.get(&R2_ACCESS_KEY_ID);
+    let key = reader.get(&R2_SECRET_ACCESS_KEY);
+    let bucket = reader.get(&R2_BUCKET_NAME);
+    let public_url = reader.get(&R2_PUBLIC_URL);
+    let endpoint = reader.get(&R2_ENDPOINT);
+    let folder = reader.get(&UPLOAD_DIR);
+    let specs = [
+        R2_ACCOUNT_ID.spec,
+        R2_ACCESS_KEY_ID.spec,
+        R2_SECRET_ACCESS_KEY.spec,
+        R2_BUCKET_NAME.spec,
+        R2_PUBLIC_URL.spec,
+        R2_ENDPOINT.spec,
+    ];
+    if !reader.any_set(&specs) {
+        return folder.map(Storage::Disk);
+    }
+    let why = "beside the other variables of R2";
+    reader.missing(&R2_ACCESS_KEY_ID, why);
+    reader.missing(&R2_SECRET_ACCESS_KEY, why);
+    reader.missing(&R2_BUCKET_NAME, why);
+    reader.missing(&R2_PUBLIC_URL, why);
+    if endpoint.is_none() {
+        reader.missing(&R2_ACCOUNT_ID, "beside the other variables of R2, or R2_ENDPOINT");
+    }
+    let derived = account.as_deref().map(R2Config::endpoint_of_account);
+    reader.stands_in(&R2_ENDPOINT, derived.clone(), Origin::Default);
+    Some(Storage::R2(R2Config {
+        endpoint: endpoint.or(derived)?,
+        bucket: bucket?,
+        access_key_id: key_id?,
+        secret_access_key: key?,
+        public_url: public_url?,
+    }))
+}

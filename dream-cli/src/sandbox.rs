@@ -1,0 +1,145 @@
+//! Plays the parts of the outside that have no credentials.
+
+#[cfg(feature = "sandbox")]
+pub(crate) use played::Played;
+#[cfg(not(feature = "sandbox"))]
+pub(crate) use unplayed::Played;
+
+#[cfg(feature = "sandbox")]
+mod played {
+    use std::sync::Arc;
+
+    use dream_core::adapters::SystemClock;
+    use dream_core::adapters::image_api::ImageApiConfig;
+    use dream_core::adapters::wechat::WeChatConfig;
+    use dream_testkit::sandbox::{Sandbox, SandboxOptions};
+    use secrecy::SecretString;
+
+    use crate::config::{Config, ImageApiAccess, Mode, PayAccess, WeChatAccess};
+    use crate::exit::{Exit, Trouble};
+
+    /// The fakes, running in this process. They stop when this is dropped.
+    pub(crate) struct Played {
+        sandbox: Sandbox,
+        backend: String,
+        wechat: bool,
+        image_api: bool,
+        pay: bool,
+    }
+
+    impl Played {
+        /// Starts the fakes if a part has to be played. `backend` is where they reach us.
+        pub(crate) async fn start(config: &Config, backend: String) -> Result<Option<Self>, Trouble> {
+            let (wechat, image_api) = (config.wechat.is_none(), config.image_api.is_none());
+            let pay = config.pay.is_none() && config.mode == Mode::Development;
+            if !(wechat || image_api || pay) {
+                return Ok(None);
+            }
+            let merchant_appid = config.wechat.as_ref().map(|access| access.client.appid.clone());
+            let options = SandboxOptions {
+                backend: Some(backend.clone()),
+                merchant_appid,
+                ..SandboxOptions::new(Arc::new(SystemClock))
+            };
+            let sandbox = Sandbox::start(options).await.map_err(|error| {
+                Trouble::new(Exit::Failed, "SANDBOX", format!("starting the sandbox: {error}"))
+            })?;
+            Ok(Some(Self { sandbox, backend, wechat, image_api, pay }))
+        }
+
+        /// Access to the WeChat that is played.
+        pub(crate) fn wechat(&self) -> WeChatAccess {
+            let keys = self.sandbox.credentials();
+            let client = WeChatConfig::new(keys.wechat_appid, SecretString::from(keys.wechat_secret));
+            WeChatAccess { client: WeChatConfig { base_url: keys.wechat_base_url, ..client } }
+        }
+
+        /// Access to the image API that is played.
+        pub(crate) fn image_api(&self) -> ImageApiAccess {
+            let keys = self.sandbox.credentials();
+            ImageApiAccess {
+                client: ImageApiConfig::new(keys.image_api_base_url, SecretString::from(keys.image_api_key)),
+                webhook_secret: Some(SecretString::from(keys.webhook_secret)),
+            }
+        }
+
+        /// Access to the WeChat Pay that is played, if it is.
+        pub(crate) fn pay(&self) -> Option<PayAccess> {
+            let notify = |name| format!("{}/v1/orders/{name}", self.backend);
+            let client =
+                self.sandbox.wechat_pay.config(&notify("payment-callback"), &notify("refund-callback"));
+            self.pay.then_some(PayAccess { client })
+        }
+
+        /// What is played, and where.
+        pub(crate) fn parts(&self) -> Vec<(&'static str, String)> {
+            let keys = self.sandbox.credentials();
+            let parts = [
+                (self.wechat, "WeChat", keys.wechat_base_url),
+                (self.pay, "WeChat Pay", keys.pay.base_url),
+                (self.image_api, "image API", keys.image_api_base_url),
+            ];
+            parts.into_iter().filter(|part| part.0).map(|(_, name, url)| (name, url)).collect()
+        }
+
+        /// Whether anybody can log in with a code of the sandbox's.
+        pub(crate) fn plays_wechat(&self) -> bool {
+            self.wechat
+        }
+
+        /// Where orders are paid, if WeChat Pay is played.
+        pub(crate) fn till(&self) -> Option<String> {
+            self.pay.then(|| format!("{}/_control/", self.sandbox.wechat_pay.base_url()))
+        }
+
+        /// Stops the fakes.
+        pub(crate) async fn stop(self) {
+            self.sandbox.shutdown().await;
+        }
+    }
+}
+
+#[cfg(not(feature = "sandbox"))]
+mod unplayed {
+    use crate::config::{Config, ImageApiAccess, PayAccess, WeChatAccess};
+    use crate::exit::Trouble;
+
+    /// There is no sandbox in this build, so there is never a value of this type.
+    pub(crate) enum Played {}
+
+    impl Played {
+        #[expect(clippy::unused_async, reason = "with the sandbox it waits")]
+        pub(crate) async fn start(_: &Config, _: String) -> Result<Option<Self>, Trouble> {
+            Ok(None)
+        }
+
+        pub(crate) fn wechat(&self) -> WeChatAccess {
+            match *self {}
+        }
+
+        pub(crate) fn image_api(&self) -> ImageApiAccess {
+            match *self {}
+        }
+
+        pub(crate) fn pay(&self) -> Option<PayAccess> {
+            match *self {}
+        }
+
+        pub(crate) fn parts(&self) -> Vec<(&'static str, String)> {
+            match *self {}
+        }
+
+        pub(crate) fn plays_wechat(&self) -> bool {
+            match *self {}
+        }
+
+        pub(crate) fn till(&self) -> Option<String> {
+            match *self {}
+        }
+
+        #[expect(clippy::unused_async, reason = "with the sandbox it waits")]
+        pub(crate) async fn stop(self) {
+            match self {}
+        }
+    }
+}

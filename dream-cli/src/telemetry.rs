@@ -1,0 +1,62 @@
+//! Log lines and metrics.
+
+use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dream_http::RenderMetrics;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LogFormat, Logging};
+use crate::exit::{Exit, Trouble};
+
+/// How often samples of histograms are put into their buckets, so that they do not pile up between two scrapes.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Upper bounds of times, in seconds.
+const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 25.0];
+
+/// Logs to standard error, past a queue, so that a slow terminal holds nobody up. What is in the queue is written when
+/// the guard is dropped.
+pub(crate) fn start_logging(logging: &Logging, usual: &str) -> Result<WorkerGuard, Trouble> {
+    let (writer, guard) = tracing_appender::non_blocking(io::stderr());
+    let filter = logging.filter.as_deref().unwrap_or(usual);
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| Trouble::new(Exit::Config, "CONFIGURATION", format!("the log filter: {error}")))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let started = match logging.format {
+        LogFormat::Pretty => lines.with_ansi(in_colour()).with_target(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
+    };
+    started.map_err(|error| Trouble::new(Exit::Failed, "LOGGING", error.to_string()))?;
+    Ok(guard)
+}
+
+#[expect(clippy::disallowed_methods, reason = "NO_COLOR is the terminal's setting and not one of ours")]
+fn in_colour() -> bool {
+    io::stderr().is_terminal() && std::env::var("NO_COLOR").map_or(true, |value| value.is_empty())
+}
+
+/// Collects metrics from now on, and gives the way to write them out.
+pub(crate) fn start_metrics() -> Result<RenderMetrics, Trouble> {
+    let failed = |error: metrics_exporter_prometheus::BuildError| {
+        Trouble::new(Exit::Failed, "METRICS", error.to_string())
+    };
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
+        .map_err(failed)?
+        .install_recorder()
+        .map_err(failed)?;
+    tokio::spawn(keep_up(handle.clone()));
+    Ok(Arc::new(move || handle.render()))
+}
+
+async fn keep_up(handle: PrometheusHandle) {
+    let mut clock = tokio::time::interval(UPKEEP_EVERY);
+    loop {
+        clock.tick().await;
+        handle.run_upkeep();
+    }
+}
