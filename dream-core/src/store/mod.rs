@@ -1,5 +1,6 @@
 //! The two databases behind one type, and the units of work that change them.
 
+mod batch;
 mod gate;
 mod migrate;
 mod open;
@@ -7,6 +8,7 @@ mod row;
 mod sql;
 mod tx;
 
+use batch::Batches;
 use gate::Gate;
 pub use gate::{StoreGate, StorePass, StoreStep, StoreTrouble};
 pub use migrate::SchemaStatus;
@@ -24,6 +26,7 @@ use sqlx::{PgPool, SqlitePool};
 pub(crate) struct Store {
     pools: Pools,
     gate: Gate,
+    batches: Batches,
 }
 
 /// Pools of the database in use. A closed set of two: what differs between them is matched, not abstracted.

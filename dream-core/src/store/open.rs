@@ -8,6 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use super::batch::Batches;
 use super::{Gate, Pools, Store, StoreError};
 use crate::error::{Error, Result};
 
@@ -60,7 +61,11 @@ impl Store {
                 Some(url) => open_postgres(url.expose_secret(), options).await?,
                 None => pool.clone(),
             };
-            Ok(Store { pools: Pools::Postgres { pool, replica }, gate: Gate::default() })
+            Ok(Store {
+                pools: Pools::Postgres { pool, replica },
+                gate: Gate::default(),
+                batches: Batches::default(),
+            })
         } else {
             Err(Error::internal("the database URL must start with sqlite: or postgres:"))
         }
@@ -100,7 +105,7 @@ async fn open_sqlite(url: &str, options: &DatabaseOptions) -> Result<Store> {
         .connect_with(base.read_only(true).create_if_missing(false))
         .await
         .map_err(StoreError::from)?;
-    Ok(Store { pools: Pools::Sqlite { read, write }, gate: Gate::default() })
+    Ok(Store { pools: Pools::Sqlite { read, write }, gate: Gate::default(), batches: Batches::default() })
 }
 
 async fn open_postgres(url: &str, options: &DatabaseOptions) -> Result<sqlx::PgPool> {
