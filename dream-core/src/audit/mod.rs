@@ -52,7 +52,13 @@ rules! {
     OrderEqualsPayment = "order_equals_payment",
     /// What was refunded, or is about to be, of a payment is not more than was paid.
     RefundsWithinPayment = "refunds_within_payment",
-    /// The generations counted on a user's page are those on record.
+    /// What an order says was refunded is the sum of its refunds that did not fail, and a refunded order all of it.
+    OrderEqualsRefunds = "order_equals_refunds",
+    /// An order that waits for a payment is waiting to be looked at.
+    OpenOrderHasTask = "open_order_has_task",
+    /// A refund that has not ended is waiting to be followed.
+    OpenRefundHasTask = "open_refund_has_task",
+    /// The orders and generations counted on a user's page are those on record.
     FiguresEqualRecords = "figures_equal_records",
 }
 

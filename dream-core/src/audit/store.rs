@@ -33,6 +33,9 @@ fn statement(rule: AuditRule) -> Sql<'static> {
         AuditRule::FulfilmentBookedOnce => FULFILMENT_BOOKED_ONCE,
         AuditRule::OrderEqualsPayment => ORDER_EQUALS_PAYMENT,
         AuditRule::RefundsWithinPayment => REFUNDS_WITHIN_PAYMENT,
+        AuditRule::OrderEqualsRefunds => ORDER_EQUALS_REFUNDS,
+        AuditRule::OpenOrderHasTask => OPEN_ORDER_HAS_TASK,
+        AuditRule::OpenRefundHasTask => OPEN_REFUND_HAS_TASK,
         AuditRule::FiguresEqualRecords => FIGURES_EQUAL_RECORDS,
     })
 }
@@ -125,11 +128,30 @@ const REFUNDS_WITHIN_PAYMENT: &str = "SELECT 'order:' || r.order_id AS subject, 
      LEFT JOIN payments p ON p.order_id = r.order_id AND p.transaction_id = r.transaction_id \
      WHERE r.total > coalesce(p.amount, 0) ORDER BY r.order_id LIMIT $1";
 
-const FIGURES_EQUAL_RECORDS: &str = "SELECT 'user:' || CAST(c.user_id AS TEXT) AS subject, \
-     'counted ' || CAST(c.generations AS TEXT) || '/' || CAST(c.succeeded AS TEXT) || '/' || CAST(c.failed AS TEXT) \
-     || ', on record ' || CAST(coalesce(g.generations, 0) AS TEXT) || '/' || CAST(coalesce(g.succeeded, 0) AS TEXT) \
-     || '/' || CAST(coalesce(g.failed, 0) AS TEXT) AS detail FROM user_counters c LEFT JOIN ( \
+const ORDER_EQUALS_REFUNDS: &str = "SELECT 'order:' || o.order_id AS subject, \
+     o.status || ' over ' || CAST(o.amount AS TEXT) || ', refunded ' || CAST(o.refunded_amount AS TEXT) \
+     || ', refunds ' || CAST(coalesce(r.total, 0) AS TEXT) AS detail FROM orders o LEFT JOIN ( \
+     SELECT order_id, CAST(sum(amount) AS BIGINT) AS total FROM refunds WHERE status <> 'FAILED' AND NOT surplus \
+     GROUP BY order_id) r ON r.order_id = o.order_id WHERE o.refunded_amount <> coalesce(r.total, 0) \
+     OR (o.status = 'REFUNDED' AND o.refunded_amount <> o.amount) ORDER BY o.id LIMIT $1";
+
+const OPEN_ORDER_HAS_TASK: &str = "SELECT 'order:' || r.order_id AS subject, 'nobody looks after it' AS detail \
+     FROM orders r WHERE r.status = 'PENDING' AND NOT EXISTS (SELECT 1 FROM outbox o \
+     WHERE o.subject = r.order_id AND o.kind = 'order.check') ORDER BY r.id LIMIT $1";
+
+const OPEN_REFUND_HAS_TASK: &str = "SELECT 'refund:' || r.refund_id AS subject, 'nobody follows it' AS detail \
+     FROM refunds r WHERE r.status = 'PROCESSING' AND NOT EXISTS (SELECT 1 FROM outbox o \
+     WHERE o.subject = r.refund_id AND o.kind = 'refund.follow') ORDER BY r.id LIMIT $1";
+
+const FIGURES_EQUAL_RECORDS: &str = "SELECT 'user:' || CAST(c.user_id AS TEXT) AS subject, 'orders ' \
+     || CAST(c.orders AS TEXT) || ', on record ' || CAST(coalesce(o.orders, 0) AS TEXT) \
+     || '; generations, succeeded and failed ' || CAST(c.generations AS TEXT) || '/' || CAST(c.succeeded AS TEXT) \
+     || '/' || CAST(c.failed AS TEXT) || ', on record ' || CAST(coalesce(g.generations, 0) AS TEXT) || '/' \
+     || CAST(coalesce(g.succeeded, 0) AS TEXT) || '/' || CAST(coalesce(g.failed, 0) AS TEXT) AS detail \
+     FROM user_counters c LEFT JOIN ( \
      SELECT user_id, count(*) AS generations, sum(CASE WHEN status = 'SUCCEEDED' THEN 1 ELSE 0 END) AS succeeded, \
      sum(CASE WHEN status = 'FAILED' THEN 1 ELSE 0 END) AS failed FROM generations GROUP BY user_id) g \
-     ON g.user_id = c.user_id WHERE c.generations <> coalesce(g.generations, 0) \
-     OR c.succeeded <> coalesce(g.succeeded, 0) OR c.failed <> coalesce(g.failed, 0) ORDER BY c.user_id LIMIT $1";
+     ON g.user_id = c.user_id LEFT JOIN (SELECT user_id, count(*) AS orders FROM orders GROUP BY user_id) o \
+     ON o.user_id = c.user_id WHERE c.generations <> coalesce(g.generations, 0) \
+     OR c.succeeded <> coalesce(g.succeeded, 0) OR c.failed <> coalesce(g.failed, 0) \
+     OR c.orders <> coalesce(o.orders, 0) ORDER BY c.user_id LIMIT $1";

@@ -25,9 +25,9 @@
 
 mod actor;
 mod books;
+mod callbacks;
 mod database;
 mod options;
-mod webhooks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -45,8 +45,11 @@ pub use options::{ADMIN_KEY, ADMIN_NAME, WorldOptions};
 use crate::backends::Backend;
 use crate::clock::TestClock;
 use crate::fakes::image_api::FakeImageApi;
+use crate::fakes::r2::FakeR2;
 use crate::fakes::server::FakeServer;
 use crate::fakes::wechat::FakeWeChat;
+use crate::fakes::wechat_pay::FakeWeChatPay;
+use callbacks::Callbacks;
 use options::Nodes;
 
 /// How far [`TestDream::settle`] moves the clock before it says that the world does not come to rest.
@@ -65,7 +68,9 @@ pub struct TestDream {
     image_api: Arc<FakeImageApi>,
     blobs: Arc<dyn Blobs>,
     database: Database,
-    webhooks: Option<FakeServer>,
+    pay: Option<Arc<FakeWeChatPay>>,
+    r2: Option<FakeR2>,
+    callbacks: Callbacks,
     lost_objects_allowed: bool,
     checked: AtomicBool,
 }
@@ -120,9 +125,25 @@ impl TestDream {
         &self.image_api
     }
 
-    /// The server that the image API's notices go to, if this world has one; its log has the notices.
-    pub fn webhook_server(&self) -> Option<&FakeServer> {
-        self.webhooks.as_ref()
+    /// WeChat Pay.
+    ///
+    /// # Panics
+    /// If this world takes no payments.
+    pub fn wechat_pay(&self) -> &FakeWeChatPay {
+        self.pay.as_deref().expect("this world takes no payments")
+    }
+
+    /// R2.
+    ///
+    /// # Panics
+    /// If this world keeps its pictures elsewhere.
+    pub fn r2(&self) -> &FakeR2 {
+        self.r2.as_ref().expect("this world keeps its pictures elsewhere")
+    }
+
+    /// The server that the outside tells its news to: webhooks and payment notifies. Its log has them.
+    pub fn callbacks(&self) -> &FakeServer {
+        &self.callbacks.server
     }
 
     /// Where pictures are kept.

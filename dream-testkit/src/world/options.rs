@@ -5,20 +5,25 @@ use std::time::Duration;
 
 use dream_core::adapters::image_api::{ImageApiConfig, ImageApiHttp};
 use dream_core::adapters::wechat::{WeChatConfig, WeChatHttp};
+use dream_core::adapters::wechat_pay::WeChatPay;
 use dream_core::adapters::{
-    DiskBlobs, MemoryCache, RedisCache, RedisConfig, SystemClock, WeChatContentCheck,
+    DiskBlobs, MemoryCache, R2Blobs, R2Config, RedisCache, RedisConfig, SystemClock, WeChatContentCheck,
 };
 use dream_core::kernel::Zone;
-use dream_core::ports::{Blobs, Cache, Clock, ContentCheck, PayChannel};
+use dream_core::ports::{Blobs, Cache, Clock, ContentCheck};
 use dream_core::{AtStart, ConfiguredAdminKey, Dream, Durability, QuotaLimit, Settings, Worker};
 use secrecy::SecretString;
 
-use super::{TestDream, database::Database, webhooks};
+use super::TestDream;
+use super::callbacks::Callbacks;
+use super::database::Database;
 use crate::backends::Backend;
 use crate::clock::TestClock;
 use crate::entropy::SeededEntropy;
 use crate::fakes::image_api::{FakeImageApi, ImageApiOptions, Pace};
+use crate::fakes::r2::{FakeR2, R2Options};
 use crate::fakes::wechat::{FakeWeChat, WeChatOptions};
+use crate::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
 
 /// The admin key that every world is configured with.
 pub const ADMIN_KEY: &str = "the-admin-key-of-the-world";
@@ -38,7 +43,8 @@ pub struct WorldOptions {
     at_once: u32,
     webhooks: bool,
     blobs: Option<Arc<dyn Blobs>>,
-    pay: Option<Arc<dyn PayChannel>>,
+    pay: Option<WeChatPayOptions>,
+    on_r2: bool,
     durability: Durability,
     lost_objects_allowed: bool,
 }
@@ -75,6 +81,7 @@ impl WorldOptions {
             webhooks: false,
             blobs: None,
             pay: None,
+            on_r2: false,
             durability: Durability::Process,
             lost_objects_allowed: false,
         }
@@ -144,7 +151,7 @@ impl WorldOptions {
         self
     }
 
-    /// Has the image API tell the ends of jobs, to a server that hands what it gets to Dream.
+    /// Has the image API tell the ends of jobs, to a small server that hands them to Dream.
     #[must_use]
     pub fn webhooks(mut self) -> Self {
         self.webhooks = true;
@@ -158,10 +165,22 @@ impl WorldOptions {
         self
     }
 
-    /// Takes payments through this channel.
+    /// Keeps pictures in R2 rather than in a folder of the backend.
     #[must_use]
-    pub fn pay(mut self, pay: Arc<dyn PayChannel>) -> Self {
-        self.pay = Some(pay);
+    pub fn on_r2(mut self) -> Self {
+        self.on_r2 = true;
+        self
+    }
+
+    /// Takes payments by WeChat Pay. Notifies wait until the test delivers them.
+    #[must_use]
+    pub fn taking_payments(mut self) -> Self {
+        // The merchant is bound to a mini-program, and payers are its users.
+        let options = WeChatPayOptions::new(self.image_api.clock.clone());
+        if let (Some(app), Some(appid)) = (self.wechat.apps.first_mut(), options.appids.first()) {
+            app.appid.clone_from(appid);
+        }
+        self.pay = Some(options);
         self
     }
 
@@ -199,9 +218,24 @@ impl WorldOptions {
         let wechat = Arc::new(FakeWeChat::start(self.wechat).await.expect("a port for WeChat"));
         let image_api =
             Arc::new(FakeImageApi::start(self.image_api).await.expect("a port for the image API"));
-        let blobs = match self.blobs {
-            Some(blobs) => blobs,
-            None => Arc::new(
+        let pay = match self.pay {
+            Some(options) => {
+                Some(Arc::new(FakeWeChatPay::start(options).await.expect("a port for WeChat Pay")))
+            }
+            None => None,
+        };
+        let callbacks = Callbacks::start().await;
+        let r2 = if self.on_r2 {
+            Some(FakeR2::start(R2Options::new(clock.clone())).await.expect("ports for R2"))
+        } else {
+            None
+        };
+        let blobs: Arc<dyn Blobs> = match (self.blobs, &r2) {
+            (Some(blobs), _) => blobs,
+            (None, Some(r2)) => {
+                Arc::new(R2Blobs::new(&r2_config(r2), clock.clone()).expect("a client of R2"))
+            }
+            (None, None) => Arc::new(
                 DiskBlobs::open(self.backend.folder().join("uploads"), "https://dream.test/uploads")
                     .await
                     .expect("a folder for pictures"),
@@ -215,15 +249,19 @@ impl WorldOptions {
                 wechat: wechat.clone(),
                 image_api: image_api.clone(),
                 blobs: blobs.clone(),
-                pay: self.pay,
+                pay: pay.clone(),
+                payment_url: callbacks.payment_url(),
+                refund_url: callbacks.refund_url(),
                 durability: self.durability,
                 at_once: self.at_once,
                 next_seed: AtomicU64::new(self.seed),
             }),
         };
         let (dream, worker) = nodes.another().await;
-        let webhooks =
-            if self.webhooks { Some(webhooks::receive(dream.clone(), &image_api).await) } else { None };
+        callbacks.belong_to(dream.clone());
+        if self.webhooks {
+            image_api.set_webhook_url(Some(callbacks.webhook_url()));
+        }
         TestDream {
             database: Database::connect(self.backend.database_url()).await,
             backend: self.backend,
@@ -234,10 +272,22 @@ impl WorldOptions {
             wechat,
             image_api,
             blobs,
-            webhooks,
+            pay,
+            r2,
+            callbacks,
             lost_objects_allowed: self.lost_objects_allowed,
             checked: AtomicBool::new(false),
         }
+    }
+}
+
+fn r2_config(r2: &FakeR2) -> R2Config {
+    R2Config {
+        endpoint: r2.base_url(),
+        bucket: r2.bucket().to_owned(),
+        access_key_id: r2.access_key_id().to_owned(),
+        secret_access_key: SecretString::from(r2.secret_access_key()),
+        public_url: r2.public_url(),
     }
 }
 
@@ -249,7 +299,9 @@ struct Parts {
     wechat: Arc<FakeWeChat>,
     image_api: Arc<FakeImageApi>,
     blobs: Arc<dyn Blobs>,
-    pay: Option<Arc<dyn PayChannel>>,
+    pay: Option<Arc<FakeWeChatPay>>,
+    payment_url: String,
+    refund_url: String,
     durability: Durability,
     at_once: u32,
     next_seed: AtomicU64,
@@ -297,7 +349,10 @@ impl Nodes {
             .image_api(Arc::new(image_api))
             .content_check(content);
         if let Some(pay) = &parts.pay {
-            builder = builder.pay(pay.clone());
+            let config = pay.config(&parts.payment_url, &parts.refund_url);
+            let entropy = Arc::new(SeededEntropy::new(!seed));
+            let channel = WeChatPay::new(config, parts.clock.clone(), entropy).expect("a merchant");
+            builder = builder.pay(Arc::new(channel));
         }
         builder.build().await.expect("Dream starts")
     }
