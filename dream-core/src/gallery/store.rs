@@ -184,3 +184,12 @@ pub(crate) async fn forget(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<
     tx.execute(sql.bind(user.get()).bind(now)).await?;
     Ok(())
 }
+
+/// Whether a picture that the user published shows what lies under this URL.
+pub(crate) async fn shows(tx: &mut Tx, author: UserId, url: &str) -> Result<bool> {
+    let sql = Sql::new(
+        "SELECT id FROM gallery_images WHERE author_id = $1 AND status <> 'REMOVED' \
+         AND (image_url = $2 OR thumbnail_url = $2) LIMIT 1",
+    );
+    Ok(tx.optional(sql.bind(author.get()).bind(url)).await?.is_some())
+}

@@ -6,11 +6,12 @@ use crate::access::Scope;
 use crate::blobs;
 use crate::characters::{self, Face};
 use crate::error::{Code, Error, Result};
+use crate::gallery;
 use crate::idempotency::{self, Once};
 use crate::kernel::{JobId, Timestamp, UserId};
 use crate::outbox::{self, TaskKind};
 use crate::points::{self, Booking, Cause, EntryKind};
-use crate::ports::{BlobKey, JobError, JobState, UpstreamJob};
+use crate::ports::{BlobKey, Blobs, JobError, JobState, UpstreamJob};
 use crate::protocol::webhook::JobEvent;
 use crate::settings::Settings;
 use crate::stats::{self, Delta, UserDelta};
@@ -324,11 +325,27 @@ impl Change for ApplyEvent<'_> {
     }
 }
 
-/// Ends a deleted user's open jobs and erases what it wrote.
-pub(crate) async fn forget(tx: &mut Tx, user: UserId, settings: &Settings, now: Timestamp) -> Result<()> {
+/// Ends a deleted user's open jobs, erases what it wrote, and has its pictures removed but for those in the gallery.
+pub(crate) async fn forget(
+    tx: &mut Tx,
+    user: UserId,
+    objects: &dyn Blobs,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<()> {
     for job in store::open_jobs(tx, user).await? {
         let ending = Ending { state: JobState::Canceled, result_urls: &[], error: None };
         end(tx, &job, &ending, settings, now).await?;
+    }
+    for (job, urls) in store::pictures(tx, user).await? {
+        outbox::cancel(tx, TaskKind::JobRehost, job.as_str()).await?;
+        for url in urls {
+            if let Some(key) = objects.key_of(&url)
+                && !gallery::shows(tx, user, &url).await?
+            {
+                blobs::remove_later(tx, &key, now).await?;
+            }
+        }
     }
     store::erase(tx, user).await
 }

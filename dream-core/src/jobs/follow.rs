@@ -7,17 +7,15 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::store::{self, Generation};
+use super::store;
 use super::submit::tenant;
-use super::{changes, job_topic};
+use super::{LONGEST, changes, job_topic};
 use crate::dream::Core;
 use crate::error::{Error, Result};
-use crate::kernel::{JobId, Timestamp};
-use crate::media;
+use crate::kernel::JobId;
 use crate::outbox::{Next, Task, growing};
-use crate::ports::{BlobKey, EntropyExt as _, JobError, JobState, Tenant, UpstreamJob};
+use crate::ports::{JobError, JobState, Tenant, UpstreamJob};
 use crate::protocol::webhook::JobEvent;
-use crate::store::{Change, Tx};
 
 const ASK_FIRST: Duration = Duration::from_secs(2);
 const ASK_MOST: Duration = Duration::from_secs(30);
@@ -27,7 +25,8 @@ const MANY: usize = 4;
 const AT_ONCE: usize = 8;
 /// How old a job must be before the image API's not knowing it counts as its end.
 const LOST_AFTER: Duration = Duration::from_mins(2);
-const MAX_PICTURE: u64 = 64 * 1024 * 1024;
+/// How old a job may be that is said to have succeeded, and yet shows no pictures.
+const PICTURES_WITHIN: Duration = Duration::from_hours(1);
 
 /// Looks after the due jobs, and says for each when to look again.
 pub(crate) async fn poll(core: &Arc<Core>, tasks: Vec<Task>) -> Vec<(Task, Result<Next>)> {
@@ -66,23 +65,35 @@ async fn look(core: &Arc<Core>, task: &Task, known: &HashMap<String, UpstreamJob
     if generation.job.state.is_final() {
         return Ok(Next::Done);
     }
+    let age = core.now().since(generation.job.created_at);
     let again = Next::After(growing(ASK_FIRST, task.attempts, ASK_MOST));
     let listed = known.get(upstream_id).filter(|_| generation.upstream_key.is_none());
     let news = match listed {
         Some(job) => Some(job.clone()),
         None => match core.image_api.job(&tenant(core, &generation)?, upstream_id).await {
             Ok(job) => job,
-            Err(failure) => {
+            Err(failure) if age < LONGEST => {
                 tracing::info!(job.id = %id, error = %failure, "a job could not be looked up");
                 return Ok(failure.retry_after.map_or(again, Next::After));
             }
+            Err(_) => return give_up(core, &id, "TIMEOUT").await.map(|()| Next::Done),
         },
     };
-    let ended = match &news {
-        Some(news) => tell(core, &id, news).await?,
-        None => give_up_if_lost(core, &generation).await?,
+    if let Some(news) = &news
+        && tell(core, &id, news).await?
+    {
+        return Ok(Next::Done);
+    }
+    let hopeless = match &news {
+        None if age >= LOST_AFTER => Some("JOB_LOST"),
+        Some(news) if news.state == JobState::Succeeded && age >= PICTURES_WITHIN => Some("NO_PICTURES"),
+        _ if age >= LONGEST => Some("TIMEOUT"),
+        _ => None,
     };
-    Ok(if ended { Next::Done } else { again })
+    match hopeless {
+        Some(code) => give_up(core, &id, code).await.map(|()| Next::Done),
+        None => Ok(again),
+    }
 }
 
 /// Lets the news take effect; whether the job has ended.
@@ -95,23 +106,20 @@ async fn tell(core: &Core, id: &JobId, news: &UpstreamJob) -> Result<bool> {
     Ok(news.state.is_final() && !(news.state == JobState::Succeeded && news.result_urls.is_empty()))
 }
 
-async fn give_up_if_lost(core: &Core, generation: &Generation) -> Result<bool> {
-    if core.now().since(generation.job.created_at) < LOST_AFTER {
-        return Ok(false);
-    }
-    let job = &generation.job.job_id;
-    tracing::error!(job.id = %job, "the image API no longer knows a job");
-    let error = JobError { code: "JOB_LOST".into(), message: String::new() };
+/// Ends a job of which nothing more is to be expected; what it took comes back.
+pub(super) async fn give_up(core: &Core, job: &JobId, code: &str) -> Result<()> {
+    tracing::error!(job.id = %job, code, "a job is given up");
     let change = changes::EndJob {
         job,
         state: JobState::Failed,
-        error: Some(error),
+        error: Some(JobError { code: code.to_owned(), message: String::new() }),
         settings: &core.settings,
         now: core.now(),
     };
     core.store.run(&change).await?;
     core.announce(&job_topic(job)).await;
-    Ok(true)
+    core.wake_worker();
+    Ok(())
 }
 
 pub(super) async fn apply_webhook(core: &Core, event: &JobEvent) -> Result<()> {
@@ -121,58 +129,4 @@ pub(super) async fn apply_webhook(core: &Core, event: &JobEvent) -> Result<()> {
         core.wake_worker();
     }
     Ok(())
-}
-
-struct ReplaceResults<'a> {
-    job: &'a JobId,
-    urls: &'a [String],
-    thumbnail: Option<&'a str>,
-    now: Timestamp,
-}
-
-impl Change for ReplaceResults<'_> {
-    const NAME: &'static str = "jobs.replace_results";
-    type Out = ();
-
-    async fn apply(&self, tx: &mut Tx) -> Result<()> {
-        store::replace_results(tx, self.job, self.urls, self.thumbnail, self.now).await
-    }
-}
-
-/// The task: copy a job's pictures into our storage, with a thumbnail of the first.
-pub(crate) async fn rehost(core: &Arc<Core>, task: &Task) -> Result<Next> {
-    let id: JobId = task.subject.parse().map_err(|_| Error::internal("a task names no job"))?;
-    let Some(generation) = store::whole(&mut core.store.db(), &id).await? else { return Ok(Next::Done) };
-    let mut urls = Vec::new();
-    let mut thumbnail = None;
-    for (index, url) in generation.job.result_urls.iter().enumerate() {
-        if core.blobs.key_of(url).is_some() {
-            urls.push(url.clone());
-            continue;
-        }
-        let (bytes, _) = core.image_api.download(url, MAX_PICTURE).await?;
-        let picture = media::recognise(bytes)?;
-        let name = core.entropy.uuid_at(core.now()).simple().to_string();
-        let key = key(&format!("results/{name}.{}", picture.kind.extension()))?;
-        if index == 0 {
-            let small = media::thumbnail(picture.bytes.clone()).await?;
-            let small_key = key_of_thumbnail(&name, small.kind.extension())?;
-            core.blobs.put(&small_key, small.kind.mime(), small.bytes).await?;
-            thumbnail = Some(core.blobs.public_url(&small_key));
-        }
-        core.blobs.put(&key, picture.kind.mime(), picture.bytes).await?;
-        urls.push(core.blobs.public_url(&key));
-    }
-    let change = ReplaceResults { job: &id, urls: &urls, thumbnail: thumbnail.as_deref(), now: core.now() };
-    core.store.run(&change).await?;
-    core.announce(&job_topic(&id)).await;
-    Ok(Next::Done)
-}
-
-fn key_of_thumbnail(name: &str, extension: &str) -> Result<BlobKey> {
-    key(&format!("results/{name}_thumb.{extension}"))
-}
-
-fn key(name: &str) -> Result<BlobKey> {
-    name.parse().map_err(|_| Error::internal("a fresh name is none"))
 }

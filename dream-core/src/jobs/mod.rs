@@ -4,6 +4,7 @@ mod cancel;
 mod changes;
 mod follow;
 pub mod quota;
+mod rehost;
 mod request;
 mod rules;
 mod store;
@@ -22,8 +23,9 @@ use crate::media;
 use crate::ports::{BlobKey, EntropyExt as _, Invalidation, JobError, JobState};
 
 pub(crate) use changes::forget;
-pub(crate) use follow::{poll, rehost};
+pub(crate) use follow::poll;
 pub use quota::{Quota, Used};
+pub(crate) use rehost::rehost;
 pub use request::{
     AspectRatio, CharacterRef, GenerateRequest, InlinePicture, Mode, ModelName, ModelParams, NegativePrompt,
     PictureUrl, Prompt, Resolution, SampleCount, Text, UpstreamCredential,
@@ -246,6 +248,8 @@ impl VerifiedWebhook {
     }
 }
 
+/// The image API remembers a submission's key at least this long, so nothing older is submitted or followed any more.
+const LONGEST: Duration = Duration::from_hours(24);
 const UPSTREAM_KEY: &str = "generation.upstream_key";
 
 async fn find(core: &Core, scope: Scope, job: &JobId) -> Result<Job> {

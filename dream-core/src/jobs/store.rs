@@ -246,20 +246,34 @@ pub(super) async fn end(tx: &mut Tx, job: &JobId, ending: &Ending<'_>, now: Time
     Ok(tx.execute(sql).await? == 1)
 }
 
-/// Puts copies in the place of a finished job's pictures.
+/// Puts copies in the place of a finished job's pictures; whether it still had any.
 pub(super) async fn replace_results(
     tx: &mut Tx,
     job: &JobId,
     urls: &[String],
     thumbnail: Option<&str>,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<bool> {
     let sql = Sql::new(
         "UPDATE generations SET result_urls = $2, thumbnail_url = $3, updated_at = $4 \
-         WHERE job_id = $1 AND status = 'SUCCEEDED'",
+         WHERE job_id = $1 AND status = 'SUCCEEDED' AND result_urls <> '[]'",
     );
-    tx.execute(sql.bind(job.as_str()).bind(json_text(&urls)).bind(thumbnail).bind(now)).await?;
-    Ok(())
+    Ok(tx.execute(sql.bind(job.as_str()).bind(json_text(&urls)).bind(thumbnail).bind(now)).await? == 1)
+}
+
+/// The jobs of a user that have pictures, and where those lie.
+pub(super) async fn pictures(db: &mut impl Db, user: UserId) -> Result<Vec<(JobId, Vec<String>)>> {
+    let sql = Sql::new(
+        "SELECT job_id, result_urls, thumbnail_url FROM generations WHERE user_id = $1 AND result_urls <> '[]'",
+    );
+    let rows = db.all(sql.bind(user.get())).await?;
+    rows.iter()
+        .map(|row| {
+            let mut urls: Vec<String> = row.json("result_urls")?;
+            urls.extend(row.get::<Option<String>>("thumbnail_url")?);
+            Ok((row.get("job_id")?, urls))
+        })
+        .collect()
 }
 
 /// Notes an event of the image API; whether it is new.

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::store::{self, Generation};
-use super::{changes, job_topic, rules};
+use super::{changes, follow, job_topic, rules};
 use crate::dream::Core;
 use crate::error::{Code, Error, Result};
 use crate::kernel::JobId;
@@ -26,6 +26,10 @@ pub(crate) async fn submit(core: &Arc<Core>, task: &Task) -> Result<Next> {
         return Ok(Next::Done);
     }
     let Some(generation) = store::whole(&mut core.store.db(), &job).await? else { return Ok(Next::Done) };
+    if core.now().since(generation.job.created_at) >= super::LONGEST {
+        follow::give_up(core, &job, "UPSTREAM_UNAVAILABLE").await?;
+        return Ok(Next::Done);
+    }
     match submit_now(core, &generation).await? {
         Ok(_) => Ok(Next::Done),
         Err(failure) => {

@@ -3,6 +3,7 @@ use super::{ProfileUpdate, User};
 use crate::access::Admin;
 use crate::error::{Code, Error, Result};
 use crate::kernel::{Timestamp, UserId};
+use crate::ports::Blobs;
 use crate::settings::Settings;
 use crate::store::{Change, StoreError, Tx};
 use crate::{admin, auth, characters, favorites, gallery, jobs, orders, points, stats, vip};
@@ -51,6 +52,8 @@ pub(super) struct Delete<'a> {
     pub(super) user: UserId,
     pub(super) by: Option<&'a Admin>,
     pub(super) now: Timestamp,
+    /// Tells which pictures are objects of ours.
+    pub(super) blobs: &'a dyn Blobs,
     pub(super) settings: &'a Settings,
 }
 
@@ -60,11 +63,13 @@ impl Change for Delete<'_> {
 
     async fn apply(&self, tx: &mut Tx) -> Result<Option<()>> {
         let (user, now) = (self.user, self.now);
+        // Under the account's lock no generation begins: it either is there to be ended, or finds nobody.
+        points::lock_balance(tx, user).await?;
         if !store::lock(tx, user).await? {
             return Ok(None);
         }
         auth::revoke_all_of(tx, user, "DELETED", now).await?;
-        jobs::forget(tx, user, self.settings, now).await?;
+        jobs::forget(tx, user, self.blobs, self.settings, now).await?;
         favorites::forget(tx, user).await?;
         gallery::forget(tx, user, now).await?;
         characters::forget(tx, user, now).await?;

@@ -164,7 +164,8 @@ impl Admin {
 }
 
 async fn delete(core: &crate::dream::Core, user: UserId, by: Option<&Admin>) -> Result<Option<()>> {
-    let change = changes::Delete { user, by, now: core.now(), settings: &core.settings };
+    let change =
+        changes::Delete { user, by, now: core.now(), blobs: core.blobs.as_ref(), settings: &core.settings };
     let deleted = core.store.run(&change).await?;
     if deleted.is_some() {
         core.wake_worker();

@@ -5,9 +5,13 @@ use crate::error::Result;
 use crate::kernel::{PlanId, Timestamp, UserId};
 use crate::store::{Db, Row, Sql, Tx, for_update};
 
-/// The membership in force, unless there is no such user.
+/// The membership in force, unless there is no such user or it was deleted.
 pub(crate) async fn find(db: &mut impl Db, user: UserId, now: Timestamp) -> Result<Option<Membership>> {
-    let sql = Sql::new("SELECT level, expires_at FROM memberships WHERE user_id = $1").bind(user.get());
+    let sql = Sql::new(
+        "SELECT m.level, m.expires_at FROM memberships m JOIN users u ON u.id = m.user_id \
+         WHERE m.user_id = $1 AND u.deleted_at IS NULL",
+    )
+    .bind(user.get());
     db.optional(sql).await?.map(|row| Membership::read(&row, now)).transpose()
 }
 

@@ -1,0 +1,131 @@
+//! Copying results into our own storage, where they outlive what the image API promises.
+
+use std::sync::Arc;
+
+use super::store::{self, Generation};
+use super::{Job, job_topic};
+use crate::dream::Core;
+use crate::error::{Error, Result};
+use crate::kernel::{JobId, Timestamp};
+use crate::media;
+use crate::outbox::{Next, Task};
+use crate::ports::BlobKey;
+use crate::store::{Change, Tx};
+
+/// Largest result that is copied, in bytes.
+const MAX_PICTURE: u64 = 64 * 1024 * 1024;
+/// After so many tries the results stay where they are: with growing pauses that is about half an hour.
+const MOST_TRIES: i64 = 40;
+
+struct ReplaceResults<'a> {
+    job: &'a JobId,
+    urls: &'a [String],
+    thumbnail: Option<&'a str>,
+    now: Timestamp,
+}
+
+impl Change for ReplaceResults<'_> {
+    const NAME: &'static str = "jobs.replace_results";
+    /// Whether the job still had its results.
+    type Out = bool;
+
+    async fn apply(&self, tx: &mut Tx) -> Result<bool> {
+        store::replace_results(tx, self.job, self.urls, self.thumbnail, self.now).await
+    }
+}
+
+/// The task: copy a job's pictures into our storage, with a thumbnail of the first. The copies' names follow from the
+/// job, so that doing it again writes the same objects. What cannot be had stays where it is.
+pub(crate) async fn rehost(core: &Arc<Core>, task: &Task) -> Result<Next> {
+    let id: JobId = task.subject.parse().map_err(|_| Error::internal("a task names no job"))?;
+    let Some(Generation { job, .. }) = store::whole(&mut core.store.db(), &id).await? else {
+        return Ok(Next::Done);
+    };
+    let mut copies = Copies::default();
+    for (index, url) in job.result_urls.iter().enumerate() {
+        let copied = match core.blobs.key_of(url) {
+            Some(_) => Ok(None),
+            None => copy(core, &job, index, url, &mut copies).await,
+        };
+        match copied {
+            Ok(copy) => copies.urls.push(copy.unwrap_or_else(|| url.clone())),
+            Err(error) if task.attempts < MOST_TRIES => return Err(error),
+            Err(error) => {
+                tracing::error!(job.id = %id, error = %error.chain(), "a result stays where it is");
+                copies.urls.push(url.clone());
+            }
+        }
+    }
+    if copies.keys.is_empty() {
+        return Ok(Next::Done);
+    }
+    let change = ReplaceResults {
+        job: &id,
+        urls: &copies.urls,
+        thumbnail: copies.thumbnail.as_deref().or(job.thumbnail_url.as_deref()),
+        now: core.now(),
+    };
+    if core.store.run(&change).await? {
+        core.announce(&job_topic(&id)).await;
+    } else {
+        // Its user was deleted meanwhile, and the pictures with it.
+        for key in &copies.keys {
+            core.blobs.delete(key).await?;
+        }
+    }
+    Ok(Next::Done)
+}
+
+#[derive(Default)]
+struct Copies {
+    urls: Vec<String>,
+    thumbnail: Option<String>,
+    keys: Vec<BlobKey>,
+}
+
+/// The URL of the copy; `None` if there is nothing to copy and never will be.
+async fn copy(
+    core: &Core,
+    job: &Job,
+    index: usize,
+    url: &str,
+    copies: &mut Copies,
+) -> Result<Option<String>> {
+    let id = &job.job_id;
+    let gone = |error: &Error| {
+        tracing::warn!(job.id = %id, error = %error.chain(), "a result cannot be copied");
+    };
+    let bytes = match core.image_api.download(url, MAX_PICTURE).await {
+        Ok((bytes, _)) => bytes,
+        Err(failure) if failure.is_transient() => return Err(failure.into()),
+        Err(failure) => {
+            gone(&failure.into());
+            return Ok(None);
+        }
+    };
+    let picture = match media::recognise(bytes) {
+        Ok(picture) => picture,
+        Err(error) => {
+            gone(&error);
+            return Ok(None);
+        }
+    };
+    // A picture too large for a thumbnail is still worth keeping.
+    if index == 0
+        && let Ok(small) = media::thumbnail(picture.bytes.clone()).await
+    {
+        let key = key(&format!("results/{id}_thumb.{}", small.kind.extension()))?;
+        core.blobs.put(&key, small.kind.mime(), small.bytes).await?;
+        copies.thumbnail = Some(core.blobs.public_url(&key));
+        copies.keys.push(key);
+    }
+    let key = key(&format!("results/{id}_{index}.{}", picture.kind.extension()))?;
+    core.blobs.put(&key, picture.kind.mime(), picture.bytes).await?;
+    let url = core.blobs.public_url(&key);
+    copies.keys.push(key);
+    Ok(Some(url))
+}
+
+fn key(name: &str) -> Result<BlobKey> {
+    name.parse().map_err(|_| Error::internal("a job has no name"))
+}
