@@ -62,6 +62,16 @@ impl Alive {
         }
         alive.push(family.clone());
         self.logins.insert(user, Arc::new(alive));
+        // News that came between the look at the epoch and the insertion.
+        if self.epoch() != epoch {
+            self.logins.invalidate(&user);
+        }
+    }
+
+    /// Forgets the logins of a user, some of which this node has just ended: its own news may take their time.
+    pub(super) fn forget(&self, user: UserId) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.logins.invalidate(&user);
     }
 
     fn hear_news(&self) {

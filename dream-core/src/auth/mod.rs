@@ -154,6 +154,7 @@ impl Session {
 
 /// Tells every node that logins of the user ended.
 pub(crate) async fn announce_end(core: &Core, user: UserId) {
+    core.alive.forget(user);
     core.announce(&alive::topic(user)).await;
 }
 

@@ -126,7 +126,7 @@ impl Admin {
     /// # Errors
     /// `USER_NOT_FOUND`; `VALIDATION_FAILED` for zero; `INVALID_STATE` if more would be taken than is there.
     pub async fn grant_points(&self, user: UserId, points: Points, reason: &str) -> Result<User> {
-        if points == Points::ZERO || points.get().abs() > MAX_GRANT {
+        if points == Points::ZERO || !(-MAX_GRANT..=MAX_GRANT).contains(&points.get()) {
             return Err(Error::invalid_field("points", Fault::Range { min: -MAX_GRANT, max: MAX_GRANT }));
         }
         self.adjust(user, changes::Adjustment::By(points), Some(reason)).await

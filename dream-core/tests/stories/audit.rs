@@ -1,0 +1,117 @@
+//! The audit finds what is wrong, and names it.
+
+use dream_core::AuditRule;
+use dream_testkit::on_every_backend;
+use dream_testkit::world::{TestDream, draft, polished};
+
+use crate::support::grant;
+
+/// A world with some history: jobs of every end, and points that came and went.
+async fn lived_in(backend: &dream_testkit::backends::Backend) -> TestDream {
+    let world = TestDream::on(backend).daily_quota(1).start().await;
+    let alice = world.alice().await;
+    grant(&world, &alice, 50).await;
+    world.user("bob").await;
+    alice.generate(&polished("good", 2)).await.expect("accepted");
+    alice.generate(&polished("[fail]", 1)).await.expect("accepted");
+    world.settle().await;
+    alice.generate(&draft("[queued]", 1)).await.expect("accepted");
+    world.work().await;
+    world
+}
+
+on_every_backend!(books_that_are_right_give_no_finding, |backend| async move {
+    let world = lived_in(&backend).await;
+    let report = world.dream().audit().await.unwrap();
+    assert!(report.is_clean(), "{:?}", report.findings);
+    assert_eq!(report.at, world.now());
+    assert_eq!(AuditRule::ALL.iter().map(|rule| report.count(*rule)).sum::<usize>(), 0);
+    world.check_books().await;
+});
+
+on_every_backend!(each_kind_of_damage_is_found_and_named, |backend| async move {
+    let damages: &[(&str, AuditRule)] = &[
+        (
+            "UPDATE accounts SET balance = balance + 1, earned = earned + 1 WHERE earned > 0",
+            AuditRule::AccountEqualsLedger,
+        ),
+        (
+            "UPDATE accounts SET spend_count = spend_count + 1 WHERE earned = 0",
+            AuditRule::AccountEqualsLedger,
+        ),
+        (
+            "UPDATE ledger_entries SET balance_after = balance_after + 1 WHERE id = 1",
+            AuditRule::EntriesFollowEachOther,
+        ),
+        (
+            "UPDATE ledger_entries SET cause_id = cause_id || 'x' WHERE type = 'SPEND'",
+            AuditRule::ChargeBookedOnce,
+        ),
+        ("UPDATE ledger_entries SET cause = 'other' WHERE type = 'REFUND'", AuditRule::ReturnBookedOnce),
+        ("DELETE FROM outbox WHERE kind = 'job.poll'", AuditRule::OpenJobHasTask),
+        ("UPDATE outbox SET kind = 'job.poll'", AuditRule::TaskHasOpenJob),
+        ("UPDATE quota_usage SET used = used + 1", AuditRule::QuotaEqualsCharges),
+        ("UPDATE user_counters SET failed = failed + 1", AuditRule::FiguresEqualRecords),
+        (
+            "INSERT INTO orders (order_id, user_id, kind, channel, status, amount, points, description, transaction_id, \
+             paid_at, expire_at, created_at, updated_at) \
+             SELECT 'order-1', id, 'POINTS', 'wechat', 'PAID', 100, 10, 'x', 't', 1, 1, 1, 1 FROM users WHERE openid = 'o-alice'",
+            AuditRule::PaidOrderFulfilled,
+        ),
+        (
+            "INSERT INTO fulfilments (order_id, points, fulfilled_at) VALUES ('order-1', 10, 1)",
+            AuditRule::FulfilmentBookedOnce,
+        ),
+        (
+            "UPDATE orders SET status = 'CANCELLED', paid_at = NULL, transaction_id = NULL",
+            AuditRule::UnpaidOrderNotFulfilled,
+        ),
+        (
+            "INSERT INTO payments (channel, transaction_id, order_id, amount, surplus, paid_at, recorded_at) \
+             VALUES ('wechat', 't', 'order-1', 99, false, 1, 1)",
+            AuditRule::OrderEqualsPayment,
+        ),
+        ("UPDATE orders SET refunded_amount = 5", AuditRule::OrderEqualsRefunds),
+        (
+            "INSERT INTO refunds (refund_id, order_id, transaction_id, amount, total, reason, surplus, status, requested_by, \
+             created_at, updated_at) VALUES ('refund-1', 'order-1', 't', 100, 100, 'x', false, 'SUCCEEDED', 'ops', 1, 1)",
+            AuditRule::RefundsWithinPayment,
+        ),
+        ("UPDATE refunds SET status = 'PROCESSING'", AuditRule::OpenRefundHasTask),
+        ("UPDATE orders SET status = 'PENDING'", AuditRule::OpenOrderHasTask),
+    ];
+    let world = lived_in(&backend).await;
+    for (damage, rule) in damages {
+        let before = world.dream().audit().await.unwrap().count(*rule);
+        assert!(world.database().execute(damage).await > 0, "{damage}");
+        let report = world.dream().audit().await.unwrap();
+        assert!(report.count(*rule) > before, "{rule:?} does not see: {damage}\n{:?}", report.findings);
+    }
+    let complaints = world.complaints().await;
+    assert!(complaints.iter().any(|complaint| complaint.about == "order:order-1"), "{complaints:?}");
+    // The damage was done on purpose: this world is not asked for its books when it is dropped.
+    let outcome = tokio::spawn(async move { world.check_books().await }).await;
+    assert!(outcome.is_err_and(|end| end.is_panic()), "wrong books end a test");
+});
+
+on_every_backend!(what_does_not_fit_the_world_around_is_complained_of, |backend| async move {
+    let world = TestDream::on(&backend).by_hand().start().await;
+    let alice = world.alice().await;
+    alice.generates("a cat").await;
+    world.work().await;
+    let about = async || {
+        let complaints = world.complaints().await;
+        complaints.into_iter().map(|complaint| complaint.what).collect::<Vec<_>>()
+    };
+    assert_eq!(about().await, [] as [&str; 0]);
+    let orphan = "results/orphan.png".parse().unwrap();
+    world.blobs().put(&orphan, "image/png", "x".into()).await.unwrap();
+    assert_eq!(about().await, ["no row names it"]);
+    world.blobs().delete(&orphan).await.unwrap();
+    world.database().execute("UPDATE generations SET upstream_id = 'another'").await;
+    assert_eq!(about().await, ["it has the id of another job"]);
+    world.database().execute("UPDATE outbox SET kind = 'job.rehost' WHERE kind = 'job.poll'").await;
+    assert_eq!(about().await.len(), 3);
+    let dropped = tokio::spawn(async move { drop(world) }).await;
+    assert!(dropped.is_err_and(|end| end.is_panic()), "dropping a world with wrong books ends a test");
+});

@@ -1,0 +1,136 @@
+//! Processes that die in the middle of their work, and others that go on.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use dream_core::Worker;
+use dream_core::ports::{Entropy, JobState};
+use dream_testkit::backends::{Backend, migrate};
+use dream_testkit::entropy::SeededEntropy;
+use dream_testkit::fakes::image_api::operation;
+use dream_testkit::faults::Fault;
+use dream_testkit::on_every_backend;
+use dream_testkit::world::{TestDream, draft};
+
+use crate::support::grant;
+
+/// Lets the work go on for so many steps, then drops it where it is. Whether it came to its end.
+async fn broken_off_after<F: Future>(steps: u32, work: F) -> bool {
+    let mut work = pin!(work);
+    let mut left = steps;
+    poll_fn(move |context| match work.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(true),
+        Poll::Pending if left == 0 => Poll::Ready(false),
+        Poll::Pending => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+fn below(dice: &SeededEntropy, limit: u32) -> u32 {
+    let mut bytes = [0; 4];
+    dice.fill(&mut bytes);
+    u32::from_be_bytes(bytes) % limit
+}
+
+/// Two processes work on the same jobs; each is broken off again and again, at points that the seed picks.
+async fn everything_ends_though_workers_die(backend: &Backend, seed: u64) {
+    let world = TestDream::on(backend)
+        .seed(seed)
+        .daily_quota(3)
+        .settings(|settings| settings.rehost_results = true)
+        .lost_objects_allowed()
+        .start()
+        .await;
+    let alice = world.alice().await;
+    grant(&world, &alice, 10).await;
+    let faults = world.image_api().faults();
+    faults.probability(operation::SUBMIT, 0.3, seed, Fault::DropAfter);
+    faults.probability(operation::JOB, 0.2, seed + 1, Fault::html(502));
+    let mut jobs = Vec::new();
+    for prompt in ["a", "b [fail]", "c [refuse]", "d [overload]", "e [retry]", "f"] {
+        jobs.push(alice.generate(&draft(prompt, 1)).await.expect("accepted").job_id);
+    }
+    let dice = SeededEntropy::new(seed);
+    let (_dream, other) = world.another_node().await;
+    let workers: [&Worker; 2] = [world.worker(), &other];
+    for round in 0..60 {
+        let worker = workers[round % 2];
+        let ended = broken_off_after(below(&dice, 40), worker.run_due()).await;
+        // The dead one's leases run out; its tasks are somebody else's now.
+        world.clock().advance(if ended { Duration::from_secs(5) } else { Duration::from_secs(121) });
+    }
+    faults.clear();
+    world.settle().await;
+    for (job, expected) in
+        jobs.iter().zip(["SUCCEEDED", "FAILED", "FAILED", "SUCCEEDED", "SUCCEEDED", "SUCCEEDED"])
+    {
+        assert_eq!(alice.job(job).await.state.as_str(), expected, "seed {seed}");
+    }
+    assert_eq!(alice.used_today().await + (10 - alice.points().await) / 2, 4, "seed {seed}");
+    world.finish().await;
+}
+
+on_every_backend!(every_job_ends_once_wherever_its_workers_die, |backend| async move {
+    for seed in 1..=4 {
+        // A world of its own for each seed, since each has its own image API.
+        let backend = Backend::start(backend.kind(), migrate).await.expect("another database");
+        everything_ends_though_workers_die(&backend, seed).await;
+    }
+});
+
+on_every_backend!(a_request_that_is_broken_off_is_accepted_whole_or_not_at_all, |backend| async move {
+    let world = TestDream::on(&backend).daily_quota(1000).start().await;
+    let alice = world.alice().await;
+    let me = alice.session().await;
+    for steps in 0..40 {
+        let request = draft("a cat", 1);
+        broken_off_after(steps, me.generate(&request, None, None)).await;
+    }
+    world.settle().await;
+    let jobs = world.database().number("SELECT count(*) FROM generations WHERE status = 'SUCCEEDED'").await;
+    assert_eq!(alice.used_today().await, jobs);
+    assert!(jobs > 0, "some came through");
+    world.finish().await;
+});
+
+on_every_backend!(a_worker_that_is_stopped_finishes_what_it_began, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let alice = world.alice().await;
+    world.image_api().faults().always(operation::SUBMIT, Fault::delay_after(Duration::from_secs(5)));
+    let job = alice.generates("a cat").await.job_id;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let worker = world.worker().clone();
+    let running = tokio::spawn(async move { worker.run(async { drop(stopped.await) }).await });
+    let came = || world.image_api().jobs().len() == 1;
+    assert!(dream_testkit::wait::eventually(crate::support::SOON, came).await, "it is being submitted");
+    drop(stop);
+    tokio::task::yield_now().await;
+    assert!(!running.is_finished(), "it waits for the answer");
+    world.clock().advance(Duration::from_secs(5));
+    tokio::time::timeout(crate::support::SOON, running).await.expect("then it ends").expect("no panic");
+    assert!(!crate::support::upstream_id(&world, &job).await.is_empty());
+    world.image_api().faults().clear();
+    assert_eq!(alice.job(&job).await.state, JobState::Queued);
+    world.finish().await;
+});
+
+on_every_backend!(a_task_is_done_by_one_node_at_a_time, |backend| async move {
+    let world = TestDream::on(&backend).daily_quota(1000).start().await;
+    let alice = world.alice().await;
+    for _ in 0..40 {
+        alice.generate(&draft("a cat", 1)).await.unwrap();
+    }
+    let (_one, first) = world.another_node().await;
+    let (_two, second) = world.another_node().await;
+    let (a, b, c) = tokio::join!(world.worker().run_due(), first.run_due(), second.run_due());
+    assert!(a.unwrap() + b.unwrap() + c.unwrap() <= 40);
+    world.work().await;
+    let submissions = world.image_api().submissions();
+    assert_eq!(submissions.len(), 40, "none was submitted twice");
+    world.finish().await;
+});

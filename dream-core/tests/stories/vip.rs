@@ -1,0 +1,113 @@
+//! VIP: levels, their time, and who sets them.
+
+use std::time::Duration;
+
+use dream_core::jobs::{GenerateRequest, Resolution};
+use dream_core::kernel::{KeyName, PageRequest, UserId};
+use dream_core::vip::{Level, VipTerm};
+use dream_core::{AdminKey, AuditFilter, Code};
+use dream_testkit::on_every_backend;
+use dream_testkit::world::{ADMIN_KEY, ADMIN_NAME, TestDream, draft};
+
+use crate::support::code;
+
+const DAY: Duration = Duration::from_hours(24);
+
+fn four_k() -> GenerateRequest {
+    GenerateRequest { resolution: Some(Resolution::FourK), ..draft("large", 1) }
+}
+
+on_every_backend!(a_level_ends_by_itself_everywhere, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let alice = world.alice().await;
+    let admin = world.admin().await;
+    admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(3), None).await.unwrap();
+    let info = alice.session().await.vip().await.unwrap();
+    assert_eq!((info.membership.level(), info.remaining_days, info.quota.limit.daily), (Level::Vip, 3, 100));
+    alice.generate(&four_k()).await.expect("VIP may");
+    world.pass(Duration::from_secs(3 * 86_400 - 1)).await;
+    assert_eq!(alice.session().await.vip().await.unwrap().remaining_days, 1);
+    world.pass(Duration::from_secs(1)).await;
+    let info = alice.session().await.vip().await.unwrap();
+    assert_eq!((info.membership.level(), info.remaining_days, info.quota.limit.daily), (Level::Normal, 0, 5));
+    assert_eq!(info.membership.expires_at(), None);
+    assert_eq!(alice.session().await.me().await.unwrap().membership.level(), Level::Normal);
+    assert_eq!(admin.user(alice.id()).await.unwrap().membership.level(), Level::Normal);
+    assert_eq!(alice.session().await.quota().await.unwrap().level, Level::Normal);
+    assert_eq!(code(alice.generate(&four_k()).await), Code::VipRequired);
+    world.finish().await;
+});
+
+on_every_backend!(days_that_an_admin_gives_come_on_top_and_can_be_taken_away, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let alice = world.alice().await;
+    let admin = world.admin().await;
+    let start = world.now();
+    admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(30), Some("a prize")).await.unwrap();
+    world.clock().advance(DAY);
+    let user = admin.set_vip(alice.id(), Level::Svip, VipTerm::Days(10), None).await.unwrap();
+    assert_eq!(user.membership.expires_at(), Some(start.plus_days(40)));
+    assert_eq!(user.membership.level(), Level::Svip);
+    let until = world.now().plus_days(1);
+    let user = admin.set_vip(alice.id(), Level::Vip, VipTerm::Until(until), None).await.unwrap();
+    assert_eq!((user.membership.level(), user.membership.expires_at()), (Level::Vip, Some(until)));
+    let user = admin.cancel_vip(alice.id(), Some("a mistake")).await.unwrap();
+    assert_eq!(user.membership.level(), Level::Normal);
+    assert_eq!(alice.session().await.me().await.unwrap().membership.level(), Level::Normal);
+
+    let filter = AuditFilter { target: Some(format!("user:{}", alice.id())), ..AuditFilter::default() };
+    let log = admin.audit_log(&filter, &PageRequest::default()).await.unwrap().items;
+    let said: Vec<_> = log.iter().map(|entry| (entry.action.as_str(), entry.reason.as_deref())).collect();
+    let (set, cancel) = ("vip.set", "vip.cancel");
+    assert_eq!(said, [(cancel, Some("a mistake")), (set, None), (set, None), (set, Some("a prize"))]);
+    assert!(log.iter().all(|entry| entry.actor == ADMIN_NAME));
+    let first = log.last().unwrap();
+    assert_eq!(first.before.as_ref().unwrap()["vipLevel"], "NORMAL");
+    assert_eq!(first.after.as_ref().unwrap()["vipLevel"], "VIP");
+    world.finish().await;
+});
+
+on_every_backend!(an_admin_cannot_set_what_makes_no_sense, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let alice = world.alice().await;
+    let admin = world.admin().await;
+    let set = async |level, term| code(admin.set_vip(alice.id(), level, term, None).await);
+    for days in [0, -1, 36_501, i64::MAX] {
+        assert_eq!(set(Level::Vip, VipTerm::Days(days)).await, Code::ValidationFailed, "{days}");
+    }
+    assert_eq!(set(Level::Vip, VipTerm::Until(world.now())).await, Code::ValidationFailed);
+    assert_eq!(set(Level::Normal, VipTerm::Days(1)).await, Code::ValidationFailed);
+    let nobody = UserId::new(i64::MAX).unwrap();
+    assert_eq!(code(admin.set_vip(nobody, Level::Vip, VipTerm::Days(1), None).await), Code::UserNotFound);
+    assert_eq!(code(admin.cancel_vip(nobody, None).await), Code::UserNotFound);
+    assert_eq!(world.database().number("SELECT count(*) FROM audit_log").await, 0);
+    world.finish().await;
+});
+
+on_every_backend!(only_a_whole_admin_key_opens_the_administration, |backend| async move {
+    let world = TestDream::on(&backend)
+        .settings(|settings| {
+            let mut second = settings.admin_keys[0].clone();
+            second.name = "second".parse().unwrap();
+            second.key = "the second key".into();
+            settings.admin_keys.push(second);
+        })
+        .start()
+        .await;
+    let second: KeyName = "second".parse().unwrap();
+    let opened = world.dream().admin(&AdminKey::new("the second key"), None).await.unwrap();
+    assert_eq!(opened.key_name(), &second);
+    for key in ["", "the second ke", "the second key ", &ADMIN_KEY[1..], "ops"] {
+        assert_eq!(
+            code(world.dream().admin(&AdminKey::new(key), None).await),
+            Code::AdminKeyInvalid,
+            "{key}"
+        );
+    }
+    let closed =
+        TestDream::on(&backend).seed(99).settings(|settings| settings.admin_keys.clear()).start().await;
+    for key in ["", ADMIN_KEY] {
+        assert_eq!(code(closed.dream().admin(&AdminKey::new(key), None).await), Code::AdminKeyInvalid);
+    }
+    world.finish().await;
+});
