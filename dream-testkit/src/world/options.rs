@@ -10,7 +10,7 @@ use dream_core::adapters::{
     DiskBlobs, MemoryCache, R2Blobs, R2Config, RedisCache, RedisConfig, SystemClock, WeChatContentCheck,
 };
 use dream_core::kernel::Zone;
-use dream_core::ports::{Blobs, Cache, Clock, ContentCheck};
+use dream_core::ports::{Blobs, Cache, Clock, ContentCheck, PayChannel};
 use dream_core::{AtStart, ConfiguredAdminKey, Dream, Durability, QuotaLimit, Settings, Worker};
 use secrecy::SecretString;
 
@@ -44,6 +44,7 @@ pub struct WorldOptions {
     webhooks: bool,
     blobs: Option<Arc<dyn Blobs>>,
     pay: Option<WeChatPayOptions>,
+    channels: Vec<Arc<dyn PayChannel>>,
     on_r2: bool,
     durability: Durability,
     lost_objects_allowed: bool,
@@ -81,6 +82,7 @@ impl WorldOptions {
             webhooks: false,
             blobs: None,
             pay: None,
+            channels: Vec::new(),
             on_r2: false,
             durability: Durability::Process,
             lost_objects_allowed: false,
@@ -172,6 +174,13 @@ impl WorldOptions {
         self
     }
 
+    /// Takes payments through this channel too.
+    #[must_use]
+    pub fn pay(mut self, channel: Arc<dyn PayChannel>) -> Self {
+        self.channels.push(channel);
+        self
+    }
+
     /// Takes payments by WeChat Pay. Notifies wait until the test delivers them.
     #[must_use]
     pub fn taking_payments(mut self) -> Self {
@@ -250,6 +259,7 @@ impl WorldOptions {
                 image_api: image_api.clone(),
                 blobs: blobs.clone(),
                 pay: pay.clone(),
+                channels: self.channels,
                 payment_url: callbacks.payment_url(),
                 refund_url: callbacks.refund_url(),
                 durability: self.durability,
@@ -300,6 +310,7 @@ struct Parts {
     image_api: Arc<FakeImageApi>,
     blobs: Arc<dyn Blobs>,
     pay: Option<Arc<FakeWeChatPay>>,
+    channels: Vec<Arc<dyn PayChannel>>,
     payment_url: String,
     refund_url: String,
     durability: Durability,
@@ -353,6 +364,9 @@ impl Nodes {
             let entropy = Arc::new(SeededEntropy::new(!seed));
             let channel = WeChatPay::new(config, parts.clock.clone(), entropy).expect("a merchant");
             builder = builder.pay(Arc::new(channel));
+        }
+        for channel in &parts.channels {
+            builder = builder.pay(channel.clone());
         }
         builder.build().await.expect("Dream starts")
     }
