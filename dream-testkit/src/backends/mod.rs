@@ -265,7 +265,7 @@ fn run_if_available(kind: BackendKind, whole: impl Future<Output = Result<(), Ba
     }
 }
 
-/// Brings the database that the URL names to the present schema. Every test of [`on_every_backend!`] starts from it, so
+/// Brings the database that the URL names to the present schema. Every test of [`crate::on_every_backend`] starts from it, so
 /// that all of them share one template.
 ///
 /// # Errors
