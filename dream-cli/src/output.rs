@@ -1,5 +1,6 @@
 //! The only place that prints. Data goes to standard output, everything else to standard error.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{CellAlignment, Table, presets};
@@ -80,7 +81,7 @@ fn complain(text: &str) {
 fn for_people(trouble: &Trouble) -> String {
     let mut text = format!("error: {}", trouble.message);
     if !matches!(trouble.exit, Exit::Config | Exit::Usage) || trouble.details.is_empty() {
-        text.push_str(&format!(" ({})", trouble.code));
+        let _ = write!(text, " ({})", trouble.code);
     }
     for detail in &trouble.details {
         text.push_str("\n  ");

@@ -32,7 +32,7 @@ pub(super) async fn run(args: &Serve, output: Output) -> Result<Exit, Trouble> {
     let stop = stop_signal()?;
 
     // First of all: a port that is taken is found before anything is made.
-    let door = Door::open(&config.http).map_err(no_door)?;
+    let door = Door::open(&config.http).map_err(|error| no_door(&error))?;
     let address = door.local_addr()?;
     let base_url = config.base_url.clone().unwrap_or_else(|| format!("http://localhost:{}", address.port()));
     let played = Played::start(&config, near_url(address)).await?;
@@ -74,7 +74,7 @@ fn refuse_sandbox(args: &Serve, config: &Config) -> Result<(), Trouble> {
     if faults.is_empty() { Ok(()) } else { Err(ConfigFaults(faults).into()) }
 }
 
-fn no_door(error: io::Error) -> Trouble {
+fn no_door(error: &io::Error) -> Trouble {
     let taken = error.kind() == io::ErrorKind::AddrInUse;
     let trouble = Trouble::new(Exit::Failed, "LISTEN", format!("cannot listen on {error}"));
     if taken { trouble.hint("another program has this port; PORT=0 takes any free one") } else { trouble }

@@ -77,16 +77,6 @@ impl Environment {
         environment
     }
 
-    /// These variables, for tests.
-    #[cfg(test)]
-    pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
-        let mut environment = Self::default();
-        for (name, text) in pairs {
-            environment.set((*name).to_owned(), (*text).to_owned(), Origin::Environment);
-        }
-        environment
-    }
-
     fn set(&mut self, name: String, text: String, origin: Origin) {
         self.found.entry(name).or_insert(Found { text, origin });
     }
@@ -106,13 +96,12 @@ impl Environment {
             }
         };
         for (index, line) in lines.enumerate() {
-            match line {
-                Ok((name, text)) => self.set(name, text, Origin::EnvFile),
-                // The error quotes the line, which may hold a secret.
-                Err(_) => {
-                    let problem = format!("has a line that is not NAME=value (entry {})", index + 1);
-                    self.faults.push(ConfigFault::new(ENV_FILE, problem));
-                }
+            // The error is not shown: it quotes the line, which may hold a secret.
+            if let Ok((name, text)) = line {
+                self.set(name, text, Origin::EnvFile);
+            } else {
+                let problem = format!("has a line that is not NAME=value (entry {})", index + 1);
+                self.faults.push(ConfigFault::new(ENV_FILE, problem));
             }
         }
     }

@@ -107,7 +107,7 @@ pub(super) fn image_api(reader: &mut Reader<'_>) -> Option<ImageApiAccess> {
     }
     match &webhook_secret {
         Some(secret) => {
-            reader.require_strong(&THIRD_PARTY_WEBHOOK_SECRET, secret.expose_secret(), MIN_SECRET)
+            reader.require_strong(&THIRD_PARTY_WEBHOOK_SECRET, secret.expose_secret(), MIN_SECRET);
         }
         None => reader.note("no THIRD_PARTY_WEBHOOK_SECRET: jobs are followed by asking alone"),
     }
@@ -204,7 +204,7 @@ fn file<T>(reader: &mut Reader<'_>, variable: &Variable<T>, path: Option<&Path>)
     let path = path?;
     std::fs::read_to_string(path)
         .map_err(|error| {
-            reader.fault(variable.spec.name, format!("{} cannot be read: {error}", path.display()))
+            reader.fault(variable.spec.name, format!("{} cannot be read: {error}", path.display()));
         })
         .ok()
 }

@@ -160,14 +160,17 @@ fn items(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the table holds functions that may refuse")]
 pub(crate) fn text(text: &str) -> Parsed<String> {
     Ok(text.to_owned())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the table holds functions that may refuse")]
 pub(crate) fn path(text: &str) -> Parsed<PathBuf> {
     Ok(text.into())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the table holds functions that may refuse")]
 pub(crate) fn secret(text: &str) -> Parsed<SecretString> {
     Ok(SecretString::from(text))
 }
