@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable};
-use sqlx::{Postgres, Sqlite, Transaction};
+use sqlx::{PgPool, Postgres, Sqlite, Transaction};
 
 use super::{Gate, Pools, Store, StoreError, StorePass, StoreStep};
 use crate::error::{Error, Result};
@@ -42,7 +42,7 @@ impl Store {
             Pools::Sqlite { write, .. } => {
                 Open::Sqlite(write.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::from)?)
             }
-            Pools::Postgres { pool, .. } => Open::Postgres(pool.begin().await.map_err(StoreError::from)?),
+            Pools::Postgres { pool, .. } => Open::Postgres(begin_whole(pool, "BEGIN").await?),
         };
         Ok(Tx { open, gate: self.gate.clone(), _pass: pass })
     }
@@ -54,11 +54,9 @@ impl Store {
             Pools::Sqlite { read, .. } => {
                 Open::Sqlite(read.begin_with("BEGIN").await.map_err(StoreError::from)?)
             }
-            Pools::Postgres { pool, .. } => Open::Postgres(
-                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                    .await
-                    .map_err(StoreError::from)?,
-            ),
+            Pools::Postgres { pool, .. } => {
+                Open::Postgres(begin_whole(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+            }
         };
         Ok(Tx { open, gate: self.gate.clone(), _pass: pass })
     }
@@ -88,6 +86,15 @@ impl Store {
             .await;
         outcome.map_err(|error: Error| error.while_(C::NAME))
     }
+}
+
+/// Begins in a task of its own, so that it comes to its end also for a caller who is gone by then. Of a `BEGIN` that is
+/// dropped on its way the driver knows nothing afterwards: it would put the connection back into the pool, and what
+/// others do there would be part of a transaction that nobody ends.
+async fn begin_whole(pool: &PgPool, how: &'static str) -> Result<Transaction<'static, Postgres>, StoreError> {
+    let pool = pool.clone();
+    let begun = tokio::spawn(async move { pool.begin_with(how).await }).await;
+    Ok(begun.map_err(|_| sqlx::Error::WorkerCrashed)??)
 }
 
 impl Tx {

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use dream_core::Worker;
 use dream_core::ports::{Entropy, JobState};
-use dream_testkit::backends::{Backend, migrate};
+use dream_testkit::backends::{Backend, BackendKind, migrate};
 use dream_testkit::entropy::SeededEntropy;
 use dream_testkit::fakes::image_api::operation;
 use dream_testkit::faults::Fault;
 use dream_testkit::on_every_backend;
 use dream_testkit::world::{TestDream, draft};
 
-use crate::support::grant;
+use crate::support::{SOON, grant};
 
 /// Lets the work go on for so many steps, then drops it where it is. Whether it came to its end.
 async fn broken_off_after<F: Future>(steps: u32, work: F) -> bool {
@@ -98,6 +98,34 @@ on_every_backend!(a_request_that_is_broken_off_is_accepted_whole_or_not_at_all, 
     world.finish().await;
 });
 
+/// Whether nobody keeps others from writing, now or very soon.
+async fn writers_are_free(world: &TestDream, kind: BackendKind) -> bool {
+    let database = world.database();
+    if kind == BackendKind::Sqlite {
+        database.execute("UPDATE outbox SET due_at = due_at").await;
+        return true;
+    }
+    let open = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                AND state LIKE 'idle in transaction%'";
+    let freed = async {
+        while database.number(open).await > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, freed).await.is_ok()
+}
+
+on_every_backend!(a_request_that_is_broken_off_leaves_no_transaction_open, |backend| async move {
+    let world = TestDream::on(&backend).daily_quota(1000).start().await;
+    let alice = world.alice().await;
+    let me = alice.session().await;
+    for steps in 0..30 {
+        broken_off_after(steps, me.generate(&draft("a cat", 1), None, None)).await;
+        assert!(writers_are_free(&world, backend.kind()).await, "broken off after {steps} steps");
+    }
+    world.finish().await;
+});
+
 on_every_backend!(a_worker_that_is_stopped_finishes_what_it_began, |backend| async move {
     let world = TestDream::start(&backend).await;
     let alice = world.alice().await;
@@ -107,12 +135,12 @@ on_every_backend!(a_worker_that_is_stopped_finishes_what_it_began, |backend| asy
     let worker = world.worker().clone();
     let running = tokio::spawn(async move { worker.run(async { drop(stopped.await) }).await });
     let came = || world.image_api().jobs().len() == 1;
-    assert!(dream_testkit::wait::eventually(crate::support::SOON, came).await, "it is being submitted");
+    assert!(dream_testkit::wait::eventually(SOON, came).await, "it is being submitted");
     drop(stop);
     tokio::task::yield_now().await;
     assert!(!running.is_finished(), "it waits for the answer");
     world.clock().advance(Duration::from_secs(5));
-    tokio::time::timeout(crate::support::SOON, running).await.expect("then it ends").expect("no panic");
+    tokio::time::timeout(SOON, running).await.expect("then it ends").expect("no panic");
     assert!(!crate::support::upstream_id(&world, &job).await.is_empty());
     world.image_api().faults().clear();
     assert_eq!(alice.job(&job).await.state, JobState::Queued);
