@@ -11,7 +11,11 @@ use dream_core::{Code, Error, Facts};
 use http::header::{CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER, VARY};
 use http::{HeaderValue, Response};
 use serde::Serialize;
-use utoipa::ToSchema;
+use serde_json::json;
+use utoipa::openapi::extensions::Extensions;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 pub use lang::Lang;
 pub use texts::status;
@@ -39,7 +43,7 @@ pub struct Problem<'a> {
     #[schema(example = "Bad Request")]
     pub error: Cow<'a, str>,
     /// What went wrong: stable and machine-readable.
-    #[schema(example = "VALIDATION_FAILED")]
+    #[schema(value_type = ErrorCode)]
     pub code: Cow<'a, str>,
     /// What went wrong, for people, in the language of `Accept-Language`.
     pub message: String,
@@ -57,6 +61,31 @@ pub struct Problem<'a> {
     /// The path that was asked for.
     pub path: Cow<'a, str>,
 }
+
+/// The list of codes as the document tells it: each with its status and its sentences, for clients that show a sentence
+/// where no answer brought one.
+struct ErrorCode;
+
+impl PartialSchema for ErrorCode {
+    fn schema() -> RefOr<Schema> {
+        let told = |code: &Code| {
+            let [zh, en] = [Lang::Zh, Lang::En].map(|lang| texts::sentence(*code, lang));
+            let status = status(*code).as_u16();
+            let told = json!({"status": status, Lang::Zh.tag(): zh, Lang::En.tag(): en});
+            (code.as_str().to_owned(), told)
+        };
+        let codes: serde_json::Map<_, _> = Code::ALL.iter().map(told).collect();
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .description(Some("Every code; `x-codes` has the status and the sentences of each."))
+            .enum_values(Some(Code::ALL.iter().map(|code| code.as_str())))
+            .examples([Code::ValidationFailed.as_str()])
+            .extensions(Some(Extensions::from_iter([("x-codes", serde_json::Value::Object(codes))])))
+            .into()
+    }
+}
+
+impl ToSchema for ErrorCode {}
 
 /// One faulty field.
 #[derive(Debug, Serialize, ToSchema)]

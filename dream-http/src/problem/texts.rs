@@ -105,6 +105,15 @@ const fn sentences(code: Code) -> (&'static str, &'static str) {
     }
 }
 
+/// The code's sentence in this language.
+pub(super) const fn sentence(code: Code, lang: Lang) -> &'static str {
+    let (zh, en) = sentences(code);
+    match lang {
+        Lang::Zh => zh,
+        Lang::En => en,
+    }
+}
+
 /// The sentence for the whole answer. Of faulty fields the first few are named; `errors` has all of them.
 pub(super) fn message(code: Code, facts: &Facts, lang: Lang) -> String {
     const NAMED: usize = 3;
@@ -115,10 +124,7 @@ pub(super) fn message(code: Code, facts: &Facts, lang: Lang) -> String {
             let more = if faults.len() > NAMED { " …" } else { "" };
             named.join(separator) + more
         }
-        _ => {
-            let (zh, en) = sentences(code);
-            if matches!(lang, Lang::Zh) { zh.to_owned() } else { en.to_owned() }
-        }
+        _ => sentence(code, lang).to_owned(),
     }
 }
 
