@@ -18,6 +18,7 @@ use crate::protocol::token::TokenSigner;
 use crate::protocol::webhook::WebhookVerifier;
 use crate::settings::Settings;
 use crate::store::{DatabaseOptions, SchemaStatus, Store, StoreGate};
+use crate::tally::Tally;
 
 /// The business. Cheap to clone; all clones share one state.
 ///
@@ -53,6 +54,7 @@ pub(crate) struct Core {
     pub(crate) sealer: Sealer,
     pub(crate) alive: Alive,
     pub(crate) wake: Notify,
+    pub(crate) tally: Tally,
 }
 
 impl Core {
@@ -190,6 +192,7 @@ impl Builder {
             sealer,
             alive,
             wake: Notify::new(),
+            tally: Tally::default(),
             settings: self.settings,
         });
         core.store.run(&Schedule { now: core.now() }).await?;

@@ -96,6 +96,38 @@ impl Default for QuotaLimits {
     }
 }
 
+/// How many generations of one user may be at the image API at once; the others wait in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AtOnce {
+    /// Without VIP; 0 for any number.
+    pub normal: u32,
+    /// With VIP; 0 for any number.
+    pub vip: u32,
+    /// With SVIP; 0 for any number.
+    pub svip: u32,
+}
+
+impl AtOnce {
+    /// Any number for everybody.
+    pub const UNLIMITED: AtOnce = AtOnce { normal: 0, vip: 0, svip: 0 };
+
+    /// The limit of a level; `None` for any number.
+    pub fn of(&self, level: Level) -> Option<i64> {
+        let limit = match level {
+            Level::Normal => self.normal,
+            Level::Vip => self.vip,
+            Level::Svip => self.svip,
+        };
+        (limit > 0).then_some(limit.into())
+    }
+}
+
+impl Default for AtOnce {
+    fn default() -> Self {
+        Self { normal: 2, vip: 5, svip: 10 }
+    }
+}
+
 /// What a sample costs where the quota does not cover it. A 4K sample costs twice as much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SamplePrices {
@@ -131,6 +163,8 @@ pub struct Settings {
     pub refresh_lifetime: Lifetime,
     /// Quota by level.
     pub quota: QuotaLimits,
+    /// Generations of one user at once, by level.
+    pub at_once: AtOnce,
     /// Points per sample.
     pub sample_prices: SamplePrices,
     /// What one point costs.
@@ -165,6 +199,7 @@ impl Settings {
             access_lifetime: days(7, "7d"),
             refresh_lifetime: days(30, "30d"),
             quota: QuotaLimits::default(),
+            at_once: AtOnce::default(),
             sample_prices: SamplePrices::default(),
             point_price: Fen::new(10),
             recharge_packages: Vec::new(),

@@ -22,7 +22,7 @@ use crate::public_cache::PublicCache;
 use crate::routes;
 use crate::settings::Settings;
 use crate::table::{Options, Row, Table};
-use crate::throttle::Throttle;
+use crate::throttle::{Allowance, Refusal, Throttle};
 
 /// Bodies below this size are not counted against the memory for bodies.
 const SMALL_BODY: u64 = 64 * 1024;
@@ -142,7 +142,7 @@ impl AppBuilder {
             version: self.version,
             dream: self.dream,
             entropy: self.entropy,
-            throttle: self.settings.throttle.and_then(Throttle::new),
+            throttle: self.settings.throttle.and_then(|rule| Throttle::new(rule, self.settings.class_limits)),
             places: Arc::new(Semaphore::new(limits.requests)),
             waiting_places: Arc::new(Semaphore::new(limits.waiting_requests)),
             body_memory: Arc::new(Semaphore::new(kib(limits.body_memory as u64) as usize)),
@@ -263,23 +263,24 @@ impl App {
         &self.tasks
     }
 
-    /// Counts a request of this caller, once.
-    pub(crate) fn admit(&self, call: &Call, caller: &Caller) -> Result<()> {
-        if call.options().metered { self.count(call.notes(), caller, call.client()) } else { Ok(()) }
-    }
-
-    pub(crate) fn count(&self, notes: &Notes, caller: &Caller, client: IpAddr) -> Result<()> {
-        let Some(throttle) = &self.throttle else { return Ok(()) };
+    /// Counts a request of this caller, once, here and on all nodes.
+    pub(crate) async fn admit(&self, call: &Call, caller: &Caller) -> Result<()> {
+        let (options, notes) = (call.options(), call.notes());
+        let Some(throttle) = self.throttle.as_ref().filter(|_| options.metered) else { return Ok(()) };
         if notes.allowance.get().is_some() {
             return Ok(());
         }
-        let (allowance, outcome) = match throttle.count(caller, client) {
-            Ok(allowance) => (allowance, Ok(())),
-            Err((error, allowance)) => (allowance, Err(error)),
-        };
-        // It was empty a moment ago, and one request runs in one task at a time.
-        let _ = notes.allowance.set(allowance);
-        outcome
+        note(notes, throttle.count(&self.dream, options.class, caller, call.client()).await)
+    }
+
+    /// Counts a request that costs next to nothing, once, on this node alone.
+    pub(crate) fn count_here(&self, notes: &Notes, caller: &Caller, client: IpAddr) -> Result<()> {
+        match &self.throttle {
+            Some(throttle) if notes.allowance.get().is_none() => {
+                note(notes, throttle.count_here(caller, client))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A place among the requests at once, or a refusal at once: a queue would only make everybody late.
@@ -323,6 +324,17 @@ impl App {
             throttle.forget_idle();
         }
     }
+}
+
+/// Keeps what is left to the caller, for the headers of the answer.
+fn note(notes: &Notes, counted: Result<Allowance, Refusal>) -> Result<()> {
+    let (allowance, outcome) = match counted {
+        Ok(allowance) => (allowance, Ok(())),
+        Err(Refusal { error, allowance }) => (allowance, Err(error)),
+    };
+    // It was empty a moment ago, and one request runs in one task at a time.
+    let _ = notes.allowance.set(allowance);
+    outcome
 }
 
 fn kib(bytes: u64) -> u32 {

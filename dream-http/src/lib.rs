@@ -47,7 +47,7 @@ pub use call::{Call, Caller};
 pub use origin::Origins;
 pub use server::{Door, Server};
 pub use settings::{Limits, Settings};
-pub use throttle::ThrottleRule;
+pub use throttle::{ClassLimits, LimitClass, ThrottleRule};
 
 /// The OpenAPI document of everything that is served, as JSON, without starting anything.
 ///

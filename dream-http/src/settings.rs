@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::origin::Origins;
-use crate::throttle::ThrottleRule;
+use crate::throttle::{ClassLimits, ThrottleRule};
 
 /// Everything about the server that is not about the business.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Settings {
     pub origins: Origins,
     /// How many requests a caller may make; `None` for any number.
     pub throttle: Option<ThrottleRule>,
+    /// How many of those that cost much, in the same time.
+    pub class_limits: ClassLimits,
     /// Sizes, counts and times.
     pub limits: Limits,
 }
@@ -92,6 +94,7 @@ impl Default for Settings {
             origins: Origins::Any,
             throttle: NonZeroU32::new(100)
                 .map(|limit| ThrottleRule { limit, period: Duration::from_mins(1) }),
+            class_limits: ClassLimits::default(),
             limits: Limits::default(),
         }
     }

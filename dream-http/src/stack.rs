@@ -108,7 +108,7 @@ fn without_row(
     body: RequestBody,
     allow: Option<HeaderValue>,
 ) -> Response<Payload> {
-    let counted = visit.app.count(&visit.notes, &Caller::Unknown, visit.client);
+    let counted = visit.app.count_here(&visit.notes, &Caller::Unknown, visit.client);
     let reply = match (counted, &allow) {
         // A browser's own question is free: the request that follows is counted.
         (_, Some(allow)) if origin::is_preflight(&head.method, &head.headers) => {
@@ -168,7 +168,7 @@ async fn perform(visit: &Arc<Visit>, row: &Row, call: &mut Call) -> Result<Outco
     let Some(public) = row.options.public.filter(|_| !signed_in) else {
         return (row.run)(call).await.map(Outcome::Reply);
     };
-    visit.app.count(&visit.notes, &Caller::Unknown, visit.client)?;
+    visit.app.count_here(&visit.notes, &Caller::Unknown, visit.client)?;
     // A row that passes over unknown parameters gives the same answer whatever they are.
     let key = if row.options.strict_query { call.path_and_query() } else { call.path() };
     let key = key.to_owned();

@@ -1,10 +1,15 @@
-//! So many requests in so many seconds, per user, else per client address.
+//! So many requests in so many seconds, per user, else per client address; fewer of those that cost much.
+//!
+//! Every node counts for itself first, which is free. Where nodes share a cache they count there as well, so that a
+//! caller who spreads over many nodes gains nothing. Answers out of memory are counted by each node alone.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use dream_core::{Code, Error, Facts};
+use dream_core::kernel::Timestamp;
+use dream_core::{Code, Dream, Error, Facts};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
@@ -22,6 +27,15 @@ enum Key {
     Address(IpAddr),
 }
 
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Key::User(user) => write!(f, "user:{user}"),
+            Key::Address(address) => write!(f, "address:{address}"),
+        }
+    }
+}
+
 /// How many requests are allowed in how long a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThrottleRule {
@@ -29,6 +43,34 @@ pub struct ThrottleRule {
     pub limit: NonZeroU32,
     /// The time in which an unused allowance comes back whole.
     pub period: Duration,
+}
+
+/// Requests that cost more than others, and have a limit of their own beside the common one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LimitClass {
+    /// Logins, which ask WeChat.
+    Login,
+    /// Orders and payments, which ask WeChat Pay.
+    Pay,
+    /// Generations, which ask the image API.
+    Generate,
+}
+
+/// Requests of each class that are allowed in the period of the common limit; `None` for no limit beside that one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClassLimits {
+    /// Logins.
+    pub login: Option<NonZeroU32>,
+    /// Orders and payments.
+    pub pay: Option<NonZeroU32>,
+    /// Generations.
+    pub generate: Option<NonZeroU32>,
+}
+
+impl Default for ClassLimits {
+    fn default() -> Self {
+        Self { login: NonZeroU32::new(30), pay: NonZeroU32::new(30), generate: NonZeroU32::new(60) }
+    }
 }
 
 /// What is left to a caller.
@@ -51,23 +93,24 @@ impl Allowance {
     }
 }
 
-/// The counters. They are this process's own: each node of several allows the same again.
+/// The counters of one rule.
 #[derive(Debug)]
-pub(crate) struct Throttle {
+struct Counter {
+    name: &'static str,
     rule: ThrottleRule,
     limiter: Limiter,
 }
 
-impl Throttle {
-    pub(crate) fn new(rule: ThrottleRule) -> Option<Self> {
+impl Counter {
+    fn new(name: &'static str, rule: ThrottleRule) -> Option<Self> {
         let quota = Quota::with_period(rule.period / rule.limit.get())?.allow_burst(rule.limit);
-        Some(Self { rule, limiter: RateLimiter::dashmap(quota).with_middleware() })
+        Some(Self { name, rule, limiter: RateLimiter::dashmap(quota).with_middleware() })
     }
 
-    /// Counts one request.
-    pub(crate) fn count(&self, caller: &Caller, client: IpAddr) -> Result<Allowance, (Error, Allowance)> {
+    /// Counts one request on this node.
+    fn here(&self, key: Key) -> Result<Allowance, Refusal> {
         let limit = self.rule.limit.get();
-        match self.limiter.check_key(&key(caller, client)) {
+        match self.limiter.check_key(&key) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity();
                 let one = self.rule.period / limit;
@@ -76,16 +119,107 @@ impl Throttle {
             }
             Err(not_until) => {
                 let wait = ceil_secs(not_until.wait_time_from(DefaultClock::default().now())).max(1);
-                let facts = Facts::Throttled { retry_after_secs: wait };
-                let allowance = Allowance { limit, remaining: 0, reset_secs: ceil_secs(self.rule.period) };
-                Err((Error::new(Code::RateLimited).with_facts(facts), allowance))
+                Err(self.refusal(wait, ceil_secs(self.rule.period)))
             }
         }
     }
 
+    /// Counts one request on all nodes, in windows that begin at the same instants everywhere.
+    async fn everywhere(
+        &self,
+        dream: &Dream,
+        key: Key,
+        now: Timestamp,
+    ) -> Option<Result<Allowance, Refusal>> {
+        let period = i64::try_from(self.rule.period.as_micros()).ok().filter(|&period| period > 0)?;
+        let (window, passed) = (now.as_micros().div_euclid(period), now.as_micros().rem_euclid(period));
+        let counted = dream.tally(&format!("{}:{key}:{window}", self.name), self.rule.period).await?;
+        let limit = self.rule.limit.get();
+        let reset_secs = ceil_secs(Duration::from_micros((period - passed).unsigned_abs()));
+        Some(match u64::from(limit).checked_sub(counted) {
+            Some(left) => {
+                Ok(Allowance { limit, remaining: u32::try_from(left).unwrap_or(limit), reset_secs })
+            }
+            None => Err(self.refusal(reset_secs.max(1), reset_secs)),
+        })
+    }
+
+    async fn count(&self, dream: &Dream, key: Key) -> Result<Allowance, Refusal> {
+        let here = self.here(key)?;
+        self.everywhere(dream, key, dream.now()).await.unwrap_or(Ok(here))
+    }
+
+    fn refusal(&self, wait: u64, reset_secs: u64) -> Refusal {
+        metrics::counter!("http_server_throttled_total", "limit" => self.name).increment(1);
+        let facts = Facts::Throttled { retry_after_secs: wait };
+        let allowance = Allowance { limit: self.rule.limit.get(), remaining: 0, reset_secs };
+        Refusal { error: Error::new(Code::RateLimited).with_facts(facts), allowance }
+    }
+}
+
+/// A request that is one too many, and what the caller is told of its allowance.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) error: Error,
+    pub(crate) allowance: Allowance,
+}
+
+/// Everything that is counted.
+#[derive(Debug)]
+pub(crate) struct Throttle {
+    all: Counter,
+    login: Option<Counter>,
+    pay: Option<Counter>,
+    generate: Option<Counter>,
+}
+
+impl Throttle {
+    pub(crate) fn new(rule: ThrottleRule, classes: ClassLimits) -> Option<Self> {
+        let class = |name, limit: Option<NonZeroU32>| {
+            limit.and_then(|limit| Counter::new(name, ThrottleRule { limit, ..rule }))
+        };
+        Some(Self {
+            all: Counter::new("all", rule)?,
+            login: class("login", classes.login),
+            pay: class("pay", classes.pay),
+            generate: class("generate", classes.generate),
+        })
+    }
+
+    fn of(&self, class: LimitClass) -> Option<&Counter> {
+        match class {
+            LimitClass::Login => self.login.as_ref(),
+            LimitClass::Pay => self.pay.as_ref(),
+            LimitClass::Generate => self.generate.as_ref(),
+        }
+    }
+
+    /// Counts one request on this node alone.
+    pub(crate) fn count_here(&self, caller: &Caller, client: IpAddr) -> Result<Allowance, Refusal> {
+        self.all.here(key(caller, client))
+    }
+
+    /// Counts one request, here and where all nodes count; tells what is left of the scarcer allowance.
+    pub(crate) async fn count(
+        &self,
+        dream: &Dream,
+        class: Option<LimitClass>,
+        caller: &Caller,
+        client: IpAddr,
+    ) -> Result<Allowance, Refusal> {
+        let key = key(caller, client);
+        let all = self.all.count(dream, key).await?;
+        let Some(class) = class.and_then(|class| self.of(class)) else { return Ok(all) };
+        let own = class.count(dream, key).await?;
+        Ok(if own.remaining < all.remaining { own } else { all })
+    }
+
     /// Forgets whoever has the whole allowance again.
     pub(crate) fn forget_idle(&self) {
-        self.limiter.retain_recent();
+        let classes = [&self.login, &self.pay, &self.generate].into_iter().flatten();
+        for counter in classes.chain([&self.all]) {
+            counter.limiter.retain_recent();
+        }
     }
 }
 
@@ -119,7 +253,7 @@ mod tests {
 
     fn three_a_minute() -> Throttle {
         let limit = NonZeroU32::new(3).unwrap();
-        Throttle::new(ThrottleRule { limit, period: Duration::from_mins(1) }).unwrap()
+        Throttle::new(ThrottleRule { limit, period: Duration::from_mins(1) }, ClassLimits::default()).unwrap()
     }
 
     #[test]
@@ -127,9 +261,9 @@ mod tests {
         let throttle = three_a_minute();
         let here: IpAddr = "192.0.2.1".parse().unwrap();
         for left in [2, 1, 0] {
-            assert_eq!(throttle.count(&Caller::Unknown, here).unwrap().remaining, left);
+            assert_eq!(throttle.count_here(&Caller::Unknown, here).unwrap().remaining, left);
         }
-        let (error, _) = throttle.count(&Caller::Unknown, here).unwrap_err();
+        let Refusal { error, .. } = throttle.count_here(&Caller::Unknown, here).unwrap_err();
         assert_eq!(error.code(), Code::RateLimited);
         let Facts::Throttled { retry_after_secs } = error.facts() else { panic!("no waiting time") };
         assert!((1..=20).contains(retry_after_secs));
@@ -141,15 +275,15 @@ mod tests {
         let here: IpAddr = "192.0.2.1".parse().unwrap();
         for user in 1..=5 {
             let user = Caller::User(UserId::new(user).unwrap());
-            assert_eq!(throttle.count(&user, here).unwrap().remaining, 2);
+            assert_eq!(throttle.count_here(&user, here).unwrap().remaining, 2);
         }
     }
 
     #[test]
     fn addresses_of_one_ipv6_network_share_an_allowance() {
         let throttle = three_a_minute();
-        let first = throttle.count(&Caller::Unknown, "2001:db8::1".parse().unwrap()).unwrap();
-        let second = throttle.count(&Caller::Unknown, "2001:db8::2".parse().unwrap()).unwrap();
+        let first = throttle.count_here(&Caller::Unknown, "2001:db8::1".parse().unwrap()).unwrap();
+        let second = throttle.count_here(&Caller::Unknown, "2001:db8::2".parse().unwrap()).unwrap();
         assert_eq!((first.remaining, second.remaining), (2, 1));
     }
 }

@@ -235,6 +235,7 @@ CREATE TABLE generations (
 CREATE INDEX generations_by_user ON generations (user_id, created_at, id);
 CREATE INDEX generations_by_user_status ON generations (user_id, status, created_at, id);
 CREATE INDEX generations_open ON generations (created_at) WHERE completed_at IS NULL;
+CREATE INDEX generations_open_of ON generations (user_id, created_at, id) WHERE completed_at IS NULL;
 
 -- Completion notices of the image API, by its event id, so that each counts once.
 CREATE TABLE webhook_events (
@@ -251,7 +252,7 @@ CREATE TABLE outbox (
     kind         TEXT NOT NULL,
     subject      TEXT NOT NULL,
     payload      TEXT NOT NULL,
-    priority     INTEGER NOT NULL,
+    priority     INTEGER NOT NULL,         -- its head start in the queue, in microseconds
     due_at       INTEGER NOT NULL,
     attempts     INTEGER NOT NULL,
     lease        TEXT,
@@ -261,7 +262,7 @@ CREATE TABLE outbox (
     UNIQUE (kind, subject),
     CHECK ((lease IS NULL) = (leased_until IS NULL))
 ) STRICT;
-CREATE INDEX outbox_due ON outbox (due_at, priority);
+CREATE INDEX outbox_due ON outbox (due_at);
 
 -- Favorites, gallery, templates ---------------------------------------------------------------------------------
 CREATE TABLE favorites (

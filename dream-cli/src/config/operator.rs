@@ -2,7 +2,7 @@
 
 use dream_core::adapters::{OsEntropy, RedisConfig};
 use dream_core::ports::EntropyExt as _;
-use dream_core::{DatabaseOptions, QuotaLimit, QuotaLimits, SamplePrices, Settings};
+use dream_core::{AtOnce, DatabaseOptions, QuotaLimit, QuotaLimits, SamplePrices, Settings};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -10,7 +10,8 @@ use super::environment::Origin;
 use super::reader::Reader;
 use super::table::{
     ADMIN_API_KEY, APP_TIMEZONE, DATABASE_HOST, DATABASE_MAX_CONNECTIONS, DATABASE_NAME, DATABASE_PASSWORD,
-    DATABASE_PORT, DATABASE_READ_URL, DATABASE_URL, DATABASE_USERNAME, GENERATION_DAILY_LIMIT_NORMAL,
+    DATABASE_PORT, DATABASE_READ_URL, DATABASE_URL, DATABASE_USERNAME, GENERATION_CONCURRENCY_NORMAL,
+    GENERATION_CONCURRENCY_SVIP, GENERATION_CONCURRENCY_VIP, GENERATION_DAILY_LIMIT_NORMAL,
     GENERATION_DAILY_LIMIT_SVIP, GENERATION_DAILY_LIMIT_VIP, GENERATION_MONTHLY_LIMIT_NORMAL,
     GENERATION_MONTHLY_LIMIT_SVIP, GENERATION_MONTHLY_LIMIT_VIP, JWT_EXPIRATION, LOG_FORMAT, LOG_LEVEL,
     POINT_PRICE_FEN, POINTS_PRICE_DRAFT, POINTS_PRICE_FINAL, REDIS_HOST, REDIS_PASSWORD, REDIS_PORT,
@@ -119,6 +120,11 @@ fn settings(reader: &mut Reader<'_>, secret: SecretString) -> Option<Settings> {
     let normal = limit(reader, &GENERATION_DAILY_LIMIT_NORMAL, &GENERATION_MONTHLY_LIMIT_NORMAL);
     let vip = limit(reader, &GENERATION_DAILY_LIMIT_VIP, &GENERATION_MONTHLY_LIMIT_VIP);
     let svip = limit(reader, &GENERATION_DAILY_LIMIT_SVIP, &GENERATION_MONTHLY_LIMIT_SVIP);
+    let at_once = [
+        reader.get(&GENERATION_CONCURRENCY_NORMAL),
+        reader.get(&GENERATION_CONCURRENCY_VIP),
+        reader.get(&GENERATION_CONCURRENCY_SVIP),
+    ];
     let (draft, final_) = (reader.get(&POINTS_PRICE_DRAFT), reader.get(&POINTS_PRICE_FINAL));
     let point_price = reader.get(&POINT_PRICE_FEN);
     let zone = reader.get(&APP_TIMEZONE);
@@ -126,6 +132,8 @@ fn settings(reader: &mut Reader<'_>, secret: SecretString) -> Option<Settings> {
     settings.access_lifetime = access_lifetime?;
     settings.refresh_lifetime = refresh_lifetime?;
     settings.quota = QuotaLimits { normal: normal?, vip: vip?, svip: svip? };
+    let [normal, vip, svip] = at_once;
+    settings.at_once = AtOnce { normal: normal?, vip: vip?, svip: svip? };
     settings.sample_prices = SamplePrices { draft: draft?, final_: final_? };
     settings.point_price = point_price?;
     settings.zone = zone?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dream_core::Settings;
 use dream_core::adapters::R2Config;
-use dream_http::{Origins, ThrottleRule};
+use dream_http::{ClassLimits, Origins, ThrottleRule};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::environment::Origin;
@@ -15,7 +15,8 @@ use super::reader::Reader;
 use super::table::{
     BASE_URL, CORS_ORIGIN, HOST, JWT_SECRET, METRICS_ADDR, OTEL_EXPORTER_OTLP_ENDPOINT, PORT,
     R2_ACCESS_KEY_ID, R2_ACCOUNT_ID, R2_BUCKET_NAME, R2_ENDPOINT, R2_PUBLIC_URL, R2_SECRET_ACCESS_KEY,
-    RESULTS_REHOST, THIRD_PARTY_AUTH, THROTTLE_LIMIT, THROTTLE_TTL, TRUSTED_PROXIES, UPLOAD_DIR,
+    RESULTS_REHOST, THIRD_PARTY_AUTH, THROTTLE_LIMIT, THROTTLE_LIMIT_GENERATE, THROTTLE_LIMIT_LOGIN,
+    THROTTLE_LIMIT_PAY, THROTTLE_TTL, TRUSTED_PROXIES, UPLOAD_DIR,
 };
 use super::{Config, Mode, Seeding, Storage, operator, outside};
 
@@ -92,6 +93,8 @@ fn http(reader: &mut Reader<'_>) -> Option<dream_http::Settings> {
     let trusted_proxies = reader.get(&TRUSTED_PROXIES);
     let origins = reader.get(&CORS_ORIGIN);
     let (period, limit) = (reader.get(&THROTTLE_TTL), reader.get(&THROTTLE_LIMIT));
+    let [login, pay, generate] = [&THROTTLE_LIMIT_LOGIN, &THROTTLE_LIMIT_PAY, &THROTTLE_LIMIT_GENERATE]
+        .map(|limit| reader.get(limit).map(NonZeroU32::new));
     if reader.is_production() && origins == Some(Origins::Any) {
         reader.note("CORS_ORIGIN is *: pages of any origin may read answers, without credentials");
     }
@@ -101,6 +104,7 @@ fn http(reader: &mut Reader<'_>) -> Option<dream_http::Settings> {
         trusted_proxies: trusted_proxies.unwrap_or_default(),
         origins: origins?,
         throttle: throttle(period?, limit?),
+        class_limits: ClassLimits { login: login?, pay: pay?, generate: generate? },
         ..dream_http::Settings::default()
     })
 }

@@ -40,6 +40,12 @@ table! {
             user, else per client address; 0 turns the limit off").or("60");
         THROTTLE_LIMIT: u32 = Variable::new(parse::count, "Requests allowed in THROTTLE_TTL seconds; 0 for any \
             number").or("100");
+        THROTTLE_LIMIT_LOGIN: u32 = Variable::new(parse::count, "Logins among them; 0 for no limit of their own")
+            .or("30");
+        THROTTLE_LIMIT_PAY: u32 = Variable::new(parse::count, "Orders and payments among them; 0 for no limit of \
+            their own").or("30");
+        THROTTLE_LIMIT_GENERATE: u32 = Variable::new(parse::count, "Generations among them; 0 for no limit of \
+            their own").or("60");
     }
     "Database and cache" {
         DATABASE_URL: SecretString = Variable::new(parse::database_url, "`sqlite://…` or `postgres://…`; wins over \
@@ -133,6 +139,10 @@ table! {
         GENERATION_MONTHLY_LIMIT_VIP: i64 = Variable::new(parse::amount, "Samples a month with VIP").or("3000");
         GENERATION_MONTHLY_LIMIT_SVIP: i64 = Variable::new(parse::amount, "Samples a month with SVIP")
             .or("30000");
+        GENERATION_CONCURRENCY_NORMAL: u32 = Variable::new(parse::count, "Generations of one user without VIP at the \
+            image API at once, the others wait; 0 for any number").or("2");
+        GENERATION_CONCURRENCY_VIP: u32 = Variable::new(parse::count, "The same with VIP").or("5");
+        GENERATION_CONCURRENCY_SVIP: u32 = Variable::new(parse::count, "The same with SVIP").or("10");
         POINTS_PRICE_DRAFT: Points = Variable::new(parse::points, "Points for a draft sample beyond the quota; \
             twice as many at 4K").or("2");
         POINTS_PRICE_FINAL: Points = Variable::new(parse::points, "Points for a final sample beyond the quota; \

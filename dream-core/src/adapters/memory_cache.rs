@@ -124,6 +124,10 @@ impl Cache for MemoryCache {
         count.ok_or_else(|| Failure::new("memory_cache", FailureKind::Refused, "the value is no counter"))
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn invalidate(&self, topic: &str) -> Result<(), Failure> {
         // Nobody listening is no fault.
         drop(self.news.send(Invalidation::Topic(topic.to_owned())));

@@ -275,6 +275,10 @@ impl Cache for RedisCache {
         self.script(&COUNT, key, Value::Integer(millis(window))).await
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn invalidate(&self, topic: &str) -> Result<(), Failure> {
         self.ready()?;
         // Not over `once`: hearing it twice is harmless, so it is sent again if the connection breaks just now.

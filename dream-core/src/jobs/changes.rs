@@ -17,7 +17,7 @@ use crate::settings::Settings;
 use crate::stats::{self, Delta, UserDelta};
 use crate::store::{Change, Tx};
 use crate::templates::{self, Defaults};
-use crate::vip;
+use crate::vip::{self, Level, Membership};
 
 /// Takes quota and points, makes the record and queues the submission.
 pub(super) struct ChargeJob<'a> {
@@ -88,7 +88,8 @@ impl Change for ChargeJob<'_> {
             };
             points::book(tx, &booking, now).await?.ok_or(Code::Internal)?;
         }
-        outbox::enqueue(tx, TaskKind::JobSubmit, self.job_id.as_str(), now, now).await?;
+        let head_start = rules::head_start(membership.level());
+        outbox::enqueue_ahead(tx, TaskKind::JobSubmit, self.job_id.as_str(), now, head_start, now).await?;
         stats::add_to_user(tx, user, &UserDelta { generations: 1, ..UserDelta::default() }).await?;
         let delta = Delta { generations: 1, spent: charge.points.get(), ..Delta::default() };
         stats::add(tx, &self.settings.zone, now, self.settings.shard, &delta).await?;
@@ -126,6 +127,44 @@ async fn replay(tx: &mut Tx, user: UserId, first: &str) -> Result<Accepted> {
     let job_id: JobId = first.parse().map_err(|_| Error::internal("an idempotency key names no job"))?;
     let job = store::find(tx, Scope::Own(user), &job_id).await?.ok_or(Code::JobNotFound)?;
     Ok(Accepted { job_id, generation: job.generation, charge: job.charge, replayed: true })
+}
+
+/// Whether a job may be submitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// It may.
+    Yes,
+    /// Its user has as many at the image API as its level allows.
+    Full,
+    /// It was taken back, or was submitted before.
+    No,
+}
+
+/// Says that the first try to submit begins, if the user may have one more at the image API.
+pub(super) struct BeginSubmission<'a> {
+    pub(super) job: &'a JobId,
+    pub(super) settings: &'a Settings,
+    pub(super) now: Timestamp,
+}
+
+impl Change for BeginSubmission<'_> {
+    const NAME: &'static str = "jobs.begin_submission";
+    type Out = Begun;
+
+    async fn apply(&self, tx: &mut Tx) -> Result<Begun> {
+        let Some(user) = store::waiting_of(tx, self.job).await? else {
+            return Ok(Begun::No);
+        };
+        points::lock_balance(tx, user).await?;
+        let level = vip::membership_of(tx, user, self.now).await?.map_or(Level::Normal, Membership::level);
+        if let Some(limit) = self.settings.at_once.of(level)
+            && store::others_submitted(tx, user, self.job).await? >= limit
+        {
+            return Ok(Begun::Full);
+        }
+        let begun = store::begin_submission(tx, self.job, self.now).await?;
+        Ok(if begun { Begun::Yes } else { Begun::No })
+    }
 }
 
 /// Keeps what the image API answered to a submission, and starts to follow the job.
@@ -250,6 +289,10 @@ async fn end(
     }
     outbox::cancel(tx, TaskKind::JobSubmit, job.as_str()).await?;
     outbox::cancel(tx, TaskKind::JobPoll, job.as_str()).await?;
+    // Its place may be what the user's next one waits for.
+    if let Some(next) = store::next_unsubmitted(tx, user).await? {
+        outbox::hasten(tx, TaskKind::JobSubmit, next.as_str(), now).await?;
+    }
     if let (true, Some(input)) = (found.extras.owns_input, &found.extras.input_blob)
         && let Ok(key) = input.parse()
     {

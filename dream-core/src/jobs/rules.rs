@@ -1,5 +1,7 @@
 //! What a generation costs, and in which order its states may follow.
 
+use std::time::Duration;
+
 use super::request::{Mode, Resolution};
 use crate::error::{Code, Error, Facts, Result};
 use crate::jobs::quota::Quota;
@@ -43,6 +45,16 @@ pub(super) fn price(samples: i64, sample_price: Points, quota: Quota, balance: P
         }));
     }
     Ok(Charge { quota: covered, points })
+}
+
+/// How much later a generation of this level may come and still be submitted first. It is no more than that, so that
+/// nobody waits for ever.
+pub(super) const fn head_start(level: Level) -> Duration {
+    match level {
+        Level::Normal => Duration::ZERO,
+        Level::Vip => Duration::from_secs(30),
+        Level::Svip => Duration::from_mins(1),
+    }
 }
 
 /// The largest pictures are for VIP.

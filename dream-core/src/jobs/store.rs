@@ -185,6 +185,32 @@ pub(super) async fn list(
     db.all(sql).await?.iter().map(read).collect()
 }
 
+/// Whose job it is, if it is still to be submitted.
+pub(super) async fn waiting_of(db: &mut impl Db, job: &JobId) -> Result<Option<UserId>> {
+    let sql = Sql::new(
+        "SELECT user_id FROM generations WHERE job_id = $1 AND completed_at IS NULL AND upstream_id IS NULL",
+    );
+    db.optional(sql.bind(job.as_str())).await?.map(|row| row.get("user_id")).transpose()
+}
+
+/// How many other open jobs of the user were submitted, or are being so.
+pub(super) async fn others_submitted(db: &mut impl Db, user: UserId, job: &JobId) -> Result<i64> {
+    let sql = Sql::new(
+        "SELECT count(*) AS submitted FROM generations WHERE user_id = $1 AND completed_at IS NULL \
+         AND submitted_at IS NOT NULL AND job_id <> $2",
+    );
+    db.one(sql.bind(user.get()).bind(job.as_str())).await?.get("submitted")
+}
+
+/// The user's oldest job that no try to submit has touched.
+pub(super) async fn next_unsubmitted(db: &mut impl Db, user: UserId) -> Result<Option<JobId>> {
+    let sql = Sql::new(
+        "SELECT job_id FROM generations WHERE user_id = $1 AND completed_at IS NULL AND submitted_at IS NULL \
+         ORDER BY created_at, id LIMIT 1",
+    );
+    db.optional(sql.bind(user.get())).await?.map(|row| row.get("job_id")).transpose()
+}
+
 /// Says that the first try to submit begins, unless the job was taken back before.
 pub(super) async fn begin_submission(db: &mut impl Db, job: &JobId, now: Timestamp) -> Result<bool> {
     let sql = Sql::new(

@@ -6,8 +6,9 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::changes::{self, BeginSubmission, Begun};
 use super::store::{self, Generation};
-use super::{changes, follow, job_topic, rules};
+use super::{follow, job_topic, rules};
 use crate::dream::Core;
 use crate::error::{Code, Error, Result};
 use crate::kernel::JobId;
@@ -16,14 +17,19 @@ use crate::outbox::{Next, Task, growing};
 use crate::ports::{BlobKey, Failure, FailureKind, ImageRequest, JobError, JobState, Tenant, UpstreamJob};
 
 const FIRST_LOOK_AFTER: Duration = Duration::from_secs(2);
+/// The end of a job wakes the next of its user; looking for a place is for when that went unnoticed.
+const PLACE_MOST: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MOST: Duration = Duration::from_mins(1);
 
 /// The task: submit the job unless it was taken back.
 pub(crate) async fn submit(core: &Arc<Core>, task: &Task) -> Result<Next> {
     let job: JobId = task.subject.parse().map_err(|_| Error::internal("a task names no job"))?;
-    if !store::begin_submission(&mut core.store.db(), &job, core.now()).await? {
-        return Ok(Next::Done);
+    let begin = BeginSubmission { job: &job, settings: &core.settings, now: core.now() };
+    match core.store.run(&begin).await? {
+        Begun::Yes => {}
+        Begun::Full => return Ok(Next::After(growing(RETRY_FIRST, task.attempts, PLACE_MOST))),
+        Begun::No => return Ok(Next::Done),
     }
     let Some(generation) = store::whole(&mut core.store.db(), &job).await? else { return Ok(Next::Done) };
     if core.now().since(generation.job.created_at) >= super::LONGEST {

@@ -1,5 +1,7 @@
 //! The table `outbox`.
 
+use std::time::Duration;
+
 use super::{Task, TaskKind};
 use crate::error::Result;
 use crate::kernel::Timestamp;
@@ -15,17 +17,31 @@ pub(crate) async fn enqueue(
     due_at: Timestamp,
     now: Timestamp,
 ) -> Result<()> {
+    enqueue_ahead(tx, kind, subject, due_at, Duration::ZERO, now).await
+}
+
+/// As [`enqueue`], ahead of whatever became due at most this much earlier. What has waited for longer still comes
+/// first, so nothing waits for ever.
+pub(crate) async fn enqueue_ahead(
+    tx: &mut Tx,
+    kind: TaskKind,
+    subject: &str,
+    due_at: Timestamp,
+    head_start: Duration,
+    now: Timestamp,
+) -> Result<()> {
     tx.execute(
         Sql::new(
             "INSERT INTO outbox (kind, subject, payload, priority, due_at, attempts, created_at) \
-             VALUES ($1, $2, '{}', 0, $3, 0, $4) ON CONFLICT (kind, subject) DO UPDATE SET \
+             VALUES ($1, $2, '{}', $5, $3, 0, $4) ON CONFLICT (kind, subject) DO UPDATE SET \
              due_at = CASE WHEN excluded.due_at < outbox.due_at THEN excluded.due_at ELSE outbox.due_at END, \
              lease = NULL, leased_until = NULL",
         )
         .bind(kind.as_str())
         .bind(subject)
         .bind(due_at)
-        .bind(now),
+        .bind(now)
+        .bind(i64::try_from(head_start.as_micros()).unwrap_or(i64::MAX)),
     )
     .await?;
     Ok(())
@@ -55,7 +71,7 @@ pub(super) async fn claim(
 ) -> Result<Vec<Task>> {
     let sql = skip_locked!(
         "UPDATE outbox SET lease = $1, leased_until = $2 WHERE id IN (SELECT id FROM outbox \
-         WHERE due_at <= $3 AND (leased_until IS NULL OR leased_until <= $3) ORDER BY priority DESC, due_at LIMIT $4",
+         WHERE due_at <= $3 AND (leased_until IS NULL OR leased_until <= $3) ORDER BY due_at - priority, id LIMIT $4",
         ") RETURNING id, kind, subject, attempts"
     )
     .bind(lease)

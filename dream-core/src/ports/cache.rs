@@ -53,6 +53,9 @@ pub trait Cache: Debug + Send + Sync + 'static {
     /// `Refused` where another kind of value stands.
     async fn count(&self, key: &str, window: Duration) -> Result<u64, Failure>;
 
+    /// Whether other nodes see the same values.
+    fn is_shared(&self) -> bool;
+
     /// Tells all nodes, this one too, that the topic changed.
     async fn invalidate(&self, topic: &str) -> Result<(), Failure>;
 

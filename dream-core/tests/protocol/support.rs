@@ -61,6 +61,10 @@ impl Cache for SharedCache {
         self.well()?.count(key, window).await
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn invalidate(&self, topic: &str) -> Result<(), Failure> {
         self.well()?.invalidate(topic).await
     }

@@ -7,6 +7,7 @@ use crate::gate::{Gate, Guard, bearer};
 use crate::input::Body;
 use crate::problem::Lang;
 use crate::table::{Row, get, post};
+use crate::throttle::LimitClass;
 use crate::wire::auth::{Checked, Login, LoginAnswer, Refresh, Tokens};
 use crate::wire::message::Message;
 use crate::wire::users::UserWithStats;
@@ -15,6 +16,7 @@ pub(crate) fn rows() -> Vec<Row> {
     vec![
         post("/v1/auth/wechat-login", login)
             .doc("Logs in with WeChat; the first login makes the user")
+            .limited_as(LimitClass::Login)
             .fails(&[Code::WechatCodeInvalid, Code::Forbidden, Code::UpstreamError, Code::UpstreamTimeout]),
         post("/v1/auth/refresh-token", refresh)
             .doc("The next pair of tokens, for a refresh token or a token that is still valid"),

@@ -10,6 +10,7 @@ use crate::input::{
 };
 use crate::reply::Accepted;
 use crate::table::{Row, delete, get, post};
+use crate::throttle::LimitClass;
 use crate::wire::jobs::{
     AcceptedJob, CanceledJob, GENERATE_BODY, Generate, Job, JobFilter, JobList, Quota, Received, Wait,
 };
@@ -18,6 +19,7 @@ use crate::wire::page::Page;
 pub(crate) fn rows() -> Vec<Row> {
     let generate = post("/v1/jobs", generate)
         .doc("Asks for a generation; it is charged and queued, or nothing is taken")
+        .limited_as(LimitClass::Generate)
         .fails(&[
             Code::QuotaExceeded,
             Code::VipRequired,

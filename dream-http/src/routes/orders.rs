@@ -7,6 +7,7 @@ use dream_core::{Admin, Code, Error, Result, Session};
 use crate::input::{Body, IdempotencyKey, OneOf, Paged, Path, Query, Text, Whole};
 use crate::reply::{Accepted, Created};
 use crate::table::{Row, get, post};
+use crate::throttle::LimitClass;
 use crate::wire::orders::{
     Ack, AdminOrderQuery, Order, OrderQuery, PlacedOrder, PlacedRecharge, Purchase, Recharge, RefundAnswer,
     RefundRequest, channel, not_taken,
@@ -18,6 +19,7 @@ const CHANNEL_FAILS: &[Code] = &[Code::UpstreamError, Code::UpstreamTimeout];
 pub(crate) fn rows() -> Vec<Row> {
     let purchase = post("/v1/vip/purchase", purchase)
         .doc("Orders a plan")
+        .limited_as(LimitClass::Pay)
         .fails(&[Code::PlanNotFound, Code::VipHigherActive])
         .fails(CHANNEL_FAILS);
     let list = get("/v1/orders", list).doc("One's orders, newest first").fails(&[Code::InvalidCursor]);
@@ -32,6 +34,7 @@ pub(crate) fn rows() -> Vec<Row> {
         purchase,
         post("/v1/points/recharge", recharge)
             .doc("Orders points; they arrive with the payment")
+            .limited_as(LimitClass::Pay)
             .fails(CHANNEL_FAILS),
         list.also_at("/v1/vip/orders"),
         list,
@@ -39,10 +42,12 @@ pub(crate) fn rows() -> Vec<Row> {
         show,
         post("/v1/orders/{orderId}/pay", pay)
             .doc("Fresh parameters for the payment of an order that waits")
+            .limited_as(LimitClass::Pay)
             .fails(&[Code::OrderNotFound, Code::OrderNotPayable])
             .fails(CHANNEL_FAILS),
         post("/v1/orders/{orderId}/cancel", cancel)
             .doc("Closes an order that waits")
+            .limited_as(LimitClass::Pay)
             .fails(&[Code::OrderNotFound, Code::OrderNotPayable])
             .fails(CHANNEL_FAILS),
         payment.also_at("/v1/vip/payment-callback"),

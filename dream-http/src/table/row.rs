@@ -16,6 +16,7 @@ use crate::openapi::{Schemas, Sketch};
 use crate::problem::Wording;
 use crate::public_cache::Public;
 use crate::reply::{IntoReply, Reply};
+use crate::throttle::LimitClass;
 
 type Run = Arc<dyn for<'c> Fn(&'c mut Call) -> BoxFuture<'c, Result<Reply>> + Send + Sync>;
 
@@ -54,6 +55,7 @@ pub struct Row {
 pub(crate) struct Options {
     pub(crate) public: Option<Public>,
     pub(crate) metered: bool,
+    pub(crate) class: Option<LimitClass>,
     pub(crate) shed: bool,
     pub(crate) waits: bool,
     pub(crate) strict_query: bool,
@@ -146,6 +148,7 @@ impl Default for Options {
         Self {
             public: None,
             metered: true,
+            class: None,
             shed: true,
             waits: false,
             strict_query: true,
@@ -166,7 +169,7 @@ where
 {
     let gate = G::enter(call).await;
     let caller = gate.as_ref().map_or(Caller::Unknown, Gate::caller);
-    let admitted = call.app().admit(call, &caller);
+    let admitted = call.app().admit(call, &caller).await;
     // Each is set once: this is the only place that learns it.
     let _ = call.notes().caller.set(caller);
     admitted?;
@@ -203,6 +206,13 @@ impl Row {
     #[must_use]
     pub fn public(mut self, ttl: Duration, topic: &'static str) -> Self {
         self.options.public = Some(Public { ttl, topic });
+        self
+    }
+
+    /// Counted against the limit of this class as well.
+    #[must_use]
+    pub fn limited_as(mut self, class: LimitClass) -> Self {
+        self.options.class = Some(class);
         self
     }
 

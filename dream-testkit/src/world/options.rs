@@ -11,7 +11,7 @@ use dream_core::adapters::{
 };
 use dream_core::kernel::Zone;
 use dream_core::ports::{Blobs, Cache, Clock, ContentCheck, PayChannel};
-use dream_core::{AtStart, ConfiguredAdminKey, Dream, Durability, QuotaLimit, Settings, Worker};
+use dream_core::{AtOnce, AtStart, ConfiguredAdminKey, Dream, Durability, QuotaLimit, Settings, Worker};
 use secrecy::SecretString;
 
 use super::TestDream;
@@ -64,6 +64,7 @@ impl WorldOptions {
             name: ADMIN_NAME.parse().expect("a name"),
             key: SecretString::from(ADMIN_KEY),
         }];
+        settings.at_once = AtOnce::UNLIMITED;
         let image_api = ImageApiOptions {
             per_minute: 0,
             at_once: 0,
