@@ -8,6 +8,7 @@ mod jobs;
 mod lists;
 mod login;
 mod pictures;
+mod queue;
 mod quota;
 mod seeds;
 mod support;

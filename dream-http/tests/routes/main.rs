@@ -10,6 +10,7 @@ mod auth;
 mod credentials;
 mod document;
 mod jobs;
+mod limits;
 mod orders;
 mod public;
 mod site;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use dream_core::Dream;
 use dream_core::adapters::OsEntropy;
 use dream_core::adapters::wechat_pay::WeChatPay;
 use dream_core::ports::Clock;
@@ -35,9 +36,39 @@ fn client() -> &'static reqwest::Client {
 pub(crate) struct Site {
     pub(crate) world: TestDream,
     pub(crate) app: Arc<App>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
+    node: Node,
+}
+
+/// A server that runs.
+pub(crate) struct Node {
+    app: Arc<App>,
+    pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
+}
+
+impl Node {
+    fn start(dream: Dream, settings: Settings) -> Self {
+        let app = App::builder(dream, settings).build().unwrap();
+        let server = Server::bind(Arc::clone(&app)).unwrap();
+        let address = server.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let running = tokio::spawn(server.serve(async move {
+            let _ = stopped.await;
+        }));
+        Self { app, address, stop, running }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.running.await.unwrap();
+    }
+}
+
+/// Any free port, and no limits.
+pub(crate) fn settings() -> Settings {
+    Settings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), throttle: None, ..Settings::default() }
 }
 
 impl Site {
@@ -46,7 +77,7 @@ impl Site {
     }
 
     pub(crate) async fn on(options: WorldOptions) -> Self {
-        Self::at(SocketAddr::from(([127, 0, 0, 1], 0)), options).await
+        Self::at(settings(), options).await
     }
 
     /// A site that takes payments, and the platform that they are made on.
@@ -62,34 +93,38 @@ impl Site {
         let at = |path: &str| format!("http://{address}/v1/orders/{path}");
         let config = fake.config(&at("payment-callback"), &at("refund-callback"));
         let pay = WeChatPay::new(config, clock, Arc::new(OsEntropy)).unwrap();
-        let site = Self::at(address, options.pay(Arc::new(pay))).await;
+        let settings = Settings { listen: address, ..settings() };
+        let site = Self::at(settings, options.pay(Arc::new(pay))).await;
         site.world.dream().plant_seeds().await.unwrap();
         (site, fake)
     }
 
-    async fn at(listen: SocketAddr, options: WorldOptions) -> Self {
+    pub(crate) async fn at(settings: Settings, options: WorldOptions) -> Self {
         let world = options.start().await;
-        let settings = Settings { listen, throttle: None, ..Settings::default() };
-        let app = App::builder(world.dream().clone(), settings).build().unwrap();
-        let server = Server::bind(Arc::clone(&app)).unwrap();
-        let address = server.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let running = tokio::spawn(server.serve(async move {
-            let _ = stopped.await;
-        }));
-        Self { world, app, address, stop, running }
+        let node = Node::start(world.dream().clone(), settings);
+        Self { app: Arc::clone(&node.app), address: node.address, node, world }
+    }
+
+    /// Another server of the same business, as in a process of its own.
+    pub(crate) async fn another_node(&self) -> Node {
+        let (dream, _worker) = self.world.another_node().await;
+        Node::start(dream, self.app.settings().clone())
     }
 
     /// Stops the server and checks the books.
     pub(crate) async fn close(self) {
-        self.stop.send(()).unwrap();
-        self.running.await.unwrap();
+        self.node.stop().await;
         drop(self.app);
         self.world.finish().await;
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        client().request(method, format!("http://{}{path}", self.address)).header("accept-language", "en")
+        Self::request_at(self.address, method, path)
+    }
+
+    /// A request to this node of a site.
+    pub(crate) fn request_at(node: SocketAddr, method: Method, path: &str) -> RequestBuilder {
+        client().request(method, format!("http://{node}{path}")).header("accept-language", "en")
     }
 
     /// Somebody without any credential.
