@@ -83,7 +83,7 @@ mod blobs;
 mod characters;
 mod dream;
 mod error;
-mod favorites;
+pub mod favorites;
 pub mod gallery;
 mod housekeeping;
 mod idempotency;

@@ -60,6 +60,8 @@ rules! {
     OpenRefundHasTask = "open_refund_has_task",
     /// The orders and generations counted on a user's page are those on record.
     FiguresEqualRecords = "figures_equal_records",
+    /// The favorites counted on a user's page are those on record.
+    FavoritesEqualRecords = "favorites_equal_records",
 }
 
 /// A row that breaks a rule.

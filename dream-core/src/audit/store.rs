@@ -37,6 +37,7 @@ fn statement(rule: AuditRule) -> Sql<'static> {
         AuditRule::OpenOrderHasTask => OPEN_ORDER_HAS_TASK,
         AuditRule::OpenRefundHasTask => OPEN_REFUND_HAS_TASK,
         AuditRule::FiguresEqualRecords => FIGURES_EQUAL_RECORDS,
+        AuditRule::FavoritesEqualRecords => FAVORITES_EQUAL_RECORDS,
     })
 }
 
@@ -155,3 +156,11 @@ const FIGURES_EQUAL_RECORDS: &str = "SELECT 'user:' || CAST(c.user_id AS TEXT) A
      ON o.user_id = c.user_id WHERE c.generations <> coalesce(g.generations, 0) \
      OR c.succeeded <> coalesce(g.succeeded, 0) OR c.failed <> coalesce(g.failed, 0) \
      OR c.orders <> coalesce(o.orders, 0) ORDER BY c.user_id LIMIT $1";
+
+const FAVORITES_EQUAL_RECORDS: &str = "SELECT 'user:' || CAST(c.user_id AS TEXT) AS subject, 'favorites and pictures \
+     among them ' || CAST(c.favorites AS TEXT) || '/' || CAST(c.image_favorites AS TEXT) || ', on record ' \
+     || CAST(coalesce(f.favorites, 0) AS TEXT) || '/' || CAST(coalesce(f.images, 0) AS TEXT) AS detail \
+     FROM user_counters c LEFT JOIN (SELECT user_id, count(*) AS favorites, \
+     CAST(sum(CASE WHEN type = 'image' THEN 1 ELSE 0 END) AS BIGINT) AS images FROM favorites GROUP BY user_id) f \
+     ON f.user_id = c.user_id WHERE c.favorites <> coalesce(f.favorites, 0) \
+     OR c.image_favorites <> coalesce(f.images, 0) ORDER BY c.user_id LIMIT $1";

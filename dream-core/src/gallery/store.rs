@@ -57,6 +57,20 @@ pub(super) async fn find(
     db.optional(sql).await?.map(|row| read(&row, asking)).transpose()
 }
 
+/// Those of these pictures that are public, in no order.
+pub(crate) async fn public_images(
+    db: &mut impl Db,
+    ids: &[ImageId],
+    asking: UserId,
+) -> Result<Vec<GalleryImage>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text = images!("WHERE g.status = 'PUBLIC' AND g.id IN ({list})");
+    let sql = Sql::with_list(text, vec![asking.get().into()], ids.iter().map(|id| id.get()));
+    db.all(sql).await?.iter().map(|row| read(row, Some(asking))).collect()
+}
+
 // Each combination is a statement of its own, so that each walks the index that was made for it.
 pub(super) async fn list(
     db: &mut impl Db,

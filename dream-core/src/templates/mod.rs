@@ -8,7 +8,7 @@ use crate::jobs::{AspectRatio, Mode, Resolution, SampleCount};
 use crate::kernel::TemplateId;
 use crate::store::Tx;
 
-pub(crate) use store::{insert_param_template, insert_prompt_template};
+pub(crate) use store::{insert_param_template, insert_prompt_template, prompt_templates_of};
 
 /// A prompt to start from.
 #[derive(Debug, Clone, PartialEq, Eq)]

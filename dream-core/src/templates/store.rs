@@ -45,6 +45,16 @@ pub(super) async fn prompt_template(db: &mut impl Db, id: &TemplateId) -> Result
     db.optional(sql).await?.as_ref().map(read_prompt).transpose()
 }
 
+/// The prompt templates of these ids, in no order.
+pub(crate) async fn prompt_templates_of(db: &mut impl Db, ids: &[TemplateId]) -> Result<Vec<PromptTemplate>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let text = prompts!("WHERE template_id IN ({list})");
+    let sql = Sql::with_list(text, Vec::new(), ids.iter().map(TemplateId::as_str));
+    db.all(sql).await?.iter().map(read_prompt).collect()
+}
+
 pub(super) async fn count_use(db: &mut impl Db, id: &TemplateId) -> Result<bool> {
     let sql = Sql::new("UPDATE prompt_templates SET usage_count = usage_count + 1 WHERE template_id = $1");
     Ok(db.execute(sql.bind(id.as_str())).await? == 1)

@@ -70,7 +70,7 @@ impl Change for Delete<'_> {
         }
         auth::revoke_all_of(tx, user, "DELETED", now).await?;
         jobs::forget(tx, user, self.blobs, self.settings, now).await?;
-        favorites::forget(tx, user).await?;
+        favorites::forget(tx, user, self.settings, now).await?;
         gallery::forget(tx, user, now).await?;
         characters::forget(tx, user, now).await?;
         orders::forget(tx, user, now).await?;

@@ -52,6 +52,7 @@ on_every_backend!(each_kind_of_damage_is_found_and_named, |backend| async move {
         ("UPDATE outbox SET kind = 'job.poll'", AuditRule::TaskHasOpenJob),
         ("UPDATE quota_usage SET used = used + 1", AuditRule::QuotaEqualsCharges),
         ("UPDATE user_counters SET failed = failed + 1", AuditRule::FiguresEqualRecords),
+        ("UPDATE user_counters SET favorites = favorites + 1", AuditRule::FavoritesEqualRecords),
         (
             "INSERT INTO orders (order_id, user_id, kind, channel, status, amount, points, description, transaction_id, \
              paid_at, expire_at, created_at, updated_at) \

@@ -4,6 +4,7 @@
 mod audit;
 mod cancel;
 mod crashes;
+mod favorites;
 mod jobs;
 mod lists;
 mod login;

@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef, take_cf_content};
+use dream_core::favorites::{FavoriteKind, ResourceId};
 use dream_core::gallery::GallerySort;
 use dream_core::jobs::{
     AspectRatio, CharacterRef, InlinePicture, Mode, ModelName, NegativePrompt, PictureUrl, Prompt, Resolution,
@@ -301,7 +302,18 @@ macro_rules! named {
     )* };
 }
 
-named!(AspectRatio, EntryKind, GallerySort, JobState, Level, Mode, OrderKind, OrderStatus, Resolution);
+named!(
+    AspectRatio,
+    EntryKind,
+    FavoriteKind,
+    GallerySort,
+    JobState,
+    Level,
+    Mode,
+    OrderKind,
+    OrderStatus,
+    Resolution
+);
 
 macro_rules! words {
     ($($name:ident = $schema:expr $(, absent $absent:ident)?;)*) => { $(
@@ -338,4 +350,5 @@ words! {
     PictureUrl = bounded(1, 2048);
     InlinePicture = short_text("data:image/png;base64,iVBORw0KGgo=", None);
     CharacterRef = short_text("7", None), absent CharacterNotFound;
+    ResourceId = bounded(1, ResourceId::MAX_LEN);
 }

@@ -4,6 +4,7 @@ mod admin;
 pub(crate) mod application;
 mod auth;
 mod docs;
+mod favorites;
 mod gallery;
 mod jobs;
 mod orders;
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Vec<Row> {
         jobs::rows(),
         templates::rows(),
         gallery::rows(),
+        favorites::rows(),
         admin::rows(),
     ]
     .concat()

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod application;
 pub mod auth;
+pub mod favorites;
 pub mod gallery;
 pub mod jobs;
 pub mod message;

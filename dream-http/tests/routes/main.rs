@@ -9,6 +9,7 @@ mod admin;
 mod auth;
 mod credentials;
 mod document;
+mod favorites;
 mod jobs;
 mod limits;
 mod orders;

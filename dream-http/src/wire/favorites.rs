@@ -1,0 +1,116 @@
+//! Favorites.
+
+use dream_core::favorites::{self, FavoriteKind, Kept, ResourceId};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::gallery::Image;
+use super::templates::PromptTemplate;
+use super::time::At;
+use crate::input::{OneOf, Parsed};
+
+/// Something that a user keeps.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Favorite {
+    id: i64,
+    /// The same as `id`, for clients that know it by this name.
+    favorite_id: i64,
+    user_id: i64,
+    /// `image` or `prompt`.
+    #[serde(rename = "type")]
+    #[schema(value_type = String, example = "image")]
+    kind: &'static str,
+    resource_id: String,
+    #[schema(inline)]
+    created_at: At,
+}
+
+impl From<favorites::Favorite> for Favorite {
+    fn from(favorite: favorites::Favorite) -> Self {
+        Self {
+            id: favorite.id.get(),
+            favorite_id: favorite.id.get(),
+            user_id: favorite.user.get(),
+            kind: favorite.kind.as_str(),
+            resource_id: favorite.resource.to_string(),
+            created_at: favorite.created_at.into(),
+        }
+    }
+}
+
+/// A favorite with what it stands for.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EmbeddedFavorite {
+    id: i64,
+    /// The same as `id`, for clients that know it by this name.
+    favorite_id: i64,
+    user_id: i64,
+    /// `image` or `prompt`.
+    #[serde(rename = "type")]
+    #[schema(value_type = String, example = "image")]
+    kind: &'static str,
+    resource_id: String,
+    #[schema(inline)]
+    created_at: At,
+    /// Null for a prompt, and where the picture is gone.
+    image: Option<Image>,
+    /// Null for a picture, and where the prompt is gone.
+    template: Option<PromptTemplate>,
+}
+
+impl From<(favorites::Favorite, Kept)> for EmbeddedFavorite {
+    fn from((favorite, kept): (favorites::Favorite, Kept)) -> Self {
+        let (image, template) = match kept {
+            Kept::Image(image) => (Some(Image::from(*image)), None),
+            Kept::Prompt(template) => (None, Some(PromptTemplate::from(*template))),
+            Kept::Gone => (None, None),
+        };
+        let Favorite { id, favorite_id, user_id, kind, resource_id, created_at } = favorite.into();
+        Self { id, favorite_id, user_id, kind, resource_id, created_at, image, template }
+    }
+}
+
+/// Whether something is kept.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FavoriteCheck {
+    is_favorited: bool,
+    /// By which favorite.
+    favorite_id: Option<i64>,
+}
+
+impl From<Option<favorites::Favorite>> for FavoriteCheck {
+    fn from(favorite: Option<favorites::Favorite>) -> Self {
+        Self { is_favorited: favorite.is_some(), favorite_id: favorite.map(|favorite| favorite.id.get()) }
+    }
+}
+
+crate::input! {
+    /// Something to keep.
+    pub struct NewFavorite {
+        /// What it is.
+        pub kind as "type": OneOf<FavoriteKind>,
+        /// The id of a picture in the gallery, or the `templateId` of a prompt.
+        pub resource_id: Parsed<ResourceId>,
+    }
+}
+
+crate::input! {
+    /// Which favorites are wanted.
+    pub struct FavoriteFilter {
+        /// Those of this kind.
+        pub kind as "type": Option<OneOf<FavoriteKind>>,
+    }
+}
+
+crate::input! {
+    /// Something that may be kept.
+    pub struct FavoriteCheckQuery {
+        /// What it is.
+        pub kind as "type": OneOf<FavoriteKind>,
+        /// The id of a picture in the gallery, or the `templateId` of a prompt.
+        pub resource_id: Parsed<ResourceId>,
+    }
+}
