@@ -9,6 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -47,16 +48,27 @@ struct Activity {
     in_flight: AtomicUsize,
     /// Milliseconds after `begun` at which the last request ended.
     idle_since: AtomicUsize,
+    /// A request has come.
+    woken: Notify,
 }
 
 impl Activity {
     fn new() -> Self {
-        Self { begun: Instant::now(), in_flight: AtomicUsize::new(0), idle_since: AtomicUsize::new(0) }
+        Self {
+            begun: Instant::now(),
+            in_flight: AtomicUsize::new(0),
+            idle_since: AtomicUsize::new(0),
+            woken: Notify::new(),
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.in_flight.load(Ordering::Acquire) > 0
     }
 
     /// When a connection that stays as it is has been idle for this long; `None` while it is busy.
     fn idle_until(&self, limit: Duration) -> Option<Instant> {
-        if self.in_flight.load(Ordering::Acquire) > 0 {
+        if self.is_busy() {
             return None;
         }
         let since = Duration::from_millis(self.idle_since.load(Ordering::Acquire) as u64);
@@ -70,6 +82,7 @@ struct Busy(Arc<Activity>);
 impl Busy {
     fn new(activity: &Arc<Activity>) -> Self {
         activity.in_flight.fetch_add(1, Ordering::AcqRel);
+        activity.woken.notify_one();
         Self(Arc::clone(activity))
     }
 }
@@ -104,11 +117,13 @@ pub(crate) async fn serve(
     let io = TokioIo::new(Impatient::new(stream, limits.write_time));
     let mut connection = std::pin::pin!(protocol.serve_connection(io, service));
     let mut stopping = false;
+    let mut last_call = None;
     loop {
         // hyper times the head of an HTTP/1 request, but neither the bytes by which the protocol is told, nor an
         // HTTP/2 connection on which nothing happens.
         let check =
             activity.idle_until(limits.header_time).unwrap_or_else(|| Instant::now() + limits.header_time);
+        let check = last_call.filter(|_| !stopping).map_or(check, |last| check.min(last));
         tokio::select! {
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
@@ -116,11 +131,28 @@ pub(crate) async fn serve(
                 }
                 return;
             }
-            () = stop.cancelled(), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
+            () = stop.cancelled(), if !stopping && last_call.is_none() => {
+                // A request may be on its way already, and nobody may send it twice: an idle connection ends only
+                // when none has come, and a busy one with its answer.
+                last_call = Some(Instant::now() + limits.last_call);
+                if activity.is_busy() {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+            () = activity.woken.notified(), if last_call.is_some() && !stopping => {
+                // It may be the mark of a request that was answered long ago.
+                if activity.is_busy() {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
             () = sleep_until(check) => {
+                if !stopping && last_call.is_some_and(|last| last <= Instant::now()) {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                    continue;
+                }
                 let idle = activity.idle_until(limits.header_time).is_some_and(|until| until <= Instant::now());
                 if idle && stopping {
                     return;

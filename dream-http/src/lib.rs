@@ -28,6 +28,7 @@ pub mod gate;
 mod incoming;
 pub mod input;
 mod io;
+mod last_call;
 pub mod openapi;
 mod origin;
 pub mod problem;

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Phase};
 use crate::connection;
+use crate::last_call;
 use crate::routes;
 use crate::settings::Settings;
 
@@ -29,6 +30,8 @@ const TIDY_EVERY: Duration = Duration::from_mins(1);
 pub struct Door {
     main: TcpListener,
     metrics: Option<TcpListener>,
+    /// Whether somebody else holds the socket too, and goes on holding it when we are gone.
+    shared: bool,
 }
 
 impl Door {
@@ -37,11 +40,33 @@ impl Door {
     /// # Errors
     /// If an address cannot be had; the text names it.
     pub fn open(settings: &Settings) -> io::Result<Self> {
-        let named = |address| {
-            listen(address).map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+        let reuse_port = settings.reuse_port;
+        let main = named(settings.listen, reuse_port)?;
+        let metrics = settings.metrics_listen.map(|address| named(address, reuse_port)).transpose()?;
+        Ok(Self { main, metrics, shared: false })
+    }
+
+    /// Takes over sockets that somebody else made and keeps, such as systemd. Connections that nobody has accepted
+    /// when this process stops are there for the next one. Where no socket for the metrics is given, one is made if the
+    /// settings want it.
+    ///
+    /// # Errors
+    /// If a socket cannot be used, or an address cannot be had.
+    pub fn take_over(
+        settings: &Settings,
+        main: std::net::TcpListener,
+        metrics: Option<std::net::TcpListener>,
+    ) -> io::Result<Self> {
+        let adopted = |listener: std::net::TcpListener| {
+            listener.set_nonblocking(true)?;
+            TcpListener::from_std(listener)
         };
-        let main = named(settings.listen)?;
-        Ok(Self { main, metrics: settings.metrics_listen.map(named).transpose()? })
+        let metrics = match (metrics, settings.metrics_listen) {
+            (Some(given), _) => Some(adopted(given)?),
+            (None, Some(address)) => Some(named(address, settings.reuse_port)?),
+            (None, None) => None,
+        };
+        Ok(Self { main: adopted(main)?, metrics, shared: true })
     }
 
     /// Where it listens; the port is the real one also where 0 was asked for.
@@ -59,6 +84,7 @@ pub struct Server {
     app: Arc<App>,
     listener: TcpListener,
     metrics: Option<TcpListener>,
+    shared: bool,
     connections: TaskTracker,
 }
 
@@ -74,7 +100,8 @@ impl Server {
 
     /// Answers behind a door that was opened before.
     pub fn behind(app: Arc<App>, door: Door) -> Self {
-        Self { app, listener: door.main, metrics: door.metrics, connections: TaskTracker::new() }
+        let Door { main, metrics, shared } = door;
+        Self { app, listener: main, metrics, shared, connections: TaskTracker::new() }
     }
 
     /// Where it listens; the port is the real one also where 0 was asked for.
@@ -95,9 +122,12 @@ impl Server {
         &self.app
     }
 
-    /// Serves until `shutdown` is over, then finishes what is in flight: readiness turns 503 first, then nothing new
-    /// is accepted and idle connections are closed, then requests that run and writes whose client left are waited
-    /// for, as long as the settings allow.
+    /// Serves until `shutdown` is over, then stops so that nobody notices:
+    ///
+    /// 1. Readiness turns 503 and every answer ends its connection, for as long as the settings give notice.
+    /// 2. New connections are turned away without a word, so that they are tried again elsewhere. Those that were made
+    ///    are accepted, and idle ones may send one more request, until the last call is over.
+    /// 3. The socket is closed. Requests that run, and writes whose client left, are waited for.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let stop = CancellationToken::new();
         let side = TaskTracker::new();
@@ -111,14 +141,20 @@ impl Server {
             shutdown.await;
             self.app.enter(Phase::Draining);
             tracing::info!("draining");
-            sleep(self.app.settings().limits.drain_notice).await;
+            let limits = self.app.settings().limits;
+            sleep(limits.drain_notice).await;
+            stop.cancel();
+            // Whoever shares the socket goes on with it, and with the connections that wait there.
+            if !self.shared {
+                last_call::turn_away(&self.listener);
+                sleep(limits.last_call).await;
+            }
         };
         tokio::select! {
             () = accepting => {}
             () = drained => {}
         }
         drop(self.listener);
-        stop.cancel();
         finish(&self.app, &self.connections).await;
         side.close();
         side.wait().await;
@@ -143,10 +179,18 @@ async fn finish(app: &App, connections: &TaskTracker) {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// Listens, or fails with the address in the text.
+fn named(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
+    listen(address, reuse_port).map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+}
+
+fn listen(address: SocketAddr, reuse_port: bool) -> io::Result<TcpListener> {
     let domain = if address.is_ipv4() { socket2::Domain::IPV4 } else { socket2::Domain::IPV6 };
     let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
     socket.set_reuse_address(true)?;
+    if reuse_port {
+        socket.set_reuse_port(true)?;
+    }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;

@@ -14,6 +14,8 @@ use crate::throttle::{ClassLimits, ThrottleRule};
 pub struct Settings {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Whether another process may listen at the same address, so that a new one starts before the old one stops.
+    pub reuse_port: bool,
     /// Where `/metrics` is answered instead of on the main port.
     pub metrics_listen: Option<SocketAddr>,
     /// Who may read `/metrics` on the main port.
@@ -57,6 +59,9 @@ pub struct Limits {
     pub streams: u32,
     /// Time between the announcement that we drain and the end of accepting, for load balancers to notice.
     pub drain_notice: Duration,
+    /// Time for what is on its way when accepting ends: connections that are being made, and a last request on those
+    /// that are idle.
+    pub last_call: Duration,
     /// Time for requests in flight to finish when the server stops.
     pub drain_time: Duration,
 }
@@ -76,6 +81,7 @@ impl Default for Limits {
             write_time: Duration::from_secs(30),
             streams: 128,
             drain_notice: Duration::ZERO,
+            last_call: Duration::from_millis(250),
             drain_time: Duration::from_secs(30),
         }
     }
@@ -85,6 +91,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([0, 0, 0, 0], 3000)),
+            reuse_port: false,
             metrics_listen: None,
             metrics_allow: vec![
                 IpNet::from(std::net::IpAddr::from([127, 0, 0, 1])),
