@@ -44,6 +44,10 @@ pub(crate) enum Command {
     /// Play WeChat, WeChat Pay, the image API and R2 for testers, without a backend
     #[cfg(feature = "sandbox")]
     Sandbox(Sandbox),
+    /// Look at everything that `serve` will need: configuration, database, Redis, storage, the services outside
+    Doctor,
+    /// Ask the server of this configuration, on this machine, whether it is ready
+    Ready(Ready),
     /// Look at the configuration
     #[command(subcommand)]
     Config(Config),
@@ -78,9 +82,13 @@ pub(crate) struct Serve {
     /// Refuse to start where credentials are missing, instead of playing the part
     #[arg(long)]
     pub(crate) no_sandbox: bool,
-    /// Seconds between the announcement that it drains and the end of accepting, for load balancers to notice
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=300))]
-    pub(crate) drain_notice: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ready {
+    /// Where it listens, where that is not what HOST and PORT say
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) at: Option<SocketAddr>,
 }
 
 #[derive(Debug, Args)]

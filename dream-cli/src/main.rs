@@ -8,6 +8,7 @@ mod exit;
 mod inert;
 mod output;
 mod sandbox;
+mod supervisor;
 mod telemetry;
 mod wire;
 

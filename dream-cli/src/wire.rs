@@ -21,7 +21,7 @@ use crate::sandbox::Played;
 /// Where the server answers for pictures on the local disk.
 const UPLOADS_PATH: &str = "/uploads";
 
-fn clock() -> Arc<dyn Clock> {
+pub(crate) fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
 }
 
@@ -32,7 +32,8 @@ async fn cache(redis: Option<&RedisConfig>) -> Result<Arc<dyn Cache>, Trouble> {
     })
 }
 
-async fn blobs(storage: &Storage, base_url: &str) -> Result<Arc<dyn Blobs>, Trouble> {
+/// The place for pictures.
+pub(crate) async fn blobs(storage: &Storage, base_url: &str) -> Result<Arc<dyn Blobs>, Trouble> {
     Ok(match storage {
         Storage::Disk(folder) => {
             Arc::new(DiskBlobs::open(folder, format!("{base_url}{UPLOADS_PATH}")).await?)
@@ -144,7 +145,7 @@ pub(crate) fn require_file(database: &DatabaseOptions) -> Result<(), Trouble> {
 }
 
 /// The file of a SQLite URL, unless it is in memory.
-fn sqlite_path(url: &str) -> Option<&str> {
+pub(crate) fn sqlite_path(url: &str) -> Option<&str> {
     let rest = url.strip_prefix("sqlite:")?;
     let path = rest.strip_prefix("//").unwrap_or(rest);
     let path = path.split('?').next().unwrap_or(path);

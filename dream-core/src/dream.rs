@@ -17,7 +17,7 @@ use crate::ports::{Blobs, Cache, Clock, ContentCheck, Entropy, ImageApi, Invalid
 use crate::protocol::token::TokenSigner;
 use crate::protocol::webhook::WebhookVerifier;
 use crate::settings::Settings;
-use crate::store::{DatabaseOptions, SchemaStatus, Store, StoreGate};
+use crate::store::{DatabaseFacts, DatabaseOptions, SchemaStatus, Store, StoreGate};
 use crate::tally::Tally;
 
 /// The business. Cheap to clone; all clones share one state.
@@ -251,6 +251,17 @@ impl Dream {
         let status = store.schema().await;
         store.close().await;
         status
+    }
+
+    /// What a database says of itself: its version, its schema, its clock. A missing SQLite file is made.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if it cannot be reached.
+    pub async fn examine(database: &DatabaseOptions) -> Result<DatabaseFacts> {
+        let store = Store::open(database).await?;
+        let facts = store.facts().await;
+        store.close().await;
+        facts
     }
 
     /// Asks every dependency of ours how it is.

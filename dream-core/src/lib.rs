@@ -114,5 +114,7 @@ pub use outbox::Backlog;
 pub use seeds::SeedReport;
 pub use settings::{AtOnce, ConfiguredAdminKey, Lifetime, QuotaLimit, QuotaLimits, SamplePrices, Settings};
 pub use stats::UserStats;
-pub use store::{DatabaseOptions, Durability, SchemaStatus, StoreGate, StorePass, StoreStep, StoreTrouble};
+pub use store::{
+    DatabaseFacts, DatabaseOptions, Durability, SchemaStatus, StoreGate, StorePass, StoreStep, StoreTrouble,
+};
 pub use users::{AvatarUrl, NickName, ProfileUpdate, PublicUser, User, UserView};

@@ -1,8 +1,10 @@
 //! One file for each area: a command parses, calls one handle, and hands the result to `output`.
 
 mod config;
+mod doctor;
 mod manual;
 mod points;
+mod ready;
 #[cfg(feature = "sandbox")]
 mod sandbox;
 mod schema;
@@ -31,6 +33,8 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<Exit, Troubl
         Command::Seed => schema::seed(output).await,
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(args, output).await,
+        Command::Doctor => Box::pin(doctor::run(output)).await,
+        Command::Ready(args) => ready::run(&args, output).await,
         Command::Config(args) => config::run(args, output),
         Command::User(args) => user::run(args, output).await,
         Command::Points(args) => points::run(args, output).await,

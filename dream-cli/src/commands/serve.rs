@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use dream_core::{AtStart, Dream, SeedReport, Worker};
-use dream_http::{App, Door, Server};
+use dream_http::{App, Server};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -17,7 +17,7 @@ use crate::config::{Config, ConfigFault, ConfigFaults, Environment, LogFormat, M
 use crate::exit::{Exit, Trouble};
 use crate::output::{self, Output};
 use crate::sandbox::Played;
-use crate::{telemetry, wire};
+use crate::{supervisor, telemetry, wire};
 
 /// What the server logs unless told otherwise.
 const USUAL_LOG: &str = "info";
@@ -25,14 +25,13 @@ const USUAL_LOG: &str = "info";
 const WORKER_STOP_LIMIT: Duration = Duration::from_secs(40);
 
 pub(super) async fn run(args: &Serve, output: Output) -> Result<Exit, Trouble> {
-    let (mut config, report) = Config::require(&Environment::load())?;
+    let (config, report) = Config::require(&Environment::load())?;
     refuse_sandbox(args, &config)?;
-    config.http.limits.drain_notice = Duration::from_secs(args.drain_notice.into());
     let _log = telemetry::start_logging(&config.operator.logging, USUAL_LOG)?;
     let stop = stop_signal()?;
 
     // First of all: a port that is taken is found before anything is made.
-    let door = Door::open(&config.http).map_err(|error| no_door(&error))?;
+    let door = supervisor::door(&config.http).map_err(|error| no_door(&error))?;
     let address = door.local_addr()?;
     let base_url = config.base_url.clone().unwrap_or_else(|| format!("http://localhost:{}", address.port()));
     let played = Played::start(&config, near_url(address)).await?;
@@ -47,6 +46,11 @@ pub(super) async fn run(args: &Serve, output: Output) -> Result<Exit, Trouble> {
     let app = App::builder(dream.clone(), http).metrics(render).build()?;
 
     tell(&banner, format, output)?;
+    supervisor::ready(banner.address);
+    let stop = async {
+        stop.await;
+        supervisor::stopping();
+    };
     let outcome = serve(Server::behind(app, door), worker, stop).await;
     if let Some(played) = played {
         played.stop().await;
@@ -82,12 +86,17 @@ fn no_door(error: &io::Error) -> Trouble {
 
 /// How this machine reaches the server.
 fn near_url(address: SocketAddr) -> String {
+    format!("http://{}", near(address))
+}
+
+/// The address that this machine reaches a server at which listens here.
+pub(super) fn near(address: SocketAddr) -> SocketAddr {
     let host: IpAddr = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    format!("http://{}", SocketAddr::new(host, address.port()))
+    SocketAddr::new(host, address.port())
 }
 
 async fn seed(dream: &Dream, wanted: bool) -> Result<Option<SeedReport>, Trouble> {

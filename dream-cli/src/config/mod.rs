@@ -11,6 +11,7 @@ mod server;
 mod table;
 mod variable;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use dream_core::adapters::{R2Config, RedisConfig};
@@ -75,6 +76,15 @@ pub(crate) struct Config {
     pub(crate) pay: Option<PayAccess>,
     /// Whether the secret for tokens ends with this process.
     pub(crate) secret_made_up: bool,
+}
+
+/// Where a server of this configuration listens.
+pub(crate) fn listening(environment: &Environment) -> Result<SocketAddr, ConfigFaults> {
+    let mut reader = Reader::new(environment);
+    match server::listening(&mut reader) {
+        Some(address) if reader.is_faultless() => Ok(address),
+        _ => Err(ConfigFaults(reader.faults().to_vec())),
+    }
 }
 
 /// Whether parts without credentials can be played: in development, if the sandbox is built in.

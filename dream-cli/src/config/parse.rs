@@ -134,6 +134,18 @@ pub(crate) fn seconds(text: &str) -> Parsed<Duration> {
     }
 }
 
+/// Longest time that proxies may need to notice, in seconds.
+const MAX_NOTICE_SECS: u32 = 300;
+
+pub(crate) fn notice(text: &str) -> Parsed<Duration> {
+    let secs: u32 = number(text, "a whole number of seconds")?;
+    if secs <= MAX_NOTICE_SECS {
+        Ok(Duration::from_secs(secs.into()))
+    } else {
+        Err(format!("must be 0 to {MAX_NOTICE_SECS} seconds"))
+    }
+}
+
 pub(crate) fn host(text: &str) -> Parsed<IpAddr> {
     if text == "localhost" {
         return Ok(Ipv4Addr::LOCALHOST.into());

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use dream_core::Settings;
 use dream_core::adapters::R2Config;
-use dream_http::{ClassLimits, Origins, ThrottleRule};
+use dream_http::{ClassLimits, Limits, Origins, ThrottleRule};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::environment::Origin;
 use super::parse::{MIN_JWT_SECRET, UpstreamAuth};
 use super::reader::Reader;
 use super::table::{
-    BASE_URL, CORS_ORIGIN, HOST, JWT_SECRET, METRICS_ADDR, OTEL_EXPORTER_OTLP_ENDPOINT, PORT,
+    BASE_URL, CORS_ORIGIN, DRAIN_NOTICE, HOST, JWT_SECRET, METRICS_ADDR, OTEL_EXPORTER_OTLP_ENDPOINT, PORT,
     R2_ACCESS_KEY_ID, R2_ACCOUNT_ID, R2_BUCKET_NAME, R2_ENDPOINT, R2_PUBLIC_URL, R2_SECRET_ACCESS_KEY,
-    RESULTS_REHOST, THIRD_PARTY_AUTH, THROTTLE_LIMIT, THROTTLE_LIMIT_GENERATE, THROTTLE_LIMIT_LOGIN,
-    THROTTLE_LIMIT_PAY, THROTTLE_TTL, TRUSTED_PROXIES, UPLOAD_DIR,
+    RESULTS_REHOST, REUSE_PORT, THIRD_PARTY_AUTH, THROTTLE_LIMIT, THROTTLE_LIMIT_GENERATE,
+    THROTTLE_LIMIT_LOGIN, THROTTLE_LIMIT_PAY, THROTTLE_TTL, TRUSTED_PROXIES, UPLOAD_DIR,
 };
 use super::{Config, Mode, Seeding, Storage, operator, outside};
 
@@ -87,8 +87,15 @@ fn secret(reader: &mut Reader<'_>) -> (SecretString, bool) {
     (operator::made_up_secret(), true)
 }
 
-fn http(reader: &mut Reader<'_>) -> Option<dream_http::Settings> {
+/// Where to listen.
+pub(super) fn listening(reader: &mut Reader<'_>) -> Option<SocketAddr> {
     let (host, port) = (reader.get(&HOST), reader.get(&PORT));
+    Some(SocketAddr::new(host?, port?))
+}
+
+fn http(reader: &mut Reader<'_>) -> Option<dream_http::Settings> {
+    let listen = listening(reader);
+    let (reuse_port, drain_notice) = (reader.get(&REUSE_PORT), reader.get(&DRAIN_NOTICE));
     let metrics_listen = reader.get(&METRICS_ADDR);
     let trusted_proxies = reader.get(&TRUSTED_PROXIES);
     let origins = reader.get(&CORS_ORIGIN);
@@ -99,12 +106,14 @@ fn http(reader: &mut Reader<'_>) -> Option<dream_http::Settings> {
         reader.note("CORS_ORIGIN is *: pages of any origin may read answers, without credentials");
     }
     Some(dream_http::Settings {
-        listen: SocketAddr::new(host?, port?),
+        listen: listen?,
+        reuse_port: reuse_port?,
         metrics_listen,
         trusted_proxies: trusted_proxies.unwrap_or_default(),
         origins: origins?,
         throttle: throttle(period?, limit?),
         class_limits: ClassLimits { login: login?, pay: pay?, generate: generate? },
+        limits: Limits { drain_notice: drain_notice?, ..Limits::default() },
         ..dream_http::Settings::default()
     })
 }

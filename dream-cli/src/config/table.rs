@@ -30,6 +30,10 @@ table! {
             .or("development").also(&["NODE_ENV"]);
         PORT: u16 = Variable::new(parse::port, "Port to listen on; 0 for any free one").or("3000");
         HOST: Host = Variable::new(parse::host, "Address to listen on").or("0.0.0.0");
+        REUSE_PORT: bool = Variable::new(parse::switch, "Whether another process may listen on the same port \
+            (`SO_REUSEPORT`), so that a new one starts before the old one stops").or("false");
+        DRAIN_NOTICE: Duration = Variable::new(parse::notice, "Seconds between the announcement that it stops, by \
+            `/health/ready` and `Connection: close`, and the end of accepting, for proxies to notice").or("0");
         BASE_URL: String = Variable::new(parse::http_url, "Where clients reach the server: absolute URLs of \
             uploads begin with it").otherwise("http://localhost:$PORT");
         CORS_ORIGIN: Origins = Variable::new(parse::origins, "Origins whose pages may read answers, \

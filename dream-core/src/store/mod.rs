@@ -1,6 +1,7 @@
 //! The two databases behind one type, and the units of work that change them.
 
 mod batch;
+mod facts;
 mod gate;
 mod migrate;
 mod open;
@@ -9,6 +10,7 @@ mod sql;
 mod tx;
 
 use batch::Batches;
+pub use facts::DatabaseFacts;
 use gate::Gate;
 pub use gate::{StoreGate, StorePass, StoreStep, StoreTrouble};
 pub use migrate::SchemaStatus;

@@ -60,6 +60,11 @@ impl Api {
         &self.wire.config.secret
     }
 
+    /// Sees that there is a token.
+    pub(super) async fn has_token(&self) -> Result<(), Failure> {
+        self.in_time(self.tokens.current()).await.map(drop)
+    }
+
     /// A call without a token.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str, query: &Query<'_>) -> Result<T, Failure> {
         self.in_time(self.wire.exchange(&Call { path, query, body: None }, None)).await

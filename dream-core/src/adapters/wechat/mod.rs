@@ -84,6 +84,15 @@ impl WeChatHttp {
         self.api.clone()
     }
 
+    /// Sees that WeChat gives us an access token, to know at once that app id, `AppSecret` and the list of allowed
+    /// addresses are right. A token that is at hand is as good as a new one.
+    ///
+    /// # Errors
+    /// [`Failure`]. Safe to repeat.
+    pub async fn try_credentials(&self) -> Result<(), Failure> {
+        self.api.has_token().await
+    }
+
     /// Whether WeChat still takes this `session_key` for the user's.
     ///
     /// # Errors
