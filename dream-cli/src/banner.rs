@@ -72,7 +72,10 @@ impl Banner {
             rows.push(("login code", "sandbox-alice (sandbox-<name> logs anybody in)".to_owned()));
         }
         if let Some(till) = &self.till {
-            rows.push(("payments", format!("orders are paid at {till}")));
+            rows.push((
+                "payments",
+                format!("curl -X POST {}/sandbox/pay/ORDER pays an order, as does {till}", self.url),
+            ));
         }
         let admin = if self.admin_open { "open to ADMIN_API_KEY" } else { CLOSED };
         rows.push(("admin", admin.to_owned()));

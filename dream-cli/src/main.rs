@@ -10,6 +10,8 @@ mod output;
 mod sandbox;
 mod supervisor;
 mod telemetry;
+#[cfg(feature = "sandbox")]
+mod till;
 mod wire;
 
 use std::process::ExitCode;

@@ -12,11 +12,13 @@ mod played {
     use dream_core::adapters::SystemClock;
     use dream_core::adapters::image_api::ImageApiConfig;
     use dream_core::adapters::wechat::WeChatConfig;
+    use dream_http::table::Row;
     use dream_testkit::sandbox::{Sandbox, SandboxOptions};
     use secrecy::SecretString;
 
     use crate::config::{Config, ImageApiAccess, Mode, PayAccess, WeChatAccess};
     use crate::exit::{Exit, Trouble};
+    use crate::till;
 
     /// The fakes, running in this process. They stop when this is dropped.
     pub(crate) struct Played {
@@ -92,6 +94,11 @@ mod played {
             self.pay.then(|| format!("{}/_control/", self.sandbox.wechat_pay.base_url()))
         }
 
+        /// What the server answers beside `/v1`, for testers.
+        pub(crate) fn rows(&self) -> Vec<Row> {
+            if self.pay { till::rows(&self.sandbox.wechat_pay) } else { Vec::new() }
+        }
+
         /// Stops the fakes.
         pub(crate) async fn stop(self) {
             self.sandbox.shutdown().await;
@@ -101,6 +108,8 @@ mod played {
 
 #[cfg(not(feature = "sandbox"))]
 mod unplayed {
+    use dream_http::table::Row;
+
     use crate::config::{Config, ImageApiAccess, PayAccess, WeChatAccess};
     use crate::exit::Trouble;
 
@@ -134,6 +143,10 @@ mod unplayed {
         }
 
         pub(crate) fn till(&self) -> Option<String> {
+            match *self {}
+        }
+
+        pub(crate) fn rows(&self) -> Vec<Row> {
             match *self {}
         }
 

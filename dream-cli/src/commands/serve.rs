@@ -43,7 +43,8 @@ pub(super) async fn run(args: &Serve, output: Output) -> Result<Exit, Trouble> {
     let (http, mode, format) = (config.http.clone(), config.mode, config.operator.logging.format);
     let (dream, worker) = wire::server(config, &base_url, at_start, played.as_ref()).await?;
     banner.seeds = seed(&dream, args.seed || mode == Mode::Development).await?;
-    let app = App::builder(dream.clone(), http).metrics(render).build()?;
+    let sandbox_rows = played.as_ref().map(Played::rows).unwrap_or_default();
+    let app = App::builder(dream.clone(), http).metrics(render).rows(sandbox_rows).build()?;
 
     tell(&banner, format, output)?;
     supervisor::ready(banner.address);

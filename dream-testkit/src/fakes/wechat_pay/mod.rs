@@ -298,6 +298,11 @@ impl FakeWeChatPay {
         prepay::pay(&self.inner, out_trade_no, Some(openid), false)
     }
 
+    /// A phone that pays by itself, for whoever does not hold the fake.
+    pub fn phone(&self) -> Phone {
+        Phone(self.inner.clone())
+    }
+
     /// The order is paid once more, under another number of the platform's.
     ///
     /// # Errors
@@ -354,6 +359,20 @@ impl FakeWeChatPay {
         self.tasks.close();
         self.tasks.wait().await;
         self.server.end().await;
+    }
+}
+
+/// Pays whatever order it is shown, as the user for whom the order was made.
+#[derive(Debug, Clone)]
+pub struct Phone(Arc<Inner>);
+
+impl Phone {
+    /// Pays the order.
+    ///
+    /// # Errors
+    /// If the order cannot be paid.
+    pub fn pay(&self, out_trade_no: &str) -> Result<FakePayment, CannotPay> {
+        prepay::pay(&self.0, out_trade_no, None, false)
     }
 }
 
