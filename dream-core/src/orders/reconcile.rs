@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::settle::settle;
 use super::{WECHAT, channel, store};
 use crate::access::Admin;
-use crate::error::Result;
+use crate::error::{Error, Fault, Result};
 use crate::kernel::{Day, Fen, Zone};
 use crate::ports::{BillEntry, BillRow, ChannelOrder, OrderRef, TradeBill};
 
@@ -94,8 +94,12 @@ impl Admin {
     /// Compares a day with the channel's bill. A payment that only the channel has is looked up and takes effect.
     ///
     /// # Errors
-    /// `UPSTREAM_ERROR` or `UPSTREAM_TIMEOUT` if the bill cannot be had, or does not match its hash.
+    /// `VALIDATION_FAILED` for a day that is not over; `UPSTREAM_ERROR` or `UPSTREAM_TIMEOUT` if the bill cannot be
+    /// had, or does not match its hash.
     pub async fn reconcile(&self, day: Day) -> Result<Reconciliation> {
+        if channel_zone().start_of(day.next()) > self.core.now() {
+            return Err(Error::invalid_field("date", Fault::Format("a day that is over")));
+        }
         let bill = channel(&self.core, WECHAT)?.trade_bill(day).await?;
         let mut differences = self.compare_payments(day, &bill).await?;
         differences.extend(self.compare_refunds(day, &bill).await?);

@@ -15,7 +15,7 @@ use crate::kernel::{Fen, OrderId, Points, RefundId, Timestamp};
 use crate::outbox::{self, Next, Task, TaskKind, growing};
 use crate::points::{self, Booking, Cause, EntryKind};
 use crate::ports::{
-    EntropyExt as _, Failure, PayTrouble, RefundFacts, RefundRequest, RefundState, SignedNotify,
+    EntropyExt as _, Failure, PayChannel, PayTrouble, RefundFacts, RefundRequest, RefundState, SignedNotify,
 };
 use crate::settings::Settings;
 use crate::stats::{self, Delta};
@@ -203,19 +203,17 @@ impl Change for RequestRefund<'_> {
         let Some(refunded) = store::reserve_refund(tx, self.order, amount).await? else {
             return Err(Error::invalid_field("amount", Fault::Range { min: 1, max: left.get() }));
         };
-        let taken = |whole: i64| {
-            rules::part(whole, refunded, order.amount) - rules::part(whole, order.refunded, order.amount)
-        };
+        let before = store::taken_back(tx, self.order).await?;
+        // What a refund that failed had taken is no longer counted, so the shares are always those of the whole.
+        let due = |whole: i64, taken: i64| (rules::part(whole, refunded, order.amount) - taken).max(0);
         let (points_taken, days_taken) = match &order.goods {
-            Goods::Points(points) => (Points::new(taken(points.get())), 0),
-            Goods::Vip { days, .. } => (Points::ZERO, taken(*days)),
+            Goods::Points(points) => (Points::new(due(points.get(), before.points.get())), 0),
+            Goods::Vip { days, .. } => (Points::ZERO, due(*days, before.days)),
         };
         if points_taken.is_positive() {
             self.take_points(tx, user, points_taken).await?;
         }
-        if days_taken > 0 {
-            vip::take_back(tx, user, days_taken, now).await?;
-        }
+        let days_taken = if days_taken > 0 { vip::take_back(tx, user, days_taken, now).await? } else { 0 };
         let refund = Refund {
             refund_id: self.refund_id.clone(),
             order_id: self.order.clone(),
@@ -285,7 +283,7 @@ pub(crate) async fn follow(core: &Arc<Core>, task: &Task) -> Result<Next> {
             let ended = apply(core, &refund, &facts).await?;
             Ok(if ended { Next::Done } else { again })
         }
-        Err(failure) => after_failure(core, &refund, failure, again).await,
+        Err(failure) => after_failure(core, pay, &refund, failure, again).await,
     }
 }
 
@@ -299,9 +297,19 @@ fn request(refund: &Refund) -> RefundRequest {
     }
 }
 
-async fn after_failure(core: &Arc<Core>, refund: &Refund, failure: Failure, again: Next) -> Result<Next> {
+async fn after_failure(
+    core: &Arc<Core>,
+    pay: &dyn PayChannel,
+    refund: &Refund,
+    failure: Failure,
+    again: Next,
+) -> Result<Next> {
     match PayTrouble::of(&failure) {
         PayTrouble::Refused | PayTrouble::NotFound | PayTrouble::NumberUsed => {
+            // An earlier try may have been taken on without our hearing of it.
+            if let Some(facts) = pay.query_refund(&refund.refund_id).await? {
+                return Ok(if apply(core, refund, &facts).await? { Next::Done } else { again });
+            }
             tracing::error!(refund.id = %refund.refund_id, error = %failure, "a refund was refused");
             end(core, refund, RefundStatus::Failed, Some(&failure.message)).await?;
             Ok(Next::Done)

@@ -189,11 +189,14 @@ impl Settle<'_> {
         stats::add(tx, &self.settings.zone, now, self.settings.shard, &delta).await
     }
 
-    /// Notes a payment that nobody owes us, and queues its refund.
+    /// Notes a payment that nobody owes us, and queues its refund. An order whose user is gone ends with it.
     async fn send_back(&self, tx: &mut Tx, whole: &Whole) -> Result<()> {
         let now = self.now;
         if !store::insert_payment(tx, self.channel, self.order_id, self.facts, true, now).await? {
             return Ok(());
+        }
+        if store::mark_cancelled(tx, self.order_id, now).await? {
+            outbox::cancel(tx, TaskKind::OrderCheck, self.order_id.as_str()).await?;
         }
         let refund = super::Refund {
             refund_id: self.spare_refund_id.clone(),

@@ -419,6 +419,21 @@ pub(super) async fn release_refund(tx: &mut Tx, order: &OrderId, amount: Fen) ->
     Ok(())
 }
 
+/// What the refunds of an order took back, but for those that failed.
+pub(super) struct TakenBack {
+    pub(super) points: Points,
+    pub(super) days: i64,
+}
+
+pub(super) async fn taken_back(db: &mut impl Db, order: &OrderId) -> Result<TakenBack> {
+    let sql = Sql::new(
+        "SELECT CAST(coalesce(sum(points_taken), 0) AS BIGINT) AS points, \
+         CAST(coalesce(sum(days_taken), 0) AS BIGINT) AS days FROM refunds WHERE order_id = $1 AND status <> 'FAILED'",
+    );
+    let row = db.one(sql.bind(order.as_str())).await?;
+    Ok(TakenBack { points: row.get("points")?, days: row.get("days")? })
+}
+
 pub(super) async fn refund(db: &mut impl Db, id: &RefundId) -> Result<Option<Refund>> {
     let sql = Sql::new(refunds!("WHERE refund_id = $1")).bind(id.as_str());
     db.optional(sql).await?.as_ref().map(read_refund).transpose()

@@ -31,12 +31,11 @@ pub(crate) async fn extend(
     Ok(to)
 }
 
-/// Takes back days of a refunded order.
-pub(crate) async fn take_back(tx: &mut Tx, user: UserId, days: i64, now: Timestamp) -> Result<Membership> {
+/// Takes back days of a refunded order; how many there were to take, the begun one counted whole.
+pub(crate) async fn take_back(tx: &mut Tx, user: UserId, days: i64, now: Timestamp) -> Result<i64> {
     let current = store::lock(tx, user, now).await?.ok_or(Code::UserNotFound)?;
-    let to = current.shortened(days, now);
-    store::write(tx, user, to, now).await?;
-    Ok(to)
+    store::write(tx, user, current.shortened(days, now), now).await?;
+    Ok(days.min(current.remaining_days(now)))
 }
 
 /// Sets or ends a level by hand.

@@ -2,11 +2,13 @@
 
 use dream_core::Code;
 use dream_core::kernel::{Cursor, Limit, PageRequest};
+use dream_core::orders::OrderFilter;
 use dream_core::points::EntryKind;
 use dream_core::ports::JobState;
 use dream_testkit::on_every_backend;
 use dream_testkit::world::{Actor, TestDream, draft};
 
+use crate::shop::{recharges, shop};
 use crate::support::{code, grant};
 
 fn limit(items: i64) -> Limit {
@@ -42,6 +44,33 @@ on_every_backend!(a_walk_by_cursor_sees_each_job_once_though_all_have_one_time, 
     // What comes in meanwhile is newer than the place where the walk is.
     let meanwhile = async || drop(alice.generate(&draft("new", 1)).await.unwrap());
     assert_eq!(walk(&alice, 10, meanwhile).await, newest_first);
+    world.finish().await;
+});
+
+on_every_backend!(a_walk_by_cursor_sees_each_order_once_though_all_have_one_time, |backend| async move {
+    let world = shop(&backend).await;
+    let alice = world.alice().await;
+    let mut newest_first = Vec::new();
+    for number in 1..=30 {
+        newest_first.insert(0, recharges(&alice, number).await.order.order_id);
+    }
+    let (me, admin) = (alice.session().await, world.admin().await);
+    for items in [1, 7, 20, 30] {
+        for by_admin in [false, true] {
+            let mut seen = Vec::new();
+            let mut request = Some(PageRequest::first(limit(items)));
+            while let Some(wanted) = request {
+                let page = if by_admin {
+                    admin.orders(&OrderFilter::default(), &wanted).await.unwrap()
+                } else {
+                    me.orders(None, None, &wanted).await.unwrap()
+                };
+                seen.extend(page.items.into_iter().map(|order| order.order_id));
+                request = page.next.map(|next| PageRequest::after(limit(items), next));
+            }
+            assert_eq!(seen, newest_first, "{items} a page");
+        }
+    }
     world.finish().await;
 });
 

@@ -38,6 +38,30 @@ on_every_backend!(a_level_ends_by_itself_everywhere, |backend| async move {
     world.finish().await;
 });
 
+on_every_backend!(what_is_said_of_the_quota_is_what_is_enforced, |backend| async move {
+    let world = TestDream::on(&backend).daily_quota(2).start().await;
+    let alice = world.alice().await;
+    let admin = world.admin().await;
+    let info = async || alice.session().await.vip().await.unwrap();
+    for used in 0..2 {
+        let quota = info().await.quota;
+        assert_eq!((quota.limit.daily, quota.used.daily, quota.used.monthly), (2, used, used));
+        assert_eq!(quota.remaining(), 2 - used);
+        alice.generate(&draft("a cat", 1)).await.expect("some is left");
+    }
+    assert_eq!(info().await.quota.remaining(), 0);
+    assert_eq!(code(alice.generate(&draft("a cat", 1)).await), Code::QuotaExceeded);
+    admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(1), None).await.unwrap();
+    let before = info().await;
+    assert_eq!((before.quota.limit.daily, before.quota.used.daily), (100, 2));
+    assert_eq!(info().await, before, "as often as one asks");
+    alice.generate(&draft("a cat", 1)).await.expect("VIP may more");
+    world.pass(DAY).await;
+    let after = info().await;
+    assert_eq!((after.quota.limit.daily, after.quota.used.daily, after.quota.used.monthly), (2, 0, 3));
+    world.finish().await;
+});
+
 on_every_backend!(days_that_an_admin_gives_come_on_top_and_can_be_taken_away, |backend| async move {
     let world = TestDream::start(&backend).await;
     let alice = world.alice().await;
