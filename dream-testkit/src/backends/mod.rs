@@ -144,6 +144,13 @@ struct Inner {
     folder: TempDir,
 }
 
+fn scratch() -> Result<TempDir, BackendError> {
+    tempfile::Builder::new()
+        .prefix("dream-test-files-")
+        .tempdir()
+        .map_err(|e| BackendError::new("making a temporary folder", e))
+}
+
 impl Backend {
     /// Makes an empty database that `migrate` has been run on, and a Redis where the kind has one.
     ///
@@ -158,10 +165,7 @@ impl Backend {
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let folder = tempfile::Builder::new()
-            .prefix("dream-test-files-")
-            .tempdir()
-            .map_err(|e| BackendError::new("making a temporary folder", e))?;
+        let folder = scratch()?;
         let inner = match kind {
             BackendKind::Sqlite => {
                 let database_url = format!("sqlite://{}", folder.path().join("dream.db").display());
@@ -176,6 +180,17 @@ impl Backend {
             }
         };
         Ok(Self(Arc::new(inner)))
+    }
+
+    /// A migrated database on this server of PostgreSQL, beside a Redis of its own.
+    ///
+    /// # Errors
+    /// If Redis cannot be started.
+    pub async fn over_postgres(postgres: TestPostgres, database_url: String) -> Result<Self, BackendError> {
+        let folder = scratch()?;
+        let redis = Some(TestRedis::start().await?);
+        let kind = BackendKind::Postgres;
+        Ok(Self(Arc::new(Inner { kind, database_url, redis, postgres: Some(postgres), folder })))
     }
 
     /// Which kind this is.

@@ -19,21 +19,45 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 /// The migrated database that all others are copied from.
 const TEMPLATE: &str = "dream_template";
 
-/// Nothing here has to survive a crash, so nothing waits for the disk.
-const SETTINGS: [&str; 8] = [
-    "listen_addresses=",
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
-    "autovacuum=off",
-    "wal_level=minimal",
-    "max_wal_senders=0",
-    "max_connections=300",
-];
+/// What a commit survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Commits {
+    /// Nothing here has to survive a crash, so nothing waits for the disk.
+    Forgetful,
+    /// As a server in production does, for measuring.
+    Durable,
+}
+
+impl Commits {
+    /// Names the server's files in the folder of the run.
+    const fn name(self) -> &'static str {
+        match self {
+            Commits::Forgetful => "postgres",
+            Commits::Durable => "durable",
+        }
+    }
+
+    const fn settings(self) -> &'static [&'static str] {
+        match self {
+            Commits::Forgetful => &[
+                "listen_addresses=",
+                "fsync=off",
+                "synchronous_commit=off",
+                "full_page_writes=off",
+                "autovacuum=off",
+                "wal_level=minimal",
+                "max_wal_senders=0",
+                "max_connections=300",
+            ],
+            Commits::Durable => &["listen_addresses=", "max_connections=300"],
+        }
+    }
+}
 
 /// The private PostgreSQL server of this run of the tests. Clones are the same server.
 #[derive(Debug, Clone)]
 pub struct TestPostgres {
+    commits: Commits,
     sockets: PathBuf,
     folder: ScratchFolder,
 }
@@ -44,9 +68,21 @@ impl TestPostgres {
     /// # Errors
     /// If PostgreSQL is not installed or does not start.
     pub async fn start() -> Result<Self> {
+        Self::launched(Commits::Forgetful).await
+    }
+
+    /// A server of its own whose commits survive a crash, and so take the time that they take in production.
+    ///
+    /// # Errors
+    /// If PostgreSQL is not installed or does not start.
+    pub async fn start_durable() -> Result<Self> {
+        Self::launched(Commits::Durable).await
+    }
+
+    async fn launched(commits: Commits) -> Result<Self> {
         let folder = blocking(ScratchFolder::of_this_run).await?;
-        let server = Self { sockets: folder.path().join("postgres"), folder };
-        let running = server.folder.path().join("postgres-runs");
+        let server = Self { commits, sockets: folder.path().join(commits.name()), folder };
+        let running = server.folder.path().join(format!("{}-runs", commits.name()));
         let _turn = server.turn().await?;
         if !running.exists() {
             server.launch().await?;
@@ -97,6 +133,11 @@ impl TestPostgres {
         let options: PgConnectOptions = url.parse().map_err(|e| BackendError::new("reading the URL", e))?;
         let Some(name) = options.get_database() else { return Ok(()) };
         self.execute(format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)")).await
+    }
+
+    /// The folder of its socket.
+    pub fn sockets(&self) -> &Path {
+        &self.sockets
     }
 
     fn url(&self, database: &str) -> String {
@@ -152,12 +193,13 @@ impl TestPostgres {
         };
         let (run, sockets) = (self.folder.path().to_owned(), self.sockets.clone());
         let owner = programs::postgres_owner(self.folder.owner());
-        let server = blocking(move || spawn_server(&programs, &run, &sockets, owner)).await?;
+        let commits = self.commits;
+        let server = blocking(move || spawn_server(commits, &programs, &run, &sockets, owner)).await?;
         self.until_it_answers(server).await
     }
 
     async fn until_it_answers(&self, mut server: Child) -> Result<()> {
-        let log = self.folder.path().join("postgres.log");
+        let log = self.folder.path().join(format!("{}.log", self.commits.name()));
         let answered = async {
             loop {
                 match self.connect().await {
@@ -177,12 +219,13 @@ impl TestPostgres {
 }
 
 fn spawn_server(
+    commits: Commits,
     programs: &Path,
     run: &Path,
     sockets: &Path,
     owner: Option<(u32, u32)>,
 ) -> std::io::Result<Child> {
-    let data = run.join("data");
+    let data = run.join(format!("{}-data", commits.name()));
     for folder in [&data, &sockets.to_owned()] {
         fs::create_dir_all(folder)?;
         if let Some((user, group)) = owner {
@@ -203,11 +246,11 @@ fn spawn_server(
     if !made.status.success() {
         return Err(std::io::Error::other(String::from_utf8_lossy(&made.stderr).into_owned()));
     }
-    let log = File::create(run.join("postgres.log"))?;
+    let log = File::create(run.join(format!("{}.log", commits.name())))?;
     command("postgres")
         .arg("-k")
         .arg(sockets)
-        .args(SETTINGS.iter().flat_map(|setting| ["-c", *setting]))
+        .args(commits.settings().iter().flat_map(|setting| ["-c", *setting]))
         .stdout(log.try_clone()?)
         .stderr(log)
         // It serves the whole run, and must not be ended together with the test that happened to start it.

@@ -15,13 +15,14 @@ while alive "$1"; do sleep 0.5; done
 for file in "$2"/redis-*/redis.pid; do
     [ -f "$file" ] && kill "$(cat "$file")" 2>/dev/null
 done
-if [ -f "$2/data/postmaster.pid" ]; then
-    server=$(head -n 1 "$2/data/postmaster.pid")
+for file in "$2"/*-data/postmaster.pid; do
+    [ -f "$file" ] || continue
+    server=$(head -n 1 "$file")
     kill -INT "$server" 2>/dev/null
     tries=0
     while alive "$server" && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
     kill -QUIT "$server" 2>/dev/null
-fi
+done
 rm -rf "$2" "$2.lock"
 "#;
 
