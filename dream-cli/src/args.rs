@@ -1,14 +1,13 @@
-//! The command line, as clap reads it.
+//! The command line, as clap reads it. What belongs to one command stands with the command, in `commands/`; here is
+//! what they share.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use dream_core::Fault;
 use dream_core::kernel::{KeyName, Timestamp, UserId};
 use dream_core::vip::Level;
 
+use crate::commands;
 use crate::exit::Exit;
 
 /// The backend of an image generation mini-program, and every task of whoever runs it.
@@ -36,30 +35,30 @@ fn exit_codes() -> String {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve the API until SIGTERM or Ctrl-C, then finish what is in flight
-    Serve(Serve),
+    Serve(commands::serve::Serve),
     /// Bring the database's schema up to date
-    Migrate(Migrate),
+    Migrate(commands::schema::Migrate),
     /// Plant the plans, templates and pictures of a new installation; what is there stays as it is
     Seed,
     /// Play WeChat, WeChat Pay, the image API and R2 for testers, without a backend
     #[cfg(feature = "sandbox")]
-    Sandbox(Sandbox),
+    Sandbox(commands::sandbox::Sandbox),
     /// Look at everything that `serve` will need: configuration, database, Redis, storage, the services outside
     Doctor,
     /// Ask the server of this configuration, on this machine, whether it is ready
-    Ready(Ready),
+    Ready(commands::ready::Ready),
     /// Look at the configuration
     #[command(subcommand)]
-    Config(Config),
-    /// Look at users
+    Config(commands::config::Verb),
+    /// Look at users, change them, delete them
     #[command(subcommand)]
-    User(User),
+    User(commands::user::Verb),
     /// Look at and change users' points
     #[command(subcommand)]
-    Points(Points),
+    Points(commands::points::Verb),
     /// Change users' VIP levels
     #[command(subcommand)]
-    Vip(Vip),
+    Vip(commands::vip::Verb),
     /// Print the OpenAPI document of what `serve` serves
     Openapi,
     /// Print a completion script for a shell
@@ -68,226 +67,78 @@ pub(crate) enum Command {
         shell: Shell,
     },
     /// Print the manual page
-    Man(Man),
+    Man(commands::manual::Man),
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Serve {
-    /// Refuse to start unless the schema is up to date, instead of bringing it there
-    #[arg(long)]
-    pub(crate) no_migrate: bool,
-    /// Plant the seeds in production too; in development it is done anyway
-    #[arg(long)]
-    pub(crate) seed: bool,
-    /// Refuse to start where credentials are missing, instead of playing the part
-    #[arg(long)]
-    pub(crate) no_sandbox: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Ready {
-    /// Where it listens, where that is not what HOST and PORT say
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) at: Option<SocketAddr>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Migrate {
-    /// Only say how the schema compares; exit code 4 if it is not up to date
-    #[arg(long)]
-    pub(crate) status: bool,
-}
-
-#[cfg(feature = "sandbox")]
-#[derive(Debug, Args)]
-pub(crate) struct Sandbox {
-    /// Where the backend is reached, for pushes, webhooks and payment notices
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
-    pub(crate) backend: String,
-    /// Address and port of WeChat; a free port of this machine if left out
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) wechat: Option<SocketAddr>,
-    /// Address and port of WeChat Pay
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) wechat_pay: Option<SocketAddr>,
-    /// Address and port of the image API
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) image_api: Option<SocketAddr>,
-    /// Address and port of R2's S3 API
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) r2: Option<SocketAddr>,
-    /// How much faster than the real one the image API works
-    #[arg(long, value_name = "TIMES", default_value_t = 10.0, value_parser = speed)]
-    pub(crate) speed: f64,
-    /// Refuse more than 60 requests a minute and 5 jobs at once, as the real image API does
-    #[arg(long)]
-    pub(crate) real_limits: bool,
-}
-
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub(crate) enum Config {
-    /// Print what is in force, secrets masked, and every fault at once
-    Check,
-    /// Print the documentation of every variable
-    Docs {
-        /// In which form
-        #[arg(long, value_enum, default_value_t = DocsForm::Markdown)]
-        form: DocsForm,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DocsForm {
-    /// As `docs/configuration.md`
-    Markdown,
-    /// As `.env.example`
-    Env,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum User {
-    /// List users, newest first
-    List {
-        /// Those whose name contains, or whose id, openid or phone is, this text
-        #[arg(long, value_name = "TEXT")]
-        search: Option<String>,
-        /// Those at this level now
-        #[arg(long, value_parser = level)]
-        level: Option<Level>,
-        /// How many at most
-        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "all")]
-        limit: u32,
-        /// All of them
-        #[arg(long)]
-        all: bool,
-    },
-    /// Show one user
-    Show {
-        /// The user's id
-        #[arg(value_parser = user_id)]
-        user: UserId,
-    },
-}
-
-/// How a change is signed in the audit log.
-#[derive(Debug, Args)]
-pub(crate) struct Signature {
+/// How a change is made. Every command that changes stored state takes these.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Write {
+    /// Show what would come of it, checked against the database, and change nothing
+    #[arg(long, help_heading = "Change")]
+    pub(crate) dry_run: bool,
+    /// Do not ask whether it is meant
+    #[arg(long, short = 'y', help_heading = "Change")]
+    pub(crate) yes: bool,
     /// Under which name the audit log shows it
-    #[arg(long = "as", value_name = "NAME", default_value = "cli", value_parser = key_name)]
+    #[arg(long = "as", help_heading = "Change", value_name = "NAME", default_value = "cli", value_parser = key_name)]
     pub(crate) actor: KeyName,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Points {
-    /// Show a user's balance and newest ledger entries
-    Show {
-        /// The user's id
-        #[arg(value_parser = user_id)]
-        user: UserId,
-        /// How many entries at most
-        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
-        limit: u32,
-    },
-    /// Give a user points, or take them where the number is negative
-    Grant {
-        /// The user's id
-        #[arg(value_parser = user_id)]
-        user: UserId,
-        /// How many
-        #[arg(allow_negative_numbers = true)]
-        points: i64,
-        /// Why, for the ledger and the audit log
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
-        #[command(flatten)]
-        signature: Signature,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Vip {
-    /// Give a user a level
-    Set {
-        /// The user's id
-        #[arg(value_parser = user_id)]
-        user: UserId,
-        /// VIP or SVIP
-        #[arg(value_parser = level)]
-        level: Level,
-        #[command(flatten)]
-        term: Term,
-        /// Why, for the audit log
-        #[arg(long, value_name = "TEXT")]
-        reason: Option<String>,
-        #[command(flatten)]
-        signature: Signature,
-    },
-    /// End a user's level at once
-    Cancel {
-        /// The user's id
-        #[arg(value_parser = user_id)]
-        user: UserId,
-        /// Why, for the audit log
-        #[arg(long, value_name = "TEXT")]
-        reason: Option<String>,
-        #[command(flatten)]
-        signature: Signature,
-    },
-}
-
-/// For how long a level is given.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub(crate) struct Term {
-    /// This many days on top of what is left
+/// How much of a list is wanted.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Amount {
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "all")]
+    limit: u32,
+    /// All of them
     #[arg(long)]
-    pub(crate) days: Option<i64>,
-    /// Until this time, such as 2027-01-31T00:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = timestamp)]
-    pub(crate) until: Option<Timestamp>,
+    all: bool,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Man {
-    /// Write a page for every command into this folder instead
-    #[arg(long, value_name = "FOLDER", conflicts_with = "text")]
-    pub(crate) dir: Option<PathBuf>,
-    /// Print the help of every command as plain text instead
-    #[arg(long)]
-    pub(crate) text: bool,
+impl Amount {
+    /// How many at most, unless all are wanted.
+    pub(crate) fn wanted(self) -> Option<u32> {
+        (!self.all).then_some(self.limit)
+    }
 }
 
-fn refusal(fault: &Fault) -> String {
+pub(crate) fn refusal(fault: &Fault) -> String {
     match fault {
         Fault::Format(what) => format!("must be {what}"),
         Fault::Length { min, max } => format!("must have {min} to {max} characters"),
+        Fault::Range { min, max } => format!("must be {min} to {max}"),
         other => other.as_str().to_owned(),
     }
 }
 
-fn user_id(text: &str) -> Result<UserId, String> {
+/// Reads anything of the core's that reads itself from text.
+pub(crate) fn parsed<T: std::str::FromStr<Err = Fault>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|fault| refusal(&fault))
 }
 
-fn key_name(text: &str) -> Result<KeyName, String> {
-    text.parse().map_err(|fault| refusal(&fault))
+pub(crate) fn user_id(text: &str) -> Result<UserId, String> {
+    parsed(text)
 }
 
-fn timestamp(text: &str) -> Result<Timestamp, String> {
-    text.parse().map_err(|fault| refusal(&fault))
+pub(crate) fn key_name(text: &str) -> Result<KeyName, String> {
+    parsed(text)
 }
 
-fn level(text: &str) -> Result<Level, String> {
-    Level::parse(&text.to_ascii_uppercase())
-        .ok_or_else(|| format!("must be one of {}", Level::NAMES.join(", ")))
+pub(crate) fn timestamp(text: &str) -> Result<Timestamp, String> {
+    parsed(text)
 }
 
-#[cfg(feature = "sandbox")]
-fn speed(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(times) if (0.01..=1000.0).contains(&times) => Ok(times),
-        _ => Err("must be a number from 0.01 to 1000".to_owned()),
-    }
+pub(crate) fn level(text: &str) -> Result<Level, String> {
+    word(text, Level::NAMES, Level::parse)
+}
+
+/// Reads one of a few words, in upper or lower case.
+pub(crate) fn word<T>(
+    text: &str,
+    names: &[&str],
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, String> {
+    parse(&text.to_ascii_uppercase()).ok_or_else(|| format!("must be one of {}", names.join(", ")))
 }
 
 #[cfg(test)]

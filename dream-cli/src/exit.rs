@@ -25,19 +25,22 @@ pub(crate) enum Exit {
     Refused = 4,
     /// The database, Redis or a service that is needed cannot be reached. The same may work later.
     Unavailable = 5,
+    /// What was checked is not as it should be; the output names what.
+    Found = 6,
     /// The configuration is wrong (`EX_CONFIG` of BSD's sysexits).
     Config = 78,
 }
 
 impl Exit {
     /// Every code with its meaning, for the manual.
-    pub(crate) const ALL: [(Exit, &'static str); 7] = [
+    pub(crate) const ALL: [(Exit, &'static str); 8] = [
         (Exit::Done, "done"),
         (Exit::Failed, "failed"),
         (Exit::Usage, "the arguments or the input make no sense"),
         (Exit::NotFound, "what was named does not exist"),
         (Exit::Refused, "refused: the state does not allow it"),
         (Exit::Unavailable, "the database or a service cannot be reached; try again later"),
+        (Exit::Found, "checked, and not as it should be: the output names what"),
         (Exit::Config, "the configuration is wrong"),
     ];
 
@@ -107,6 +110,11 @@ pub(crate) struct Trouble {
 impl Trouble {
     pub(crate) fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
         Self { exit, code, message: message.into(), details: Vec::new(), hint: None }
+    }
+
+    /// A defect of ours.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, "INTERNAL", message)
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

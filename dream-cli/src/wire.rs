@@ -13,7 +13,7 @@ use dream_core::ports::{Blobs, Cache, Clock};
 use dream_core::{AtStart, DatabaseOptions, Dream, SchemaStatus, Worker};
 use secrecy::ExposeSecret as _;
 
-use crate::config::{Config, Operator, Seeding, Storage};
+use crate::config::{Config, Operator, PayAccess, Storage, Tools};
 use crate::exit::{Exit, Trouble};
 use crate::inert::Inert;
 use crate::sandbox::Played;
@@ -69,11 +69,14 @@ pub(crate) async fn server(
         builder = builder.content_check(Arc::new(WeChatContentCheck::new(&wechat)));
     }
     if let Some(pay) = pay {
-        let channel = WeChatPay::new(pay.client, clock(), Arc::new(OsEntropy))
-            .map_err(|faults| Trouble::new(Exit::Config, "CONFIGURATION", faults.to_string()))?;
-        builder = builder.pay(Arc::new(channel));
+        builder = builder.pay(Arc::new(channel(pay)?));
     }
     builder.wechat(Arc::new(wechat)).build().await.map_err(start_trouble)
+}
+
+fn channel(pay: PayAccess) -> Result<WeChatPay, Trouble> {
+    WeChatPay::new(pay.client, clock(), Arc::new(OsEntropy))
+        .map_err(|faults| Trouble::new(Exit::Config, "CONFIGURATION", faults.to_string()))
 }
 
 fn nobody(whom: &str) -> Trouble {
@@ -84,32 +87,26 @@ fn start_trouble(error: dream_core::Error) -> Trouble {
     Trouble::from(error).while_("opening the database")
 }
 
-/// The stored state alone, for an operator's commands. Its schema has to be up to date.
-pub(crate) async fn operator(operator: Operator) -> Result<Dream, Trouble> {
+/// The business for one command, whose database's schema has to be up to date. What the command does not need of
+/// the outside refuses. In a rehearsal no change is kept.
+pub(crate) async fn desk(tools: Tools, rehearsal: bool) -> Result<Dream, Trouble> {
+    let Tools { operator, pictures, pay } = tools;
     require_current(&operator.database).await?;
     let cache = cache(operator.redis.as_ref()).await?;
-    build_inert(operator, cache, Arc::new(Inert)).await
-}
-
-/// The stored state and a place for pictures.
-pub(crate) async fn seeding(seeding: Seeding) -> Result<Dream, Trouble> {
-    require_current(&seeding.operator.database).await?;
-    let cache = cache(seeding.operator.redis.as_ref()).await?;
-    let blobs = blobs(&seeding.storage, &seeding.base_url).await?;
-    build_inert(seeding.operator, cache, blobs).await
-}
-
-async fn build_inert(
-    operator: Operator,
-    cache: Arc<dyn Cache>,
-    blobs: Arc<dyn Blobs>,
-) -> Result<Dream, Trouble> {
-    let builder = Dream::builder(operator.settings, operator.database)
+    let blobs = match pictures {
+        Some((storage, base_url)) => blobs(&storage, &base_url).await?,
+        None => Arc::new(Inert),
+    };
+    let mut builder = Dream::builder(operator.settings, operator.database)
         .cache(cache)
         .blobs(blobs)
         .wechat(Arc::new(Inert))
         .image_api(Arc::new(Inert))
+        .rehearsal(rehearsal)
         .at_start(AtStart::RequireCurrent);
+    if let Some(pay) = pay {
+        builder = builder.pay(Arc::new(channel(pay)?));
+    }
     let (dream, _) = builder.build().await.map_err(start_trouble)?;
     Ok(dream)
 }

@@ -99,6 +99,7 @@ pub struct Builder {
     content: Arc<dyn ContentCheck>,
     pay: BTreeMap<&'static str, Arc<dyn PayChannel>>,
     store_gate: Option<Arc<dyn StoreGate>>,
+    rehearsal: bool,
 }
 
 impl fmt::Debug for Builder {
@@ -149,6 +150,15 @@ impl Builder {
         self
     }
 
+    /// Works every change out in the database, with all its checks, and takes it back: each method answers what it
+    /// would, and nothing is stored. What goes to the outside by itself, such as closing an order at its channel,
+    /// is not held up; what goes through the outbox is.
+    #[must_use]
+    pub fn rehearsal(mut self, rehearsal: bool) -> Self {
+        self.rehearsal = rehearsal;
+        self
+    }
+
     /// Opens the database and gives the business, and the one right to do its background work.
     ///
     /// # Errors
@@ -173,7 +183,7 @@ impl Builder {
             AtStart::Migrate => drop(store.migrate().await?),
             AtStart::RequireCurrent => store.require_current().await?,
         }
-        let store = store.behind(self.store_gate);
+        let store = store.behind(self.store_gate).rehearsing(self.rehearsal);
         let cache = self.cache.unwrap_or_else(|| Arc::new(MemoryCache::new(self.clock.clone())));
         let alive = Alive::new(cache.as_ref());
         let core = Arc::new(Core {
@@ -228,6 +238,7 @@ impl Dream {
             content: Arc::new(AllowAll),
             pay: BTreeMap::new(),
             store_gate: None,
+            rehearsal: false,
         }
     }
 

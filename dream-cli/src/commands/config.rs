@@ -1,14 +1,35 @@
 //! `dream config …`.
 
-use crate::args::{Config as Args, DocsForm};
+use clap::{Subcommand, ValueEnum};
+
 use crate::config::{Config, ConfigFaults, Environment, Report, documents};
 use crate::exit::{Exit, Trouble};
 use crate::output::{Column, Output, or_dash, table};
 
-pub(super) fn run(args: Args, output: Output) -> Result<Exit, Trouble> {
-    match args {
-        Args::Check => check(output),
-        Args::Docs { form } => {
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum Verb {
+    /// Print what is in force, secrets masked, and every fault at once
+    Check,
+    /// Print the documentation of every variable
+    Docs {
+        /// In which form
+        #[arg(long, value_enum, default_value_t = DocsForm::Markdown)]
+        form: DocsForm,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DocsForm {
+    /// As `docs/configuration.md`
+    Markdown,
+    /// As `.env.example`
+    Env,
+}
+
+pub(super) fn run(verb: Verb, output: Output) -> Result<Exit, Trouble> {
+    match verb {
+        Verb::Check => check(output),
+        Verb::Docs { form } => {
             let text = match form {
                 DocsForm::Markdown => documents::markdown(),
                 DocsForm::Env => documents::env_example(),

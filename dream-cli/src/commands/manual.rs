@@ -1,14 +1,24 @@
 //! What the program tells about itself: `openapi`, `completions`, `man`.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use clap::CommandFactory as _;
+use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use crate::args::{Cli, Man};
+use crate::args::Cli;
 use crate::exit::{Exit, Trouble};
 use crate::output::Output;
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Write a page for every command into this folder instead
+    #[arg(long, value_name = "FOLDER", conflicts_with = "text")]
+    dir: Option<PathBuf>,
+    /// Print the help of every command as plain text instead
+    #[arg(long)]
+    text: bool,
+}
 
 /// Width of the text that is committed, whatever the terminal is.
 const WIDTH: usize = 100;

@@ -1,26 +1,26 @@
-//! One file for each area: a command parses, calls one handle, and hands the result to `output`.
+//! One file for each noun: its arguments, and what it does with them. A command parses, calls one handle, and hands
+//! the result to `output`.
 
-mod config;
+pub(crate) mod config;
+mod desk;
 mod doctor;
-mod manual;
-mod points;
-mod ready;
+pub(crate) mod manual;
+pub(crate) mod points;
+pub(crate) mod ready;
 #[cfg(feature = "sandbox")]
-mod sandbox;
-mod schema;
-mod serve;
-mod user;
-mod vip;
+pub(crate) mod sandbox;
+pub(crate) mod schema;
+pub(crate) mod serve;
+pub(crate) mod user;
+pub(crate) mod vip;
 
-use dream_core::Dream;
 use dream_core::kernel::{Limit, Page, PageRequest};
-use tracing_appender::non_blocking::WorkerGuard;
 
 use crate::args::Command;
-use crate::config::{Environment, Operator};
 use crate::exit::{Exit, Trouble};
 use crate::output::Output;
-use crate::{telemetry, wire};
+
+use desk::Desk;
 
 /// What one-shot commands log unless told otherwise.
 const QUIET: &str = "warn";
@@ -35,31 +35,13 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<Exit, Troubl
         Command::Sandbox(args) => sandbox::run(args, output).await,
         Command::Doctor => Box::pin(doctor::run(output)).await,
         Command::Ready(args) => ready::run(&args, output).await,
-        Command::Config(args) => config::run(args, output),
-        Command::User(args) => user::run(args, output).await,
-        Command::Points(args) => points::run(args, output).await,
-        Command::Vip(args) => vip::run(args, output).await,
+        Command::Config(verb) => config::run(verb, output),
+        Command::User(verb) => user::run(verb, output).await,
+        Command::Points(verb) => points::run(verb, output).await,
+        Command::Vip(verb) => vip::run(verb, output).await,
         Command::Openapi => manual::openapi(output),
         Command::Completions { shell } => manual::completions(shell, output),
         Command::Man(args) => manual::man(&args, output),
-    }
-}
-
-/// The stored state, opened for one command.
-struct Desk {
-    dream: Dream,
-    _log: WorkerGuard,
-}
-
-impl Desk {
-    async fn open() -> Result<Self, Trouble> {
-        let operator = Operator::require(&Environment::load())?;
-        let log = telemetry::start_logging(&operator.logging, QUIET)?;
-        Ok(Self { dream: wire::operator(operator).await?, _log: log })
-    }
-
-    async fn close(self) {
-        self.dream.close().await;
     }
 }
 

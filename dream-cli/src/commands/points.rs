@@ -1,16 +1,43 @@
 //! `dream points …`.
 
+use clap::Subcommand;
 use dream_core::Code;
 use dream_core::kernel::{Points, UserId};
 use dream_core::points::{Balance, EntryKind, LedgerEntry};
 use dream_http::wire::points as wire;
 use serde::Serialize;
 
-use super::user::{looker, show};
+use super::user::show_changed;
 use super::{Desk, collect};
-use crate::args::{Points as Args, Signature};
+use crate::args::{Amount, Write, user_id};
 use crate::exit::{Exit, Trouble};
 use crate::output::{Column, Output, or_dash, pairs, table};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Show a user's balance and newest ledger entries
+    Show {
+        /// The user's id
+        #[arg(value_parser = user_id)]
+        user: UserId,
+        #[command(flatten)]
+        amount: Amount,
+    },
+    /// Give a user points, or take them where the number is negative
+    Grant {
+        /// The user's id
+        #[arg(value_parser = user_id)]
+        user: UserId,
+        /// How many
+        #[arg(allow_negative_numbers = true)]
+        points: i64,
+        /// Why, for the ledger and the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        write: Write,
+    },
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -22,17 +49,37 @@ struct Ledger {
     has_more: bool,
 }
 
-pub(super) async fn run(args: Args, output: Output) -> Result<Exit, Trouble> {
-    let desk = Desk::open().await?;
-    let outcome = match args {
-        Args::Show { user, limit } => ledger(&desk, user, limit, output).await,
-        Args::Grant { user, points, reason, signature: Signature { actor } } => {
-            let changed = desk.dream.operator(actor).grant_points(user, Points::new(points), &reason).await;
-            changed.map_err(|error| not_granted(error, user)).and_then(|user| show(user, output))
+pub(super) async fn run(verb: Verb, output: Output) -> Result<Exit, Trouble> {
+    let desk = match &verb {
+        Verb::Show { .. } => Desk::to_look().open().await?,
+        Verb::Grant { write, .. } => Desk::of(write).open().await?,
+    };
+    let outcome = match verb {
+        Verb::Show { user, amount } => ledger(&desk, user, amount, output).await,
+        Verb::Grant { user, points, reason, write } => {
+            grant(&desk, user, points, &reason, &write, output).await
         }
     };
     desk.close().await;
     outcome.map(|()| Exit::Done)
+}
+
+async fn grant(
+    desk: &Desk,
+    user: UserId,
+    points: i64,
+    reason: &str,
+    write: &Write,
+    output: Output,
+) -> Result<(), Trouble> {
+    let question = if points < 0 {
+        format!("Take {} points from user {user}?", points.unsigned_abs())
+    } else {
+        format!("Give user {user} {points} points?")
+    };
+    output.confirm(write, &question)?;
+    let changed = desk.admin().grant_points(user, Points::new(points), reason).await;
+    show_changed(changed.map_err(|error| not_granted(error, user))?, write, output)
 }
 
 fn not_granted(error: dream_core::Error, user: UserId) -> Trouble {
@@ -41,18 +88,16 @@ fn not_granted(error: dream_core::Error, user: UserId) -> Trouble {
     if too_many { trouble.hint(format!("`dream points show {user}` shows what is there")) } else { trouble }
 }
 
-async fn ledger(desk: &Desk, user: UserId, limit: u32, output: Output) -> Result<(), Trouble> {
-    let admin = desk.dream.operator(looker()?);
+async fn ledger(desk: &Desk, user: UserId, amount: Amount, output: Output) -> Result<(), Trouble> {
+    let admin = desk.admin();
     let balance = admin.balance_of(user).await?;
     let (entries, has_more) =
-        collect(Some(limit), async |page| admin.transactions_of(user, &page).await).await?;
+        collect(amount.wanted(), async |page| admin.transactions_of(user, &page).await).await?;
     let human = format!("{}\n\n{}", summed(balance), listed(&entries));
     let transactions = entries.into_iter().map(Into::into).collect();
     let ledger = Ledger { user_id: user.get(), balance: balance.into(), transactions, has_more };
     output.show(&ledger, || human)?;
-    if has_more {
-        output.note("there are more entries: see --limit");
-    }
+    output.note_more(has_more);
     Ok(())
 }
 

@@ -3,16 +3,23 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use clap::Args;
 use serde::Serialize;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::serve::near;
-use crate::args::Ready as Args;
 use crate::config::{Environment, listening};
 use crate::exit::{Exit, Trouble};
 use crate::output::Output;
+
+#[derive(Debug, Args)]
+pub(crate) struct Ready {
+    /// Where it listens, where that is not what HOST and PORT say
+    #[arg(long, value_name = "ADDRESS")]
+    at: Option<SocketAddr>,
+}
 
 /// The question and its answer together.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -25,7 +32,7 @@ struct Answer {
     status: u16,
 }
 
-pub(super) async fn run(args: &Args, output: Output) -> Result<Exit, Trouble> {
+pub(super) async fn run(args: &Ready, output: Output) -> Result<Exit, Trouble> {
     let address = match args.at {
         Some(address) => address,
         None => near(listening(&Environment::load())?),

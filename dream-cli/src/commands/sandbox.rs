@@ -1,15 +1,48 @@
 //! `dream sandbox`: the outside alone, for people who test a mini-program against a backend of theirs.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use clap::Args;
 use dream_core::adapters::SystemClock;
-use dream_testkit::sandbox::{Credentials, Sandbox, SandboxOptions};
+use dream_testkit::sandbox::{self, Credentials, SandboxOptions};
 use serde::Serialize;
 
 use super::serve::stop_signal;
-use crate::args::Sandbox as Args;
 use crate::exit::{Exit, Trouble};
 use crate::output::Output;
+
+#[derive(Debug, Args)]
+pub(crate) struct Sandbox {
+    /// Where the backend is reached, for pushes, webhooks and payment notices
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
+    backend: String,
+    /// Address and port of WeChat; a free port of this machine if left out
+    #[arg(long, value_name = "ADDRESS")]
+    wechat: Option<SocketAddr>,
+    /// Address and port of WeChat Pay
+    #[arg(long, value_name = "ADDRESS")]
+    wechat_pay: Option<SocketAddr>,
+    /// Address and port of the image API
+    #[arg(long, value_name = "ADDRESS")]
+    image_api: Option<SocketAddr>,
+    /// Address and port of R2's S3 API
+    #[arg(long, value_name = "ADDRESS")]
+    r2: Option<SocketAddr>,
+    /// How much faster than the real one the image API works
+    #[arg(long, value_name = "TIMES", default_value_t = 10.0, value_parser = speed)]
+    speed: f64,
+    /// Refuse more than 60 requests a minute and 5 jobs at once, as the real image API does
+    #[arg(long)]
+    real_limits: bool,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(times) if (0.01..=1000.0).contains(&times) => Ok(times),
+        _ => Err("must be a number from 0.01 to 1000".to_owned()),
+    }
+}
 
 #[derive(Serialize)]
 struct Line {
@@ -17,7 +50,7 @@ struct Line {
     value: String,
 }
 
-pub(super) async fn run(args: Args, output: Output) -> Result<Exit, Trouble> {
+pub(super) async fn run(args: Sandbox, output: Output) -> Result<Exit, Trouble> {
     let stop = stop_signal()?;
     let backend = args.backend.trim_end_matches('/').to_owned();
     let options = SandboxOptions {
@@ -30,8 +63,9 @@ pub(super) async fn run(args: Args, output: Output) -> Result<Exit, Trouble> {
         backend: Some(backend.clone()),
         ..SandboxOptions::new(Arc::new(SystemClock))
     };
-    let sandbox =
-        Sandbox::start(options).await.map_err(|error| Trouble::from(error).while_("starting the sandbox"))?;
+    let sandbox = sandbox::Sandbox::start(options)
+        .await
+        .map_err(|error| Trouble::from(error).while_("starting the sandbox"))?;
     let keys = sandbox.credentials();
     let lines = environment(&keys, &backend);
     output.show(&lines, || told(&keys, &lines, &backend))?;

@@ -1,14 +1,21 @@
 //! `dream migrate` and `dream seed`.
 
+use clap::Args;
 use dream_core::Dream;
 use serde::Serialize;
 
-use super::QUIET;
-use crate::args::Migrate;
-use crate::config::{Environment, Operator, Seeding};
+use super::{Desk, QUIET};
+use crate::config::{Environment, Operator};
 use crate::exit::{Exit, Trouble};
 use crate::output::Output;
 use crate::{telemetry, wire};
+
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    /// Only say how the schema compares; exit code 4 if it is not up to date
+    #[arg(long)]
+    status: bool,
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,11 +54,9 @@ struct Planted {
 }
 
 pub(super) async fn seed(output: Output) -> Result<Exit, Trouble> {
-    let seeding = Seeding::require(&Environment::load())?;
-    let _log = telemetry::start_logging(&seeding.operator.logging, QUIET)?;
-    let dream = wire::seeding(seeding).await?;
-    let report = dream.plant_seeds().await;
-    dream.close().await;
+    let desk = Desk::to_look().with_pictures().open().await?;
+    let report = desk.dream.plant_seeds().await;
+    desk.close().await;
     let report = report?;
     let planted = Planted { planted: report.planted, left_alone: report.left_alone };
     output.show(&planted, || {

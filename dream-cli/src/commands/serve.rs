@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use clap::Args;
 use dream_core::{AtStart, Dream, SeedReport, Worker};
 use dream_http::{App, Server};
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,7 +12,6 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::args::Serve;
 use crate::banner::Banner;
 use crate::config::{Config, ConfigFault, ConfigFaults, Environment, LogFormat, Mode};
 use crate::exit::{Exit, Trouble};
@@ -23,6 +23,19 @@ use crate::{supervisor, telemetry, wire};
 const USUAL_LOG: &str = "info";
 /// Time for the worker to finish what it began, beyond which a lease lets another one take over.
 const WORKER_STOP_LIMIT: Duration = Duration::from_secs(40);
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Refuse to start unless the schema is up to date, instead of bringing it there
+    #[arg(long)]
+    no_migrate: bool,
+    /// Plant the seeds in production too; in development it is done anyway
+    #[arg(long)]
+    seed: bool,
+    /// Refuse to start where credentials are missing, instead of playing the part
+    #[arg(long)]
+    no_sandbox: bool,
+}
 
 pub(super) async fn run(args: &Serve, output: Output) -> Result<Exit, Trouble> {
     let (config, report) = Config::require(&Environment::load())?;

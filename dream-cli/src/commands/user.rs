@@ -1,14 +1,45 @@
 //! `dream user …`.
 
-use dream_core::kernel::KeyName;
+use clap::Subcommand;
+use dream_core::kernel::UserId;
+use dream_core::vip::Level;
 use dream_core::{User, UserFilter};
 use dream_http::wire::users;
 use serde::Serialize;
 
 use super::{Desk, collect};
-use crate::args::User as Args;
+use crate::args::{Amount, Write, level, user_id};
 use crate::exit::{Exit, Trouble};
 use crate::output::{Column, Output, or_dash, pairs, table};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// List users, newest first
+    List {
+        /// Those whose name contains, or whose id, openid or phone is, this text
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+        /// Those at this level now
+        #[arg(long, value_parser = level)]
+        level: Option<Level>,
+        #[command(flatten)]
+        amount: Amount,
+    },
+    /// Show one user
+    Show {
+        /// The user's id
+        #[arg(value_parser = user_id)]
+        user: UserId,
+    },
+    /// Delete a user: the person is erased, ledger and orders stay without it, and every login ends at once
+    Delete {
+        /// The user's id
+        #[arg(value_parser = user_id)]
+        user: UserId,
+        #[command(flatten)]
+        write: Write,
+    },
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -17,38 +48,51 @@ struct List {
     has_more: bool,
 }
 
-pub(super) async fn run(args: Args, output: Output) -> Result<Exit, Trouble> {
-    let desk = Desk::open().await?;
-    let outcome = answer(args, &desk, output).await;
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Deleted {
+    deleted: i64,
+}
+
+pub(super) async fn run(verb: Verb, output: Output) -> Result<Exit, Trouble> {
+    let desk = match &verb {
+        Verb::List { .. } | Verb::Show { .. } => Desk::to_look().open().await?,
+        // Its pictures go too, and only their store knows which are ours.
+        Verb::Delete { write, .. } => Desk::of(write).with_pictures().open().await?,
+    };
+    let outcome = answer(verb, &desk, output).await;
     desk.close().await;
     outcome.map(|()| Exit::Done)
 }
 
-async fn answer(args: Args, desk: &Desk, output: Output) -> Result<(), Trouble> {
-    let admin = desk.dream.operator(looker()?);
-    match args {
-        Args::List { search, level, limit, all } => {
+async fn answer(verb: Verb, desk: &Desk, output: Output) -> Result<(), Trouble> {
+    let admin = desk.admin();
+    match verb {
+        Verb::List { search, level, amount } => {
             let filter = UserFilter { search, level };
-            let wanted = (!all).then_some(limit);
-            let (users, more) = collect(wanted, async |page| admin.users(&filter, &page).await).await?;
+            let (users, more) =
+                collect(amount.wanted(), async |page| admin.users(&filter, &page).await).await?;
             show_list(users, more, output)
         }
-        Args::Show { user } => show(admin.user(user).await?, output),
+        Verb::Show { user } => {
+            let user = admin.user(user).await?;
+            let human = described(&user);
+            output.show(&users::User::from(user), || human)
+        }
+        Verb::Delete { user, write } => {
+            let name = or_dash(admin.user(user).await?.nick_name);
+            output.confirm(&write, &format!("Delete user {user} ({name}) for good?"))?;
+            admin.delete_user(user).await?;
+            output.changed(&write, &Deleted { deleted: user.get() }, || format!("User {user} is deleted."))
+        }
     }
-}
-
-/// Who operators are while they only look, which leaves no entry in the audit log.
-pub(super) fn looker() -> Result<KeyName, Trouble> {
-    "cli".parse().map_err(|_| Trouble::new(Exit::Failed, "INTERNAL", "the operator has no name"))
 }
 
 fn show_list(users: Vec<User>, has_more: bool, output: Output) -> Result<(), Trouble> {
     let rows = listed(&users);
     let list = List { users: users.into_iter().map(Into::into).collect(), has_more };
     output.show(&list, || rows)?;
-    if has_more {
-        output.note("there are more: see --limit and --all");
-    }
+    output.note_more(has_more);
     Ok(())
 }
 
@@ -76,9 +120,8 @@ fn listed(users: &[User]) -> String {
     table(&columns, rows)
 }
 
-/// Shows one user, as every command does that changed one.
-pub(super) fn show(user: User, output: Output) -> Result<(), Trouble> {
-    let human = pairs(&[
+fn described(user: &User) -> String {
+    pairs(&[
         ("id", user.id.to_string()),
         ("name", or_dash(user.nick_name.as_deref())),
         ("level", user.membership.level().as_str().to_owned()),
@@ -90,6 +133,11 @@ pub(super) fn show(user: User, output: Output) -> Result<(), Trouble> {
         ("avatar", or_dash(user.avatar_url.as_deref())),
         ("created", user.created_at.to_string()),
         ("updated", user.updated_at.to_string()),
-    ]);
-    output.show(&users::User::from(user), || human)
+    ])
+}
+
+/// Shows one user, as every command does that changed one.
+pub(super) fn show_changed(user: User, write: &Write, output: Output) -> Result<(), Trouble> {
+    let human = described(&user);
+    output.changed(write, &users::User::from(user), || human)
 }

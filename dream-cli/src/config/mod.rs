@@ -52,13 +52,23 @@ pub(crate) enum Storage {
     R2(R2Config),
 }
 
-/// What planting seeds needs: stored state, and a place for the pictures.
+/// What a command uses beside the stored state.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Need {
+    /// The place where pictures are kept.
+    pub(crate) pictures: bool,
+    /// The channel that orders are paid through.
+    pub(crate) payments: bool,
+}
+
+/// What one command works with.
 #[derive(Debug, Clone)]
-pub(crate) struct Seeding {
+pub(crate) struct Tools {
     pub(crate) operator: Operator,
-    pub(crate) storage: Storage,
-    /// Where clients reach the server.
-    pub(crate) base_url: String,
+    /// Where pictures are kept and the server answers for them, if they are needed.
+    pub(crate) pictures: Option<(Storage, String)>,
+    /// If payments are needed.
+    pub(crate) pay: Option<PayAccess>,
 }
 
 /// All that `serve` needs. What has no credentials in development is `None` and is played.
@@ -119,13 +129,12 @@ impl Operator {
     }
 }
 
-impl Seeding {
-    /// Reads what planting seeds needs.
-    pub(crate) fn require(environment: &Environment) -> Result<Self, ConfigFaults> {
+impl Tools {
+    /// Reads what the command needs; faults elsewhere do not matter to it.
+    pub(crate) fn require(environment: &Environment, need: Need) -> Result<Self, ConfigFaults> {
         let mut reader = Reader::new(environment);
-        let seeding = server::seeding(&mut reader);
-        match seeding {
-            Some(seeding) if reader.is_faultless() => Ok(seeding),
+        match server::tools(&mut reader, need) {
+            Some(tools) if reader.is_faultless() => Ok(tools),
             _ => Err(ConfigFaults(reader.faults().to_vec())),
         }
     }

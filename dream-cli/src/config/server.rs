@@ -16,9 +16,9 @@ use super::table::{
     BASE_URL, CORS_ORIGIN, DRAIN_NOTICE, HOST, JWT_SECRET, METRICS_ADDR, OTEL_EXPORTER_OTLP_ENDPOINT, PORT,
     R2_ACCESS_KEY_ID, R2_ACCOUNT_ID, R2_BUCKET_NAME, R2_ENDPOINT, R2_PUBLIC_URL, R2_SECRET_ACCESS_KEY,
     RESULTS_REHOST, REUSE_PORT, THIRD_PARTY_AUTH, THROTTLE_LIMIT, THROTTLE_LIMIT_GENERATE,
-    THROTTLE_LIMIT_LOGIN, THROTTLE_LIMIT_PAY, THROTTLE_TTL, TRUSTED_PROXIES, UPLOAD_DIR,
+    THROTTLE_LIMIT_LOGIN, THROTTLE_LIMIT_PAY, THROTTLE_TTL, TRUSTED_PROXIES, UPLOAD_DIR, WECHAT_PAY_MCH_ID,
 };
-use super::{Config, Mode, Seeding, Storage, operator, outside};
+use super::{Config, Mode, Need, Storage, Tools, operator, outside};
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<Config> {
     let (secret, secret_made_up) = secret(reader);
@@ -53,13 +53,28 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Config> {
     })
 }
 
-/// What planting seeds needs of it.
-pub(super) fn seeding(reader: &mut Reader<'_>) -> Option<Seeding> {
+/// What one command needs of it.
+pub(super) fn tools(reader: &mut Reader<'_>, need: Need) -> Option<Tools> {
     let operator = operator::read(reader, operator::made_up_secret());
-    let (port, base_url) = (reader.get(&PORT), reader.get(&BASE_URL));
-    let storage = storage(reader);
-    let base_url = base_url.or_else(|| port.map(|port| format!("http://localhost:{port}")));
-    Some(Seeding { operator: operator?, storage: storage?, base_url: base_url? })
+    let given_url = reader.get(&BASE_URL);
+    let pictures = if need.pictures {
+        let (port, storage) = (reader.get(&PORT), storage(reader));
+        let url = given_url.clone().or_else(|| port.map(|port| format!("http://localhost:{port}")));
+        Some((storage?, url?))
+    } else {
+        None
+    };
+    let pay = if need.payments { payments(reader, given_url.as_deref()) } else { None };
+    Some(Tools { operator: operator?, pictures, pay })
+}
+
+fn payments(reader: &mut Reader<'_>, our_url: Option<&str>) -> Option<outside::PayAccess> {
+    let wechat = outside::wechat(reader);
+    let pay = outside::pay(reader, wechat.as_ref(), our_url);
+    if pay.is_none() {
+        reader.missing(&WECHAT_PAY_MCH_ID, "with the other variables of WeChat Pay, which the command asks");
+    }
+    pay
 }
 
 fn finish(

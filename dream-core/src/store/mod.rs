@@ -29,6 +29,8 @@ pub(crate) struct Store {
     pools: Pools,
     gate: Gate,
     batches: Batches,
+    /// Changes are worked out and taken back.
+    rehearsal: bool,
 }
 
 /// Pools of the database in use. A closed set of two: what differs between them is matched, not abstracted.
@@ -44,6 +46,11 @@ impl Store {
     /// The same database behind this gate.
     pub(crate) fn behind(self, gate: Option<Arc<dyn StoreGate>>) -> Self {
         Self { gate: Gate(gate), ..self }
+    }
+
+    /// The same database, in which from now on no change is kept.
+    pub(crate) fn rehearsing(self, rehearsal: bool) -> Self {
+        Self { rehearsal, ..self }
     }
 
     /// Runs statements outside of a transaction.

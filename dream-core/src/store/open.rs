@@ -65,6 +65,7 @@ impl Store {
                 pools: Pools::Postgres { pool, replica },
                 gate: Gate::default(),
                 batches: Batches::default(),
+                rehearsal: false,
             })
         } else {
             Err(Error::internal("the database URL must start with sqlite: or postgres:"))
@@ -105,7 +106,8 @@ async fn open_sqlite(url: &str, options: &DatabaseOptions) -> Result<Store> {
         .connect_with(base.read_only(true).create_if_missing(false))
         .await
         .map_err(StoreError::from)?;
-    Ok(Store { pools: Pools::Sqlite { read, write }, gate: Gate::default(), batches: Batches::default() })
+    let pools = Pools::Sqlite { read, write };
+    Ok(Store { pools, gate: Gate::default(), batches: Batches::default(), rehearsal: false })
 }
 
 async fn open_postgres(url: &str, options: &DatabaseOptions) -> Result<sqlx::PgPool> {

@@ -213,6 +213,10 @@ impl Db for Reader<'_> {
     }
 
     async fn execute(&mut self, sql: Sql<'_>) -> Result<u64> {
+        if self.store.rehearsal {
+            let what = "a rehearsal changes nothing, so nothing may be written by itself";
+            return Err(StoreError::Inconsistent(what.into()).into());
+        }
         let _pass = self.store.gate.before(StoreStep::Write).await?;
         let done = match &self.store.pools {
             Pools::Sqlite { write, .. } => {

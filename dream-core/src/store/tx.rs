@@ -61,9 +61,14 @@ impl Store {
         Ok(Tx { open, gate: self.gate.clone(), _pass: pass })
     }
 
-    /// Runs the change and commits it, again after conflicts with other transactions.
+    /// Runs the change and commits it, again after conflicts with other transactions. In a rehearsal it is rolled
+    /// back instead.
     pub(crate) async fn run<C: Change>(&self, change: &C) -> Result<C::Out> {
         let attempt = || async {
+            if self.rehearsal {
+                // Dropped without a commit: the answer is what it would be, and nothing is left of the work.
+                return change.apply(&mut self.begin().await?).await;
+            }
             // A gate wants to see each transaction for itself.
             if let (Pools::Sqlite { .. }, None) = (&self.pools, &self.gate.0) {
                 return self.batches.run(self, change).await;

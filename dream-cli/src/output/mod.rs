@@ -1,12 +1,19 @@
-//! The only place that prints. Data goes to standard output, everything else to standard error.
+//! The only place that prints and asks. Data goes to standard output, everything else to standard error.
+
+mod progress;
+mod sheet;
+mod text;
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
+use crate::args::Write;
 use crate::exit::{Exit, Trouble};
+
+use progress::Progress;
+pub(crate) use text::{Column, or_dash, pairs, table};
 
 /// How a command tells its result.
 #[derive(Debug, Clone, Copy)]
@@ -15,11 +22,13 @@ pub(crate) struct Output {
     pub(crate) json: bool,
 }
 
-/// How a column is set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Column {
-    Text(&'static str),
-    Number(&'static str),
+/// What came of a change, or would have come of it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Changed<'a, T> {
+    dry_run: bool,
+    #[serde(flatten)]
+    result: &'a T,
 }
 
 impl Output {
@@ -33,15 +42,45 @@ impl Output {
         }
     }
 
-    /// Text that is the result itself.
-    #[expect(clippy::unused_self, reason = "only who holds an output prints")]
-    pub(crate) fn data(self, text: &str) -> Result<(), Trouble> {
-        let mut out = io::stdout().lock();
-        match writeln!(out, "{text}").and_then(|()| out.flush()) {
-            // Whoever read us, such as `head`, has enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            other => Ok(other?),
+    /// The result of a change, or of its rehearsal: the same, with `dryRun` for programs and a note for people.
+    /// `value` has to be an object.
+    pub(crate) fn changed<T: Serialize>(
+        self,
+        write: &Write,
+        value: &T,
+        human: impl FnOnce() -> String,
+    ) -> Result<(), Trouble> {
+        self.show(&Changed { dry_run: write.dry_run, result: value }, human)?;
+        if write.dry_run {
+            self.note("a dry run: this is what would have come of it, and nothing was changed");
         }
+        Ok(())
+    }
+
+    /// Asks whether a change is meant. A dry run and `--yes` need no answer; where nobody can be asked, the change is
+    /// refused.
+    #[expect(clippy::unused_self, reason = "only who holds an output asks")]
+    pub(crate) fn confirm(self, write: &Write, question: &str) -> Result<(), Trouble> {
+        if write.dry_run || write.yes {
+            return Ok(());
+        }
+        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+            return Err(Trouble::new(Exit::Usage, "NOT_CONFIRMED", "nobody is there to confirm the change")
+                .hint("--yes makes it without asking, --dry-run shows what would come of it"));
+        }
+        let asked = dialoguer::Confirm::new().with_prompt(question).default(false).interact();
+        match asked {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                Err(Trouble::new(Exit::Refused, "NOT_CONFIRMED", "not confirmed: nothing was changed"))
+            }
+            Err(error) => Err(Trouble::new(Exit::Failed, "IO", error.to_string())),
+        }
+    }
+
+    /// Text that is the result itself.
+    pub(crate) fn data(self, text: &str) -> Result<(), Trouble> {
+        self.bytes(format!("{text}\n").as_bytes())
     }
 
     /// Bytes that are the result itself.
@@ -49,6 +88,7 @@ impl Output {
     pub(crate) fn bytes(self, bytes: &[u8]) -> Result<(), Trouble> {
         let mut out = io::stdout().lock();
         match out.write_all(bytes).and_then(|()| out.flush()) {
+            // Whoever read us, such as `head`, has enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => Ok(other?),
         }
@@ -59,6 +99,18 @@ impl Output {
         if !self.json {
             complain(&format!("note: {text}\n"));
         }
+    }
+
+    /// Says how to see the rest of a list.
+    pub(crate) fn note_more(self, has_more: bool) {
+        if has_more {
+            self.note("there are more: see --limit and --all");
+        }
+    }
+
+    /// Shows how long work comes along, where somebody looks: `what` is counted, up to `total` if that is known.
+    pub(crate) fn progress(self, what: &'static str, total: Option<u64>) -> Progress {
+        Progress::begin(what, total, !self.json && io::stderr().is_terminal())
     }
 
     /// Why there is no result.
@@ -113,42 +165,4 @@ fn for_programs(trouble: &Trouble) -> String {
         exit: trouble.exit.code(),
     };
     serde_json::to_string(&shape).map(|text| text + "\n").unwrap_or_default()
-}
-
-/// A table without lines, since lines are hard to copy and to `grep`.
-pub(crate) fn table(columns: &[Column], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(columns.iter().map(|column| match column {
-        Column::Text(name) | Column::Number(name) => *name,
-    }));
-    for row in rows {
-        table.add_row(row);
-    }
-    for (index, column) in columns.iter().enumerate() {
-        if let Some(set) = table.column_mut(index) {
-            set.set_padding((0, 2));
-            if matches!(column, Column::Number(_)) {
-                set.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-    }
-    lines_without_tails(&table.to_string())
-}
-
-/// Names and values, one pair a line.
-pub(crate) fn pairs(pairs: &[(&str, String)]) -> String {
-    let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let lines: Vec<String> = pairs.iter().map(|(name, value)| format!("{name:width$}  {value}")).collect();
-    lines_without_tails(&lines.join("\n"))
-}
-
-fn lines_without_tails(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    lines.join("\n")
-}
-
-/// What stands for a value that is not there.
-pub(crate) fn or_dash(value: Option<impl ToString>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| value.to_string())
 }

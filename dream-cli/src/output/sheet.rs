@@ -1,0 +1,171 @@
+//! CSV (RFC 4180) that is written as it comes, to standard output or into a file.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{Output, has_reader};
+use crate::exit::{Exit, Trouble};
+
+/// A table that is written row by row, and never held as a whole.
+pub(crate) struct Sheet {
+    rows: csv::Writer<Box<dyn Write + Send>>,
+    /// What is written until all of it is there, and what it is called then.
+    file: Option<(PathBuf, PathBuf)>,
+    /// Whoever reads has had enough.
+    closed: bool,
+}
+
+/// People's data: nobody else on the machine may read it.
+const MODE: u32 = 0o600;
+
+impl Sheet {
+    /// Begins with the names of the columns. A file gets its name only once it is whole.
+    pub(crate) fn begin(file: Option<&Path>, columns: &[&str]) -> Result<Self, Trouble> {
+        let (sink, file): (Box<dyn Write + Send>, _) = match file {
+            None => (Box::new(io::stdout()), None),
+            Some(path) => {
+                let mut unfinished = path.as_os_str().to_owned();
+                unfinished.push(".part");
+                let unfinished = PathBuf::from(unfinished);
+                let sink = create(&unfinished).map_err(|error| {
+                    Trouble::new(Exit::Failed, "IO", format!("{}: {error}", unfinished.display()))
+                })?;
+                (Box::new(BufWriter::new(sink)), Some((unfinished, path.to_owned())))
+            }
+        };
+        let mut sheet = Self { rows: csv::Writer::from_writer(sink), file, closed: false };
+        sheet.put(columns.iter().map(|&name| name.to_owned()).collect())?;
+        Ok(sheet)
+    }
+
+    /// Writes a row; whether anybody still reads.
+    pub(crate) fn row(&mut self, cells: Vec<Cell>) -> Result<bool, Trouble> {
+        self.put(cells.into_iter().map(Cell::text).collect())?;
+        Ok(!self.closed)
+    }
+
+    fn put(&mut self, cells: Vec<String>) -> Result<(), Trouble> {
+        if !self.closed {
+            let written = self.rows.write_record(cells).map_err(io::Error::from);
+            self.note(written)?;
+        }
+        Ok(())
+    }
+
+    /// Sees to it that all of it is where it belongs.
+    pub(crate) fn finish(mut self) -> Result<(), Trouble> {
+        let flushed = self.rows.flush();
+        self.note(flushed)?;
+        match self.file.take() {
+            Some((unfinished, path)) => Ok(fs::rename(unfinished, path)?),
+            None => Ok(()),
+        }
+    }
+
+    fn note(&mut self, outcome: io::Result<()>) -> Result<(), Trouble> {
+        match outcome {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.closed = true,
+            other => other?,
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Sheet {
+    fn drop(&mut self) {
+        if let Some((unfinished, _)) = &self.file {
+            drop(fs::remove_file(unfinished));
+        }
+    }
+}
+
+fn create(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(MODE).open(path)
+}
+
+impl Output {
+    /// Whether progress would be mixed with the rows of a sheet that goes to the same terminal.
+    pub(crate) fn beside_sheet(self, file: Option<&Path>) -> Self {
+        Self { json: self.json || (file.is_none() && has_reader()) }
+    }
+}
+
+/// One value of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cell {
+    /// What somebody wrote.
+    Text(String),
+    /// A number, an id, a word of ours or a time: nothing that a spreadsheet could run.
+    Plain(String),
+    /// Nothing.
+    Empty,
+}
+
+impl Cell {
+    pub(crate) fn text_or_empty(text: Option<String>) -> Self {
+        text.map_or(Cell::Empty, Cell::Text)
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "ids and numbers are handed over as they are")]
+    pub(crate) fn plain(value: impl ToString) -> Self {
+        Cell::Plain(value.to_string())
+    }
+
+    pub(crate) fn plain_or_empty(value: Option<impl ToString>) -> Self {
+        value.map_or(Cell::Empty, Cell::plain)
+    }
+
+    fn text(self) -> String {
+        match self {
+            Cell::Text(text) => inert(text),
+            Cell::Plain(text) => text,
+            Cell::Empty => String::new(),
+        }
+    }
+}
+
+/// Spreadsheets run a cell that begins like a formula, also behind a space or a tab. A quote before it makes it text
+/// (OWASP, "CSV Injection").
+fn inert(text: String) -> String {
+    let first = text.trim_start().chars().next();
+    let formula = matches!(first, Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '|'));
+    if formula || text.starts_with(['\t', '\r', '\n']) { format!("'{text}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cell, Sheet};
+
+    #[test]
+    fn what_people_wrote_is_no_formula() {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "＝1", "|calc"] {
+            let cell = Cell::Text(text.to_owned()).text();
+            assert!(cell.starts_with('\''), "{text:?} became {cell:?}");
+        }
+        assert_eq!(Cell::Text("小明 = a".to_owned()).text(), "小明 = a");
+        assert_eq!(Cell::plain(-7).text(), "-7");
+    }
+
+    #[test]
+    fn a_file_gets_its_name_only_once_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("users.csv");
+        let names = || -> Vec<String> {
+            let entries = folder.path().read_dir().unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        let mut sheet = Sheet::begin(Some(&path), &["id", "name"]).unwrap();
+        assert!(sheet.row(vec![Cell::plain(1), Cell::Text("a, \"b\"".to_owned())]).unwrap());
+        assert_eq!(names(), ["users.csv.part"]);
+        drop(sheet);
+        assert!(names().is_empty(), "what was not finished is gone");
+
+        let mut sheet = Sheet::begin(Some(&path), &["id", "name"]).unwrap();
+        sheet.row(vec![Cell::plain(1), Cell::Text("a, \"b\"".to_owned())]).unwrap();
+        sheet.finish().unwrap();
+        assert_eq!(names(), ["users.csv"]);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "id,name\n1,\"a, \"\"b\"\"\"\n");
+    }
+}
