@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::kernel::TemplateId;
+
 /// Shorthand for results of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -214,6 +216,8 @@ pub enum Facts {
         /// How many points more would be needed.
         points: i64,
     },
+    /// The templates whose ids are taken, or stand twice in what was sent.
+    Templates(Vec<TemplateId>),
     /// The largest size that would have been accepted, in bytes.
     TooLarge {
         /// Limit in bytes.

@@ -4,6 +4,7 @@ mod idempotency;
 mod ids;
 mod money;
 pub(crate) mod page;
+mod patch;
 mod secret;
 mod time;
 
@@ -14,5 +15,6 @@ pub use ids::{
 };
 pub use money::{Fen, Points};
 pub use page::{Cursor, Limit, ListScope, Page, PageRequest, SortKey, Start};
+pub use patch::Patch;
 pub use secret::{SealedBox, Sealer};
 pub use time::{Day, Month, Timestamp, Zone};

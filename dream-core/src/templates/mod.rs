@@ -1,14 +1,31 @@
 //! Templates: prompts to start from, and sets of parameters.
 
+mod changes;
+mod content;
+mod plan;
 mod store;
 
-use crate::access::Guest;
-use crate::error::{Code, Result};
+use std::marker::PhantomData;
+
+use crate::access::{Admin, Guest};
+use crate::error::{Code, Error, Fault, Result};
 use crate::jobs::{AspectRatio, Mode, Resolution, SampleCount};
 use crate::kernel::TemplateId;
 use crate::store::Tx;
+use changes::{ApplyPlan, CountUse, Create, Delete, Update};
+use store::{Params, Prompts, Table};
 
+pub use content::{
+    Category, Content, Description, NewParamTemplate, NewPromptTemplate, NewTemplate, ParamContent,
+    ParamPatch, PreviewImages, PromptContent, PromptPatch, Title,
+};
+pub use plan::{Edit, FieldChange, KindPlan, TemplatePlan, TemplateSet, Unnamed};
 pub(crate) use store::{insert_param_template, insert_prompt_template, prompt_templates_of};
+
+/// Most templates in one call.
+pub const MAX_BATCH: usize = 100;
+/// What changes of templates are announced as.
+const TOPIC: &str = "templates";
 
 /// A prompt to start from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,22 +34,10 @@ pub struct PromptTemplate {
     pub id: i64,
     /// The id that clients use.
     pub template_id: TemplateId,
-    /// Its name, for people.
-    pub title: String,
-    /// What it is for.
-    pub description: Option<String>,
-    /// The prompt.
-    pub prompt: String,
-    /// What kind of picture.
-    pub category: String,
-    /// A small example.
-    pub thumbnail_url: Option<String>,
-    /// Examples.
-    pub preview_images: Vec<String>,
+    /// What it says.
+    pub content: PromptContent,
     /// How often it was used.
     pub usage_count: i64,
-    /// Whether it is to be pointed out.
-    pub is_hot: bool,
 }
 
 /// A set of parameters.
@@ -42,22 +47,8 @@ pub struct ParamTemplate {
     pub id: i64,
     /// The id that clients use.
     pub template_id: TemplateId,
-    /// Its name, for people.
-    pub title: String,
-    /// What it is for.
-    pub description: Option<String>,
-    /// A small example.
-    pub thumbnail_url: Option<String>,
-    /// Examples.
-    pub preview_images: Vec<String>,
-    /// How much care is taken.
-    pub mode: Option<Mode>,
-    /// How large.
-    pub resolution: Option<Resolution>,
-    /// Which shape.
-    pub aspect_ratio: Option<AspectRatio>,
-    /// How many pictures.
-    pub sample_count: Option<i64>,
+    /// What it says.
+    pub content: ParamContent,
 }
 
 /// Which prompt templates are wanted.
@@ -97,16 +88,13 @@ impl Guest {
         found.ok_or(Code::TemplateNotFound.into())
     }
 
-    /// Counts one use of a prompt template. Any number at once all count.
+    /// Counts one use of a prompt template. Any number at once all count. It is no change of the template, so that
+    /// lists which somebody keeps show it when they are next made.
     ///
     /// # Errors
     /// `TEMPLATE_NOT_FOUND`.
     pub async fn count_template_use(&self, id: &TemplateId) -> Result<()> {
-        if store::count_use(&mut self.core.store.db(), id).await? {
-            Ok(())
-        } else {
-            Err(Code::TemplateNotFound.into())
-        }
+        if self.core.store.run(&CountUse { id }).await? { Ok(()) } else { Err(Code::TemplateNotFound.into()) }
     }
 
     /// Parameter templates, in the order in which they were made.
@@ -127,18 +115,187 @@ impl Guest {
     }
 }
 
+impl Admin {
+    /// Makes prompt templates, at most [`MAX_BATCH`]: all of them or none.
+    ///
+    /// # Errors
+    /// `TEMPLATE_EXISTS` with every id that is taken or stands twice; `VALIDATION_FAILED` for none or too many.
+    pub async fn create_prompt_templates(&self, new: &[NewPromptTemplate]) -> Result<Vec<PromptTemplate>> {
+        self.create::<Prompts>(new).await
+    }
+
+    /// Makes parameter templates, at most [`MAX_BATCH`]: all of them or none.
+    ///
+    /// # Errors
+    /// As [`Admin::create_prompt_templates`].
+    pub async fn create_param_templates(&self, new: &[NewParamTemplate]) -> Result<Vec<ParamTemplate>> {
+        self.create::<Params>(new).await
+    }
+
+    /// Makes one prompt template.
+    ///
+    /// # Errors
+    /// `TEMPLATE_EXISTS`.
+    pub async fn create_prompt_template(&self, new: NewPromptTemplate) -> Result<PromptTemplate> {
+        self.create::<Prompts>(&[new]).await?.pop().ok_or(Code::Internal.into())
+    }
+
+    /// Makes one parameter template.
+    ///
+    /// # Errors
+    /// `TEMPLATE_EXISTS`.
+    pub async fn create_param_template(&self, new: NewParamTemplate) -> Result<ParamTemplate> {
+        self.create::<Params>(&[new]).await?.pop().ok_or(Code::Internal.into())
+    }
+
+    /// Changes what a prompt template says. How often it was used stays.
+    ///
+    /// # Errors
+    /// `TEMPLATE_NOT_FOUND`.
+    pub async fn update_prompt_template(
+        &self,
+        id: &TemplateId,
+        patch: &PromptPatch,
+    ) -> Result<PromptTemplate> {
+        self.update::<Prompts>(id, patch).await
+    }
+
+    /// Changes what a parameter template says.
+    ///
+    /// # Errors
+    /// `TEMPLATE_NOT_FOUND`.
+    pub async fn update_param_template(&self, id: &TemplateId, patch: &ParamPatch) -> Result<ParamTemplate> {
+        self.update::<Params>(id, patch).await
+    }
+
+    /// Removes a prompt template.
+    ///
+    /// # Errors
+    /// `TEMPLATE_NOT_FOUND`.
+    pub async fn delete_prompt_template(&self, id: &TemplateId) -> Result<()> {
+        self.delete_one::<Prompts>(id).await
+    }
+
+    /// Removes a parameter template.
+    ///
+    /// # Errors
+    /// `TEMPLATE_NOT_FOUND`.
+    pub async fn delete_param_template(&self, id: &TemplateId) -> Result<()> {
+        self.delete_one::<Params>(id).await
+    }
+
+    /// Removes those prompt templates that there are, in one commit, and tells how many there were.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` for none or more than [`MAX_BATCH`] ids.
+    pub async fn delete_prompt_templates(&self, ids: &[TemplateId]) -> Result<usize> {
+        self.delete::<Prompts>(ids).await
+    }
+
+    /// Removes those parameter templates that there are, in one commit, and tells how many there were.
+    ///
+    /// # Errors
+    /// As [`Admin::delete_prompt_templates`].
+    pub async fn delete_param_templates(&self, ids: &[TemplateId]) -> Result<usize> {
+        self.delete::<Params>(ids).await
+    }
+
+    /// All templates of both kinds, in the order in which they were made.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if the database cannot be asked.
+    pub async fn export_templates(&self) -> Result<TemplateSet> {
+        let mut state = self.core.store.snapshot().await?;
+        let prompts = store::all_prompts(&mut state).await?.into_iter();
+        let params = store::param_templates(&mut state).await?.into_iter();
+        Ok(TemplateSet {
+            prompts: prompts
+                .map(|it| NewTemplate { template_id: it.template_id, content: it.content })
+                .collect(),
+            params: params
+                .map(|it| NewTemplate { template_id: it.template_id, content: it.content })
+                .collect(),
+        })
+    }
+
+    /// What would have to be done for the templates to say what this set says. Nothing is done yet.
+    ///
+    /// # Errors
+    /// `VALIDATION_FAILED` that names every id which stands twice.
+    pub async fn plan_templates(&self, wanted: TemplateSet, unnamed: Unnamed) -> Result<TemplatePlan> {
+        TemplatePlan::between(self.export_templates().await?, wanted, unnamed)
+    }
+
+    /// Does what a plan says, all of it or nothing.
+    ///
+    /// # Errors
+    /// `INVALID_STATE` if a template that the plan names was changed since the plan was made.
+    pub async fn apply_template_plan(&self, plan: &TemplatePlan) -> Result<()> {
+        if plan.is_empty() {
+            return Ok(());
+        }
+        let core = &self.core;
+        core.store.run(&ApplyPlan { admin: self, plan, now: core.now() }).await?;
+        core.announce(TOPIC).await;
+        Ok(())
+    }
+
+    async fn create<T: Table>(&self, new: &[NewTemplate<T::Content>]) -> Result<Vec<T::Template>> {
+        within_batch("templates", new.len())?;
+        let core = &self.core;
+        let made = core.store.run(&Create::<T> { admin: self, new, now: core.now() }).await?;
+        core.announce(TOPIC).await;
+        Ok(made)
+    }
+
+    async fn update<T: Table>(&self, id: &TemplateId, patch: &T::Patch) -> Result<T::Template> {
+        let core = &self.core;
+        let changed = core.store.run(&Update::<T> { admin: self, id, patch, now: core.now() }).await?;
+        let changed = changed.ok_or(Code::TemplateNotFound)?;
+        core.announce(TOPIC).await;
+        Ok(changed)
+    }
+
+    async fn delete_one<T: Table>(&self, id: &TemplateId) -> Result<()> {
+        match self.delete::<T>(std::slice::from_ref(id)).await? {
+            0 => Err(Code::TemplateNotFound.into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn delete<T: Table>(&self, ids: &[TemplateId]) -> Result<usize> {
+        within_batch("templateIds", ids.len())?;
+        let core = &self.core;
+        let change = Delete::<T> { admin: self, ids, now: core.now(), table: PhantomData };
+        let gone = core.store.run(&change).await?;
+        if gone > 0 {
+            core.announce(TOPIC).await;
+        }
+        Ok(gone)
+    }
+}
+
+fn within_batch(field: &str, len: usize) -> Result<()> {
+    if (1..=MAX_BATCH).contains(&len) {
+        Ok(())
+    } else {
+        Err(Error::invalid_field(field, Fault::Length { min: 1, max: MAX_BATCH }))
+    }
+}
+
 /// What a template of either kind gives to a generation. Using a prompt template counts.
 pub(crate) async fn use_in_generation(tx: &mut Tx, id: &TemplateId) -> Result<Option<Defaults>> {
     if let Some(template) = store::prompt_template(tx, id).await? {
         store::count_use(tx, id).await?;
-        return Ok(Some(Defaults { category: Some(template.category), ..Defaults::default() }));
+        let category = Some(template.content.category.as_str().to_owned());
+        return Ok(Some(Defaults { category, ..Defaults::default() }));
     }
     let template = store::param_template(tx, id).await?;
     Ok(template.map(|template| Defaults {
         category: None,
-        mode: template.mode,
-        resolution: template.resolution,
-        aspect_ratio: template.aspect_ratio,
-        sample_count: template.sample_count.and_then(|count| SampleCount::new(count).ok()),
+        mode: template.content.mode,
+        resolution: template.content.resolution,
+        aspect_ratio: template.content.aspect_ratio,
+        sample_count: template.content.sample_count,
     }))
 }

@@ -18,6 +18,7 @@ mod refunds;
 mod seeds;
 mod shop;
 mod support;
+mod templates;
 mod tokens;
 mod users;
 mod vip;

@@ -90,7 +90,7 @@ on_every_backend!(what_an_admin_edited_or_removed_stays_so, |backend| async move
     let prompts = guest.prompt_templates(&PromptFilter::default()).await.unwrap();
     assert_eq!(prompts.len(), 9);
     let edited = guest.prompt_template(&"landscape_ink".parse().unwrap()).await.unwrap();
-    assert_eq!(edited.title, "mine");
+    assert_eq!(edited.content.title.as_str(), "mine");
     assert_eq!(guest.plans().await.unwrap()[0].current_price.get(), 1);
     world.finish().await;
 });

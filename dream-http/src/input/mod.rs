@@ -25,7 +25,7 @@ pub(crate) use query::QueryPairs;
 pub use shape::{Field, Fields, Reader, Shape, object, outside};
 pub use upload::Upload;
 pub use words::{
-    AnyObject, Blank, Flag, List, Named, OneOf, Parsed, Text, TextOrNumber, Whole, Word, read_by,
+    AnyObject, Blank, Clearable, Flag, List, Named, OneOf, Parsed, Text, TextOrNumber, Whole, Word, read_by,
 };
 
 use crate::call::Call;

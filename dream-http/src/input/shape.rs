@@ -4,10 +4,13 @@ use std::borrow::Cow;
 
 use deserr::{Deserr, IntoValue, Map as _, Value, ValuePointerRef};
 use dream_core::Fault;
+use dream_core::kernel::Patch;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 
-use super::{AnyObject, Blank, Faults, List, Named, OneOf, Parsed, Text, TextOrNumber, Whole, Word};
+use super::{
+    AnyObject, Blank, Clearable, Faults, List, Named, OneOf, Parsed, Text, TextOrNumber, Whole, Word,
+};
 use crate::openapi::Schemas;
 
 /// A type that input is made of.
@@ -188,6 +191,16 @@ impl<T: Word> Shape for Blank<T> {
 
     fn shape(_: &mut Schemas) -> RefOr<Schema> {
         T::schema().into()
+    }
+}
+
+impl<T: Shape> Shape for Clearable<T> {
+    fn absent() -> Option<Self> {
+        Some(Self(Patch::Keep))
+    }
+
+    fn shape(schemas: &mut Schemas) -> RefOr<Schema> {
+        T::shape(schemas)
     }
 }
 

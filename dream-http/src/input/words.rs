@@ -9,12 +9,13 @@ use dream_core::jobs::{
     AspectRatio, CharacterRef, InlinePicture, Mode, ModelName, NegativePrompt, PictureUrl, Prompt, Resolution,
 };
 use dream_core::kernel::{
-    CharacterId, Day, FavoriteId, GenerationId, ImageId, JobId, KeyName, Limit, OrderId, PhotoId, PlanId,
-    TemplateId, Timestamp, UserId,
+    CharacterId, Day, FavoriteId, GenerationId, ImageId, JobId, KeyName, Limit, OrderId, Patch, PhotoId,
+    PlanId, TemplateId, Timestamp, UserId,
 };
 use dream_core::orders::{OrderKind, OrderStatus};
 use dream_core::points::EntryKind;
 use dream_core::ports::JobState;
+use dream_core::templates::{Category, Description};
 use dream_core::vip::Level;
 use dream_core::{AvatarUrl, Code, Fault, NickName};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
@@ -239,6 +240,23 @@ impl<T: Word> Deserr<Faults> for Blank<T> {
     }
 }
 
+/// A field that keeps its value where it is not sent, and loses it where it is sent as null or as an empty text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Clearable<T>(pub Patch<T>);
+
+impl<T: Deserr<Faults>> Deserr<Faults> for Clearable<T> {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        place: ValuePointerRef<'_>,
+    ) -> Result<Self, Faults> {
+        match value {
+            Value::Null => Ok(Self(Patch::Clear)),
+            Value::String(text) if text.is_empty() => Ok(Self(Patch::Clear)),
+            value => T::deserialize_from_value(value, place).map(|value| Self(Patch::Set(value))),
+        }
+    }
+}
+
 /// A text, or the number that it stands for: an id that clients know in both forms.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextOrNumber<T>(pub T);
@@ -347,6 +365,8 @@ words! {
     Prompt = bounded(1, 4000);
     NegativePrompt = bounded(0, 2000);
     ModelName = bounded(1, 100);
+    Description = bounded(1, 500);
+    Category = bounded(1, 64);
     PictureUrl = bounded(1, 2048);
     InlinePicture = short_text("data:image/png;base64,iVBORw0KGgo=", None);
     CharacterRef = short_text("7", None), absent CharacterNotFound;

@@ -100,7 +100,7 @@ pub struct FieldProblem<'a> {
 }
 
 /// Figures that belong to a code.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum ProblemData {
     /// With `QUOTA_EXCEEDED`.
@@ -121,6 +121,12 @@ pub enum ProblemData {
         /// Points.
         points_missing: i64,
     },
+    /// With `TEMPLATE_EXISTS`.
+    #[serde(rename_all = "camelCase")]
+    Templates {
+        /// The ids that are taken, or stand twice in what was sent.
+        template_ids: Vec<String>,
+    },
     /// With `PAYLOAD_TOO_LARGE`.
     #[serde(rename_all = "camelCase")]
     TooLarge {
@@ -131,12 +137,15 @@ pub enum ProblemData {
 
 impl ProblemData {
     fn of(facts: &Facts) -> Option<Self> {
-        match *facts {
-            Facts::Quota { daily_limit, daily_used, points_required, points_balance } => {
+        match facts {
+            &Facts::Quota { daily_limit, daily_used, points_required, points_balance } => {
                 Some(Self::Quota { daily_limit, daily_used, points_required, points_balance })
             }
-            Facts::Shortfall { points } => Some(Self::Shortfall { points_missing: points }),
-            Facts::TooLarge { limit_bytes } => Some(Self::TooLarge { limit_bytes }),
+            &Facts::Shortfall { points } => Some(Self::Shortfall { points_missing: points }),
+            Facts::Templates(ids) => {
+                Some(Self::Templates { template_ids: ids.iter().map(ToString::to_string).collect() })
+            }
+            &Facts::TooLarge { limit_bytes } => Some(Self::TooLarge { limit_bytes }),
             _ => None,
         }
     }

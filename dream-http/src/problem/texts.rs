@@ -1,5 +1,6 @@
 //! What people are told: a status and a sentence for each code, a phrase for each fault of a field.
 
+use dream_core::kernel::TemplateId;
 use dream_core::{Code, Facts, Fault, FieldFault};
 use http::StatusCode;
 
@@ -124,6 +125,11 @@ pub(super) fn message(code: Code, facts: &Facts, lang: Lang) -> String {
             let more = if faults.len() > NAMED { " …" } else { "" };
             named.join(separator) + more
         }
+        Facts::Templates(ids) if !ids.is_empty() => {
+            let named: Vec<&str> = ids.iter().take(NAMED).map(TemplateId::as_str).collect();
+            let more = if ids.len() > NAMED { " …" } else { "" };
+            format!("{}: {}{more}", sentence(code, lang), named.join(", "))
+        }
         _ => sentence(code, lang).to_owned(),
     }
 }
@@ -205,6 +211,7 @@ fn zh_form(form: &str) -> &str {
         "a time in RFC 3339, such as 2026-01-28T10:00:00.000Z" => {
             "RFC 3339 时间,例如 2026-01-28T10:00:00.000Z"
         }
+        "another id than batch" => "除 batch 以外的编号",
         "a day, such as 2026-01-28" => "日期,例如 2026-01-28",
         "within the first 10000 rows; use the cursor beyond" => "前 10000 行之内,更靠后的请使用游标",
         super::TEXT_WITHOUT_NUL => "不含 NUL 字符的文本",

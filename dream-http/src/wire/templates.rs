@@ -1,11 +1,23 @@
 //! Templates.
 
-use dream_core::jobs::{AspectRatio, Mode, Resolution};
-use dream_core::templates::{self, PromptFilter};
+use std::str::FromStr;
+
+use dream_core::Fault;
+use dream_core::jobs::{AspectRatio, Mode, PictureUrl, Prompt, Resolution, SampleCount};
+use dream_core::kernel::TemplateId;
+use dream_core::templates::{
+    self, Category, Description, MAX_BATCH, ParamContent, ParamPatch, PreviewImages, PromptContent,
+    PromptFilter, PromptPatch, TemplateSet, Title,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::Schema;
 
-use crate::input::{Flag, Parsed, Text};
+use super::message::Message;
+use crate::input::{Blank, Clearable, Flag, List, OneOf, Parsed, Text, Whole, Word};
+
+/// Most bytes of a batch of templates.
+pub const BATCH_BODY: u64 = 2 * 1024 * 1024;
 
 /// A prompt to start from.
 #[derive(Debug, Serialize, ToSchema)]
@@ -25,17 +37,18 @@ pub struct PromptTemplate {
 
 impl From<templates::PromptTemplate> for PromptTemplate {
     fn from(template: templates::PromptTemplate) -> Self {
+        let said = StoredPrompt::new(&template.template_id, &template.content);
         Self {
             id: template.id,
-            template_id: template.template_id.to_string(),
-            title: template.title,
-            description: template.description,
-            prompt: template.prompt,
-            category: template.category,
-            thumbnail_url: template.thumbnail_url,
-            preview_images: template.preview_images,
+            template_id: said.template_id,
+            title: said.title,
+            description: said.description,
+            prompt: said.prompt,
+            category: said.category,
+            thumbnail_url: said.thumbnail_url,
+            preview_images: said.preview_images,
             usage_count: template.usage_count,
-            is_hot: template.is_hot,
+            is_hot: said.is_hot,
         }
     }
 }
@@ -61,19 +74,24 @@ pub struct ParamTemplate {
 
 impl From<templates::ParamTemplate> for ParamTemplate {
     fn from(template: templates::ParamTemplate) -> Self {
+        let said = StoredParams::new(&template.template_id, &template.content);
         Self {
             id: template.id,
-            template_id: template.template_id.to_string(),
-            title: template.title,
-            description: template.description,
-            thumbnail_url: template.thumbnail_url,
-            preview_images: template.preview_images,
-            mode: template.mode.map(Mode::as_str),
-            resolution: template.resolution.map(Resolution::as_str),
-            aspect_ratio: template.aspect_ratio.map(AspectRatio::as_str),
-            sample_count: template.sample_count,
+            template_id: said.template_id,
+            title: said.title,
+            description: said.description,
+            thumbnail_url: said.thumbnail_url,
+            preview_images: said.preview_images,
+            mode: said.mode,
+            resolution: said.resolution,
+            aspect_ratio: said.aspect_ratio,
+            sample_count: said.sample_count,
         }
     }
+}
+
+fn all<T, U: From<T>>(templates: Vec<T>) -> Vec<U> {
+    templates.into_iter().map(U::from).collect()
 }
 
 /// Prompt templates.
@@ -84,7 +102,7 @@ pub struct PromptTemplates {
 
 impl From<Vec<templates::PromptTemplate>> for PromptTemplates {
     fn from(templates: Vec<templates::PromptTemplate>) -> Self {
-        Self { templates: templates.into_iter().map(PromptTemplate::from).collect() }
+        Self { templates: all(templates) }
     }
 }
 
@@ -108,7 +126,7 @@ pub struct ParamTemplates {
 
 impl From<Vec<templates::ParamTemplate>> for ParamTemplates {
     fn from(templates: Vec<templates::ParamTemplate>) -> Self {
-        Self { templates: templates.into_iter().map(ParamTemplate::from).collect() }
+        Self { templates: all(templates) }
     }
 }
 
@@ -121,6 +139,48 @@ pub struct ParamTemplateAnswer {
 impl From<templates::ParamTemplate> for ParamTemplateAnswer {
     fn from(template: templates::ParamTemplate) -> Self {
         Self { template: template.into() }
+    }
+}
+
+/// Prompt templates that were made just now.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MadePromptTemplates {
+    templates: Vec<PromptTemplate>,
+    count: usize,
+}
+
+impl From<Vec<templates::PromptTemplate>> for MadePromptTemplates {
+    fn from(made: Vec<templates::PromptTemplate>) -> Self {
+        Self { count: made.len(), templates: all(made) }
+    }
+}
+
+/// Parameter templates that were made just now.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MadeParamTemplates {
+    templates: Vec<ParamTemplate>,
+    count: usize,
+}
+
+impl From<Vec<templates::ParamTemplate>> for MadeParamTemplates {
+    fn from(made: Vec<templates::ParamTemplate>) -> Self {
+        Self { count: made.len(), templates: all(made) }
+    }
+}
+
+/// How many templates were removed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Removed {
+    /// What was done, for people.
+    #[schema(value_type = String)]
+    message: &'static str,
+    count: usize,
+}
+
+impl Removed {
+    /// This many.
+    pub fn new(count: usize, message: Message) -> Self {
+        Self { message: message.message, count }
     }
 }
 
@@ -139,6 +199,337 @@ impl From<PromptTemplateFilter> for PromptFilter {
         Self {
             category: filter.category.map(|Text(category)| category).filter(|category| category != "all"),
             trending: filter.trending.is_some_and(|Parsed(Flag(trending))| trending),
+        }
+    }
+}
+
+/// Addresses of examples.
+type Previews = List<Parsed<PictureUrl>, 0, { PreviewImages::MAX }>;
+
+fn previews(list: Previews) -> PreviewImages {
+    // As many as `Previews` lets in always fit.
+    PreviewImages::new(list.0.into_iter().map(|Parsed(url)| url).collect()).unwrap_or_default()
+}
+
+/// The number as a count of samples, which its bounds make it.
+fn samples(count: Whole<1, { SampleCount::MAX }>) -> SampleCount {
+    SampleCount::new(count.0).unwrap_or(SampleCount::ONE)
+}
+
+/// The id of a template that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreshId(TemplateId);
+
+impl FreshId {
+    /// The word that stands in the place of an id where a path leads to batches.
+    const TAKEN: &'static str = "batch";
+}
+
+impl FromStr for FreshId {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        match text.parse() {
+            Ok(id) if text != Self::TAKEN => Ok(Self(id)),
+            Ok(_) => Err(Fault::Format("another id than batch")),
+            Err(fault) => Err(fault),
+        }
+    }
+}
+
+impl Word for FreshId {
+    fn schema() -> Schema {
+        TemplateId::schema()
+    }
+}
+
+crate::input! {
+    /// A prompt template that is to be made.
+    pub struct NewPromptTemplate {
+        /// The id that clients use.
+        pub template_id: Parsed<FreshId>,
+        /// Its name, for people.
+        pub title: Parsed<Title>,
+        /// What it is for.
+        pub description: Blank<Description>,
+        /// The prompt.
+        pub prompt: Parsed<Prompt>,
+        /// What kind of picture.
+        pub category: Parsed<Category>,
+        /// A small example.
+        pub thumbnail_url: Blank<PictureUrl>,
+        /// Examples.
+        pub preview_images: Option<Previews>,
+        /// Whether it is to be pointed out.
+        pub is_hot: Option<bool>,
+    }
+}
+
+impl From<NewPromptTemplate> for templates::NewPromptTemplate {
+    fn from(new: NewPromptTemplate) -> Self {
+        let content = PromptContent {
+            title: new.title.0,
+            description: new.description.0,
+            prompt: new.prompt.0,
+            category: new.category.0,
+            thumbnail_url: new.thumbnail_url.0,
+            preview_images: new.preview_images.map(previews).unwrap_or_default(),
+            is_hot: new.is_hot.unwrap_or(false),
+        };
+        Self { template_id: new.template_id.0.0, content }
+    }
+}
+
+crate::input! {
+    /// A parameter template that is to be made.
+    pub struct NewParamTemplate {
+        /// The id that clients use.
+        pub template_id: Parsed<FreshId>,
+        /// Its name, for people.
+        pub title: Parsed<Title>,
+        /// What it is for.
+        pub description: Blank<Description>,
+        /// A small example.
+        pub thumbnail_url: Blank<PictureUrl>,
+        /// Examples.
+        pub preview_images: Option<Previews>,
+        /// How much care is taken; up to the request where it is left out.
+        pub mode: Option<OneOf<Mode>>,
+        /// How large; up to the request where it is left out.
+        pub resolution: Option<OneOf<Resolution>>,
+        /// Which shape; up to the request where it is left out.
+        pub aspect_ratio: Option<OneOf<AspectRatio>>,
+        /// How many pictures; up to the request where it is left out.
+        pub sample_count: Option<Whole<1, { SampleCount::MAX }>>,
+    }
+}
+
+impl From<NewParamTemplate> for templates::NewParamTemplate {
+    fn from(new: NewParamTemplate) -> Self {
+        let content = ParamContent {
+            title: new.title.0,
+            description: new.description.0,
+            thumbnail_url: new.thumbnail_url.0,
+            preview_images: new.preview_images.map(previews).unwrap_or_default(),
+            mode: new.mode.map(|OneOf(mode)| mode),
+            resolution: new.resolution.map(|OneOf(resolution)| resolution),
+            aspect_ratio: new.aspect_ratio.map(|OneOf(ratio)| ratio),
+            sample_count: new.sample_count.map(samples),
+        };
+        Self { template_id: new.template_id.0.0, content }
+    }
+}
+
+crate::input! {
+    /// What of a prompt template is to change. What is left out stays.
+    pub struct UpdatePromptTemplate {
+        /// A new name, for people.
+        pub title: Option<Parsed<Title>>,
+        /// What it is for; null removes it.
+        pub description: Clearable<Parsed<Description>>,
+        /// Another prompt.
+        pub prompt: Option<Parsed<Prompt>>,
+        /// Another kind of picture.
+        pub category: Option<Parsed<Category>>,
+        /// Another small example; null removes it.
+        pub thumbnail_url: Clearable<Parsed<PictureUrl>>,
+        /// Other examples, in place of all of them.
+        pub preview_images: Option<Previews>,
+        /// Whether it is to be pointed out.
+        pub is_hot: Option<bool>,
+    }
+}
+
+impl From<UpdatePromptTemplate> for PromptPatch {
+    fn from(update: UpdatePromptTemplate) -> Self {
+        Self {
+            title: update.title.map(|Parsed(title)| title),
+            description: update.description.0.map(|Parsed(text)| text),
+            prompt: update.prompt.map(|Parsed(prompt)| prompt),
+            category: update.category.map(|Parsed(category)| category),
+            thumbnail_url: update.thumbnail_url.0.map(|Parsed(url)| url),
+            preview_images: update.preview_images.map(previews),
+            is_hot: update.is_hot,
+        }
+    }
+}
+
+crate::input! {
+    /// What of a parameter template is to change. What is left out stays.
+    pub struct UpdateParamTemplate {
+        /// A new name, for people.
+        pub title: Option<Parsed<Title>>,
+        /// What it is for; null removes it.
+        pub description: Clearable<Parsed<Description>>,
+        /// Another small example; null removes it.
+        pub thumbnail_url: Clearable<Parsed<PictureUrl>>,
+        /// Other examples, in place of all of them.
+        pub preview_images: Option<Previews>,
+        /// How much care is taken; null leaves it to the request.
+        pub mode: Clearable<OneOf<Mode>>,
+        /// How large; null leaves it to the request.
+        pub resolution: Clearable<OneOf<Resolution>>,
+        /// Which shape; null leaves it to the request.
+        pub aspect_ratio: Clearable<OneOf<AspectRatio>>,
+        /// How many pictures; null leaves it to the request.
+        pub sample_count: Clearable<Whole<1, { SampleCount::MAX }>>,
+    }
+}
+
+impl From<UpdateParamTemplate> for ParamPatch {
+    fn from(update: UpdateParamTemplate) -> Self {
+        Self {
+            title: update.title.map(|Parsed(title)| title),
+            description: update.description.0.map(|Parsed(text)| text),
+            thumbnail_url: update.thumbnail_url.0.map(|Parsed(url)| url),
+            preview_images: update.preview_images.map(previews),
+            mode: update.mode.0.map(|OneOf(mode)| mode),
+            resolution: update.resolution.0.map(|OneOf(resolution)| resolution),
+            aspect_ratio: update.aspect_ratio.0.map(|OneOf(ratio)| ratio),
+            sample_count: update.sample_count.0.map(samples),
+        }
+    }
+}
+
+crate::input! {
+    /// Prompt templates that are to be made, all or none.
+    pub struct NewPromptTemplates {
+        /// The templates.
+        pub templates: List<NewPromptTemplate, 1, MAX_BATCH>,
+    }
+}
+
+impl From<NewPromptTemplates> for Vec<templates::NewPromptTemplate> {
+    fn from(new: NewPromptTemplates) -> Self {
+        new.templates.0.into_iter().map(Into::into).collect()
+    }
+}
+
+crate::input! {
+    /// Parameter templates that are to be made, all or none.
+    pub struct NewParamTemplates {
+        /// The templates.
+        pub templates: List<NewParamTemplate, 1, MAX_BATCH>,
+    }
+}
+
+impl From<NewParamTemplates> for Vec<templates::NewParamTemplate> {
+    fn from(new: NewParamTemplates) -> Self {
+        new.templates.0.into_iter().map(Into::into).collect()
+    }
+}
+
+crate::input! {
+    /// Templates that are to be removed.
+    pub struct TemplateIds {
+        /// Their ids. Those that do not exist are passed over.
+        pub template_ids: List<Parsed<TemplateId>, 1, MAX_BATCH>,
+    }
+}
+
+impl From<TemplateIds> for Vec<TemplateId> {
+    fn from(ids: TemplateIds) -> Self {
+        ids.template_ids.0.into_iter().map(|Parsed(id)| id).collect()
+    }
+}
+
+/// Most templates of one kind in a file.
+const FILE_TEMPLATES: usize = 10_000;
+
+crate::input! {
+    /// A file of templates, as an export writes it.
+    pub struct TemplateFile {
+        /// Prompt templates.
+        pub prompts: Option<List<NewPromptTemplate, 0, FILE_TEMPLATES>>,
+        /// Parameter templates.
+        pub params: Option<List<NewParamTemplate, 0, FILE_TEMPLATES>>,
+    }
+}
+
+impl From<TemplateFile> for TemplateSet {
+    fn from(file: TemplateFile) -> Self {
+        let prompts = file.prompts.map(|List(prompts)| prompts).unwrap_or_default();
+        let params = file.params.map(|List(params)| params).unwrap_or_default();
+        Self {
+            prompts: prompts.into_iter().map(Into::into).collect(),
+            params: params.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// Templates as an export writes them: what [`TemplateFile`] reads.
+#[derive(Debug, Serialize)]
+pub struct StoredTemplates {
+    prompts: Vec<StoredPrompt>,
+    params: Vec<StoredParams>,
+}
+
+impl From<&TemplateSet> for StoredTemplates {
+    fn from(set: &TemplateSet) -> Self {
+        Self {
+            prompts: set.prompts.iter().map(|it| StoredPrompt::new(&it.template_id, &it.content)).collect(),
+            params: set.params.iter().map(|it| StoredParams::new(&it.template_id, &it.content)).collect(),
+        }
+    }
+}
+
+/// A prompt template as an export writes it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredPrompt {
+    template_id: String,
+    title: String,
+    description: Option<String>,
+    prompt: String,
+    category: String,
+    thumbnail_url: Option<String>,
+    preview_images: Vec<String>,
+    is_hot: bool,
+}
+
+impl StoredPrompt {
+    /// The template with this id that says this.
+    pub fn new(id: &TemplateId, content: &PromptContent) -> Self {
+        Self {
+            template_id: id.to_string(),
+            title: content.title.as_str().to_owned(),
+            description: content.description.as_ref().map(|text| text.as_str().to_owned()),
+            prompt: content.prompt.as_str().to_owned(),
+            category: content.category.as_str().to_owned(),
+            thumbnail_url: content.thumbnail_url.as_ref().map(|url| url.as_str().to_owned()),
+            preview_images: content.preview_images.as_strs().into_iter().map(str::to_owned).collect(),
+            is_hot: content.is_hot,
+        }
+    }
+}
+
+/// A parameter template as an export writes it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredParams {
+    template_id: String,
+    title: String,
+    description: Option<String>,
+    thumbnail_url: Option<String>,
+    preview_images: Vec<String>,
+    mode: Option<&'static str>,
+    resolution: Option<&'static str>,
+    aspect_ratio: Option<&'static str>,
+    sample_count: Option<i64>,
+}
+
+impl StoredParams {
+    /// The template with this id that says this.
+    pub fn new(id: &TemplateId, content: &ParamContent) -> Self {
+        Self {
+            template_id: id.to_string(),
+            title: content.title.as_str().to_owned(),
+            description: content.description.as_ref().map(|text| text.as_str().to_owned()),
+            thumbnail_url: content.thumbnail_url.as_ref().map(|url| url.as_str().to_owned()),
+            preview_images: content.preview_images.as_strs().into_iter().map(str::to_owned).collect(),
+            mode: content.mode.map(Mode::as_str),
+            resolution: content.resolution.map(Resolution::as_str),
+            aspect_ratio: content.aspect_ratio.map(AspectRatio::as_str),
+            sample_count: content.sample_count.map(SampleCount::get),
         }
     }
 }

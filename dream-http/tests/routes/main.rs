@@ -15,4 +15,5 @@ mod limits;
 mod orders;
 mod public;
 mod site;
+mod templates;
 mod users;

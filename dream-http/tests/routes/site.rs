@@ -184,6 +184,10 @@ impl Client<'_> {
         Answer::of(self.prepare(Method::DELETE, path).send().await.unwrap()).await
     }
 
+    pub(crate) async fn delete_with(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.prepare(Method::DELETE, path).json(body).send().await.unwrap()).await
+    }
+
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         Answer::of(self.prepare(Method::POST, path).json(body).send().await.unwrap()).await
     }
