@@ -15,7 +15,7 @@ use dream_http::gate::{Anyone, Gate, Guard, bearer};
 use dream_http::input::{AnyObject, Body, Flag, List, Paged, Parsed, Path as Ids, Query, Text, Whole};
 use dream_http::reply::Created;
 use dream_http::table::{Row, get, post};
-use dream_http::{App, Call, Caller, Limits, Server, Settings, ThrottleRule};
+use dream_http::{App, Call, Caller, Door, Limits, Server, Settings, ThrottleRule};
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -217,11 +217,25 @@ impl House {
         settings: Settings,
         change: impl FnOnce(dream_http::AppBuilder) -> dream_http::AppBuilder,
     ) -> Self {
+        let door = Door::open(&settings).unwrap();
+        Self::raised(settings, door, change).await
+    }
+
+    /// With sockets that listen already.
+    pub(crate) async fn behind(door: Door) -> Self {
+        Self::raised(settings(), door, |builder| builder).await
+    }
+
+    async fn raised(
+        settings: Settings,
+        door: Door,
+        change: impl FnOnce(dream_http::AppBuilder) -> dream_http::AppBuilder,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dream = dream(folder.path()).await;
         let levers = Arc::new(Levers::default());
         let app = change(App::builder(dream, settings).rows(rows(&levers))).build().unwrap();
-        let server = Server::bind(Arc::clone(&app)).unwrap();
+        let server = Server::behind(Arc::clone(&app), door);
         let address = server.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(server.serve(async move {

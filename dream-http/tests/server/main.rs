@@ -10,6 +10,7 @@
 mod answers;
 mod bodies;
 mod connections;
+mod handover;
 mod house;
 mod input;
 mod limits;

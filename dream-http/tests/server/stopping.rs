@@ -38,7 +38,7 @@ async fn a_stopping_server_finishes_what_it_has_begun() {
     assert_eq!(idle.answer(false).await.status, 200);
 
     house.stop();
-    assert!(idle.is_closed().await, "idle connections are closed at once");
+    assert!(idle.is_closed().await, "idle connections are closed");
     house.levers.go_on.notify_waiters();
     let (read, written) = (reader.answer(false).await, writer.answer(false).await);
     assert_eq!((read.status, written.status), (200, 200));
