@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::stream::{self, FuturesUnordered};
+use futures_util::stream;
+use tokio::task::{JoinError, JoinSet};
 
 use super::{Next, Task, TaskKind, growing, store};
 use crate::access::Worker;
@@ -71,7 +72,7 @@ async fn claim(core: &Core, most: usize) -> Result<Option<Claimed>> {
 }
 
 /// Does them side by side; how many there were.
-async fn do_all(core: &Arc<Core>, claimed: Claimed) -> usize {
+async fn do_all(core: Arc<Core>, claimed: Claimed) -> usize {
     let count = claimed.len();
     let lease: Arc<str> = claimed.lease.into();
     let (polls, others): (Vec<_>, Vec<_>) =
@@ -79,12 +80,22 @@ async fn do_all(core: &Arc<Core>, claimed: Claimed) -> usize {
     let others =
         stream::iter(others).for_each_concurrent(SIDE_BY_SIDE, |task| one(core.clone(), lease.clone(), task));
     let polls = async {
-        for (task, outcome) in jobs::poll(core, polls).await {
-            settle(core, &lease, &task, outcome).await;
+        for (task, outcome) in jobs::poll(&core, polls).await {
+            settle(&core, &lease, &task, outcome).await;
         }
     };
     tokio::join!(others, polls);
     count
+}
+
+/// How many tasks ended. A panic goes on: whoever runs the worker has to know.
+fn finished(done: Result<usize, JoinError>) -> usize {
+    match done {
+        Ok(count) => count,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // Nobody cancels them.
+        Err(_) => 0,
+    }
 }
 
 /// It borrows nothing: in a stream of futures that borrow, the compiler finds no proof that they may be spawned.
@@ -112,7 +123,7 @@ impl Worker {
         let claimed = claim(&self.core, BATCH).await?;
         let count = claimed.as_ref().map_or(0, Claimed::len);
         if let Some(claimed) = claimed {
-            do_all(&self.core, claimed).await;
+            do_all(self.core.clone(), claimed).await;
         }
         Ok(count)
     }
@@ -120,14 +131,16 @@ impl Worker {
     /// Works until `stop` is done, then finishes what it began. A task that takes long keeps no other waiting.
     pub async fn run(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
-        let mut in_flight = FuturesUnordered::new();
+        // Each in a task of its own: whatever waits for a turn at the writer must be able to take it, also while we
+        // wait for one behind it.
+        let mut in_flight = JoinSet::new();
         let mut busy = 0;
         loop {
             let room = MOST_IN_FLIGHT.saturating_sub(busy).min(BATCH);
             let idle = match claim(&self.core, room).await {
                 Ok(Some(claimed)) => {
                     busy += claimed.len();
-                    in_flight.push(do_all(&self.core, claimed));
+                    in_flight.spawn(do_all(self.core.clone(), claimed));
                     Duration::ZERO
                 }
                 Ok(None) => self.until_next_due().await,
@@ -139,12 +152,14 @@ impl Worker {
             tokio::select! {
                 biased;
                 () = &mut stop => break,
-                Some(done) = in_flight.next() => busy -= done,
+                Some(done) = in_flight.join_next() => busy -= finished(done),
                 () = self.core.wake.notified() => {}
                 () = self.core.clock.sleep(idle) => {}
             }
         }
-        while in_flight.next().await.is_some() {}
+        while let Some(done) = in_flight.join_next().await {
+            finished(done);
+        }
     }
 
     async fn until_next_due(&self) -> Duration {

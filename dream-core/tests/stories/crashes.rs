@@ -13,6 +13,7 @@ use dream_testkit::fakes::image_api::operation;
 use dream_testkit::faults::Fault;
 use dream_testkit::on_every_backend;
 use dream_testkit::world::{TestDream, draft};
+use futures_util::future::join_all;
 
 use crate::support::{SOON, grant};
 
@@ -144,6 +145,25 @@ on_every_backend!(a_worker_that_is_stopped_finishes_what_it_began, |backend| asy
     assert!(!crate::support::upstream_id(&world, &job).await.is_empty());
     world.image_api().faults().clear();
     assert_eq!(alice.job(&job).await.state, JobState::Queued);
+    world.finish().await;
+});
+
+on_every_backend!(a_worker_that_takes_more_work_never_blocks_what_it_has_begun, |backend| async move {
+    let world = TestDream::on(&backend).daily_quota(1000).start().await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let worker = world.worker().clone();
+    let running = tokio::spawn(async move { worker.run(async { drop(stopped.await) }).await });
+    let alice = world.alice().await;
+    let wish = draft("a cat", 1);
+    for round in 0..20 {
+        let asked = (0..6).map(|_| alice.generate(&wish));
+        let accepted = tokio::time::timeout(SOON, join_all(asked)).await;
+        accepted.unwrap_or_else(|_| panic!("nobody can write in round {round}"));
+    }
+    let submitted = || world.image_api().jobs().len() == 120;
+    assert!(dream_testkit::wait::eventually(SOON, submitted).await, "all are submitted");
+    drop(stop);
+    tokio::time::timeout(SOON, running).await.expect("it ends").expect("no panic");
     world.finish().await;
 });
 
