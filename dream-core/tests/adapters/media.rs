@@ -1,0 +1,373 @@
+//! Pictures as they come in, and as they go out again.
+
+use std::io::Cursor;
+use std::time::{Duration, Instant};
+
+use dream_core::media::{self, MAX_BYTES, MAX_FRAMES, Picture, PictureKind};
+use dream_core::{Code, Result};
+use flate2::Crc;
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::png::PngEncoder;
+use image::metadata::Orientation;
+use image::{DynamicImage, GenericImageView as _, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Rgb};
+use tokio::sync::Mutex;
+
+use crate::PEAK;
+
+/// What looking at a header may take, however large the picture claims to be.
+const SOON: Duration = Duration::from_secs(1);
+/// Of memory beyond the file itself, in bytes. The other tests of this program run beside.
+const LITTLE: usize = 32 * 1024 * 1024;
+
+fn sunset(width: u32, height: u32) -> DynamicImage {
+    let shade = |n: u32, of: u32| u8::try_from(n * 255 / of.max(1)).unwrap_or(u8::MAX);
+    let pixel = |x, y| Rgb([shade(x, width), shade(y, height), 128]);
+    DynamicImage::ImageRgb8(image::RgbImage::from_fn(width, height, pixel))
+}
+
+fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut out = Cursor::new(Vec::new());
+    picture.write_to(&mut out, format).expect("a picture");
+    out.into_inner()
+}
+
+fn every_format(picture: &DynamicImage) -> [(PictureKind, Vec<u8>); 4] {
+    [
+        (PictureKind::Jpeg, encoded(picture, ImageFormat::Jpeg)),
+        (PictureKind::Png, encoded(picture, ImageFormat::Png)),
+        (PictureKind::Gif, encoded(picture, ImageFormat::Gif)),
+        (PictureKind::Webp, encoded(picture, ImageFormat::WebP)),
+    ]
+}
+
+async fn clean(bytes: impl Into<Vec<u8>>) -> Result<Picture> {
+    media::clean(bytes.into().into()).await
+}
+
+#[track_caller]
+fn is_invalid<T: std::fmt::Debug>(outcome: Result<T>, what: &str) {
+    let error = outcome.expect_err(what);
+    assert_eq!(error.code(), Code::ImageInvalid, "{what}: {}", error.chain());
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// Reads the picture by its content, which has to be what it says.
+fn shown(picture: &Picture) -> DynamicImage {
+    let reader = ImageReader::new(Cursor::new(&picture.bytes)).with_guessed_format().expect("memory");
+    let format = reader.format().expect("a picture");
+    assert_eq!(format.to_mime_type(), picture.kind.mime());
+    reader.decode().expect("a picture")
+}
+
+/// A chunk of a PNG.
+fn chunk(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut crc = Crc::new();
+    crc.update(name.as_bytes());
+    crc.update(content);
+    let length = u32::try_from(content.len()).expect("a short chunk");
+    [&length.to_be_bytes(), name.as_bytes(), content, &crc.sum().to_be_bytes()].concat()
+}
+
+/// The PNG with something more behind its header.
+fn with_chunk(png: &[u8], name: &str, content: &[u8]) -> Vec<u8> {
+    let (header, rest) = png.split_at(33);
+    [header, &chunk(name, content), rest].concat()
+}
+
+/// The PNG with another header: width and height as told.
+fn claiming(png: &[u8], width: u32, height: u32) -> Vec<u8> {
+    let rest = &png[24..29];
+    let header = [&width.to_be_bytes(), &height.to_be_bytes(), rest].concat();
+    [&png[..8], &chunk("IHDR", &header), &png[33..]].concat()
+}
+
+/// A GIF of so many frames, each this wide and high.
+fn frames(count: usize, width: u16, height: u16) -> Vec<u8> {
+    let mut out = Vec::new();
+    let palette = [0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255];
+    let mut encoder = gif::Encoder::new(&mut out, width, height, &palette).expect("a GIF");
+    encoder.set_repeat(gif::Repeat::Infinite).expect("a GIF");
+    for number in 0..count {
+        let index = u8::try_from(number % 4).expect("small");
+        let mut frame = gif::Frame::from_indexed_pixels(
+            width,
+            height,
+            vec![index; usize::from(width) * usize::from(height)],
+            None,
+        );
+        frame.delay = 7;
+        encoder.write_frame(&frame).expect("a frame");
+    }
+    drop(encoder);
+    out
+}
+
+#[tokio::test]
+async fn every_format_is_recognised_by_content_and_written_anew() {
+    let picture = sunset(64, 48);
+    for (kind, bytes) in every_format(&picture) {
+        assert_eq!(media::recognise(bytes.clone().into()).expect("a picture").kind, kind);
+        let anew = clean(bytes).await.expect("a picture");
+        let expected = if kind == PictureKind::Webp { PictureKind::Jpeg } else { kind };
+        assert_eq!(anew.kind, expected);
+        assert_eq!(shown(&anew).dimensions(), (64, 48));
+    }
+    let glass = DynamicImage::ImageRgba8(image::RgbaImage::from_pixel(8, 8, image::Rgba([9, 9, 9, 99])));
+    let anew = clean(encoded(&glass, ImageFormat::WebP)).await.expect("a picture");
+    assert_eq!((anew.kind, shown(&anew).get_pixel(0, 0)), (PictureKind::Png, image::Rgba([9, 9, 9, 99])));
+}
+
+#[tokio::test]
+async fn what_is_no_picture_is_refused_whatever_it_is_called() {
+    for bytes in [
+        &b""[..],
+        b"<html><script>alert(1)</script></html>",
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff\xd8\xff\xe0",
+        b"GIF89a",
+        b"RIFF\x10\0\0\0WEBPVP8 ",
+        b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0",
+        b"<?xml version=\"1.0\"?><svg xmlns=\"http://www.w3.org/2000/svg\"/>",
+        b"\0\0\0\x18ftypheic",
+    ] {
+        is_invalid(clean(bytes).await, &String::from_utf8_lossy(bytes));
+        is_invalid(media::recognise(bytes.into()), &String::from_utf8_lossy(bytes));
+    }
+    let error = clean(vec![0xFF; MAX_BYTES + 1]).await.expect_err("too large");
+    assert_eq!(error.code(), Code::PayloadTooLarge);
+}
+
+#[tokio::test]
+async fn what_a_camera_noted_is_gone_and_the_picture_stands_upright() {
+    const PLACE: &str = "31.2304N 121.4737E";
+    let mut jpeg = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut jpeg, 95);
+    // TIFF, little-endian: orientation 6 (a quarter turn to the right), and where it was taken as text.
+    let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+    exif.extend_from_slice(PLACE.as_bytes());
+    encoder.set_exif_metadata(exif.clone()).expect("EXIF");
+    // Left half red, right half blue: upright, red is above.
+    let halves =
+        image::RgbImage::from_fn(64, 32, |x, _| if x < 32 { Rgb([255, 0, 0]) } else { Rgb([0, 0, 255]) });
+    DynamicImage::ImageRgb8(halves).write_with_encoder(encoder).expect("a JPEG");
+    assert!(contains(&jpeg, PLACE));
+
+    let both = media::clean_with_thumbnail(jpeg.into()).await.expect("a picture");
+    for picture in [&both.picture, &both.thumbnail] {
+        let pixels = shown(picture);
+        assert_eq!(pixels.dimensions(), (32, 64));
+        assert!(pixels.get_pixel(16, 8)[0] > 200 && pixels.get_pixel(16, 56)[2] > 200);
+        assert!(!contains(&picture.bytes, PLACE) && !contains(&picture.bytes, "Exif"));
+        let mut decoder = ImageReader::with_format(Cursor::new(&picture.bytes), ImageFormat::Jpeg)
+            .into_decoder()
+            .expect("a JPEG");
+        assert_eq!(decoder.orientation().expect("readable"), Orientation::NoTransforms);
+    }
+
+    let png = encoded(&sunset(8, 8), ImageFormat::Png);
+    let png = with_chunk(&png, "tEXt", format!("Comment\0{PLACE}").as_bytes());
+    let png = with_chunk(&png, "eXIf", &exif);
+    assert!(!contains(&clean(png).await.expect("a picture").bytes, PLACE));
+
+    let mut gif = frames(2, 8, 8);
+    // A comment before the first frame.
+    let at = gif.windows(2).position(|two| two == [0x21, 0xF9]).expect("a frame");
+    let comment = [&[0x21, 0xFE, 18], PLACE.as_bytes(), &[0]].concat();
+    gif.splice(at..at, comment);
+    assert!(contains(&gif, PLACE));
+    assert!(!contains(&clean(gif).await.expect("a picture").bytes, PLACE));
+}
+
+#[tokio::test]
+async fn colours_keep_their_meaning() {
+    let profile = |space: &[u8; 4], size: usize| {
+        let mut profile = vec![0; size];
+        profile[16..20].copy_from_slice(space);
+        profile
+    };
+    let kept = async |picture: DynamicImage, profile: Vec<u8>| {
+        let mut png = Vec::new();
+        let mut encoder = PngEncoder::new(&mut png);
+        encoder.set_icc_profile(profile).expect("a profile");
+        picture.write_with_encoder(encoder).expect("a PNG");
+        let both = media::clean_with_thumbnail(png.into()).await.expect("a picture");
+        let read = |picture: &Picture| {
+            let format = picture.kind.mime();
+            let format = ImageFormat::from_mime_type(format).expect("a format");
+            let reader = ImageReader::with_format(Cursor::new(&picture.bytes), format);
+            reader.into_decoder().expect("a picture").icc_profile().expect("readable")
+        };
+        assert_eq!(read(&both.picture), read(&both.thumbnail));
+        read(&both.picture)
+    };
+    let wide = profile(b"RGB ", 548);
+    assert_eq!(kept(sunset(8, 8), wide.clone()).await, Some(wide.clone()));
+    assert_eq!(kept(sunset(8, 8), profile(b"CMYK", 548)).await, None);
+    assert_eq!(kept(sunset(8, 8), profile(b"RGB ", 100_000)).await, None);
+    assert_eq!(kept(DynamicImage::ImageLuma8(sunset(8, 8).into_luma8()), wide).await, None);
+}
+
+#[tokio::test]
+async fn a_thumbnail_has_at_most_512_pixels_and_the_same_shape() {
+    for (width, height, expected) in
+        [(1600, 800, (512, 256)), (300, 900, (171, 512)), (100, 50, (100, 50)), (4000, 3, (512, 1))]
+    {
+        for (_, bytes) in every_format(&sunset(width, height)) {
+            let small = media::thumbnail(bytes.into()).await.expect("a picture");
+            assert_eq!(shown(&small).dimensions(), expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_animation_keeps_its_frames_their_times_and_their_pixels() {
+    let bytes = frames(12, 20, 10);
+    let both = media::clean_with_thumbnail(bytes.clone().into()).await.expect("a picture");
+    assert_eq!((both.picture.kind, both.thumbnail.kind), (PictureKind::Gif, PictureKind::Png));
+    let read = |bytes: &[u8]| {
+        let mut options = gif::DecodeOptions::new();
+        options.set_color_output(gif::ColorOutput::RGBA);
+        let mut decoder = options.read_info(Cursor::new(bytes.to_vec())).expect("a GIF");
+        let mut all = Vec::new();
+        while let Some(frame) = decoder.read_next_frame().expect("a frame") {
+            all.push((frame.delay, frame.buffer.to_vec()));
+        }
+        (decoder.repeat(), all)
+    };
+    let (before, after) = (read(&bytes), read(&both.picture.bytes));
+    assert_eq!((after.1.len(), after.1[0].0, after.0), (12, 7, gif::Repeat::Infinite));
+    assert!(before == after, "the frames differ");
+}
+
+#[tokio::test]
+async fn a_picture_of_forty_megapixels_is_taken_and_one_more_line_is_not() {
+    let bytes = encoded(&DynamicImage::new_luma8(8000, 5000), ImageFormat::Png);
+    assert!(media::recognise(bytes.clone().into()).is_ok());
+    is_invalid(media::recognise(claiming(&bytes, 8000, 5001).into()), "a line more");
+}
+
+/// Refuses it soon and with little memory.
+async fn is_refused_cheaply(bytes: Vec<u8>, what: &str) {
+    // One after the other, or they would count each other's memory.
+    static TURN: Mutex<()> = Mutex::const_new(());
+    let _turn = TURN.lock().await;
+    let before = PEAK.current_usage();
+    PEAK.reset_peak_usage();
+    let began = Instant::now();
+    is_invalid(clean(bytes).await, what);
+    let (took, grew) = (began.elapsed(), PEAK.peak_usage().saturating_sub(before));
+    assert!(took < SOON, "{what} took {took:?}");
+    assert!(grew < LITTLE, "{what} took {grew} bytes");
+}
+
+#[tokio::test]
+async fn a_pixel_bomb_is_refused_from_its_header_in_bounded_time_and_memory() {
+    let small = sunset(16, 16);
+    let png = encoded(&small, ImageFormat::Png);
+    // 2.5 gigapixels, which would take 7.5 GB.
+    is_refused_cheaply(claiming(&png, 50_000, 50_000), "a PNG bomb").await;
+    is_refused_cheaply(claiming(&png, u32::MAX >> 1, 1), "a PNG of one line").await;
+    is_refused_cheaply(claiming(&png, 0, 16), "a PNG of nothing").await;
+
+    let mut jpeg = encoded(&small, ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|two| two == [0xFF, 0xC0]).expect("a frame header");
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0xFF; 4]);
+    is_refused_cheaply(jpeg, "a JPEG of 65535 × 65535").await;
+
+    let mut gif = frames(1, 16, 16);
+    gif[6..10].copy_from_slice(&[0xFF; 4]);
+    is_refused_cheaply(gif, "a GIF of 65535 × 65535").await;
+
+    // VP8X with a canvas of 16384 × 16384, each side less one in 24 bits.
+    let canvas = [&b"VP8X\x0a\0\0\0\x10\0\0\0"[..], &[0xFF, 0x3F, 0], &[0xFF, 0x3F, 0]].concat();
+    let webp = encoded(&small, ImageFormat::WebP);
+    let body = [&b"WEBP"[..], &canvas, &webp[12..]].concat();
+    let length = u32::try_from(body.len()).expect("small");
+    is_refused_cheaply([&b"RIFF"[..], &length.to_le_bytes(), &body].concat(), "a WebP bomb").await;
+
+    // Ten megabytes of zeros compressed into a profile that nobody needs.
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut packed, &vec![0; 200 * 1024 * 1024]).expect("memory");
+    let profile = [&b"bomb\0\0"[..], &packed.finish().expect("memory")].concat();
+    let hidden = with_chunk(&claiming(&png, 50_000, 50_000), "iCCP", &profile);
+    let began = Instant::now();
+    is_invalid(clean(hidden).await, "a bomb in a profile");
+    assert!(began.elapsed() < SOON);
+}
+
+#[tokio::test]
+async fn a_gif_of_ten_thousand_frames_is_refused_from_their_headers_in_bounded_time_and_memory() {
+    is_refused_cheaply(frames(10_000, 4, 4), "10 000 frames").await;
+    assert!(clean(frames(MAX_FRAMES, 4, 4)).await.is_ok());
+    is_invalid(clean(frames(MAX_FRAMES + 1, 4, 4)).await, "one frame too many");
+    // 200 frames of a megapixel each are too much together.
+    is_refused_cheaply(frames(200, 1000, 1000), "200 megapixels of frames").await;
+    // A frame that sticks out of its canvas.
+    let mut gif = frames(1, 16, 16);
+    gif[6..10].copy_from_slice(&[4, 0, 4, 0]);
+    is_refused_cheaply(gif, "a frame larger than its canvas").await;
+}
+
+#[tokio::test]
+async fn half_a_file_is_refused_and_not_filled_with_grey() {
+    let noise =
+        image::RgbImage::from_fn(96, 96, |x, y| Rgb([(x * 7 + y * 13) as u8, (x * y) as u8, (x ^ y) as u8]));
+    let files =
+        every_format(&DynamicImage::ImageRgb8(noise)).into_iter().map(|(kind, bytes)| (kind.mime(), bytes));
+    for (name, bytes) in files.chain([("an animation", frames(20, 30, 30))]) {
+        assert!(clean(bytes.clone()).await.is_ok(), "{name}");
+        for keep in [20, bytes.len() / 4, bytes.len() / 2, bytes.len() * 9 / 10, bytes.len() - 16] {
+            is_refused_cheaply(bytes[..keep].to_vec(), &format!("{keep} bytes of {name}")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_picture_that_is_something_else_too_is_refused() {
+    let picture = sunset(32, 32);
+    // An archive of nothing, with a comment.
+    let zip = [&b"PK\x05\x06"[..], &[0; 16], &[4, 0], b"evil"].concat();
+    for (kind, bytes) in every_format(&picture) {
+        let name = kind.mime();
+        for (what, tail) in [
+            ("an archive", zip.as_slice()),
+            ("a page", b"<!DOCTYPE HTML><p>hello"),
+            ("a script", b"<ScRiPt>alert(1)</script>"),
+            ("PHP", b"<?php system($_GET['c']); ?>"),
+        ] {
+            is_refused_cheaply([&bytes, tail].concat(), &format!("{name} and {what}")).await;
+        }
+    }
+    let png = encoded(&picture, ImageFormat::Png);
+    is_refused_cheaply(with_chunk(&png, "tEXt", b"x\0%PDF-1.7"), "a PNG and a PDF").await;
+    is_refused_cheaply(with_chunk(&png, "zzZz", b"<svg onload=alert(1)>"), "a PNG and a drawing").await;
+    // The classic: its first bytes are a GIF's and the beginning of a comment of a script.
+    is_refused_cheaply(b"GIF89a/*\0\0\0\0*/=1;alert(document.domain);//".to_vec(), "a GIF and a script")
+        .await;
+}
+
+#[tokio::test]
+async fn what_a_phone_appends_is_left_behind() {
+    let jpeg = encoded(&sunset(32, 32), ImageFormat::Jpeg);
+    let film = [&jpeg, &b"\0\0\0\x18ftypmp42moving"[..]].concat();
+    let anew = clean(film).await.expect("a picture");
+    assert!(!contains(&anew.bytes, "moving"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_each_is_done_or_told_to_come_back() {
+    let bytes = bytes::Bytes::from(encoded(&sunset(400, 400), ImageFormat::Jpeg));
+    let all = (0..200).map(|_| tokio::spawn(media::clean(bytes.clone())));
+    let mut done = 0;
+    for one in all.collect::<Vec<_>>() {
+        match one.await.expect("no panic") {
+            Ok(_) => done += 1,
+            Err(error) => assert_eq!(error.code(), Code::Unavailable),
+        }
+    }
+    assert!(done >= 1);
+    assert!(media::clean(bytes).await.is_ok());
+}
