@@ -80,7 +80,7 @@ mod admin;
 mod audit;
 mod auth;
 mod blobs;
-mod characters;
+pub mod characters;
 mod dream;
 mod error;
 pub mod favorites;
@@ -101,6 +101,7 @@ mod stats;
 mod store;
 mod tally;
 pub mod templates;
+pub mod uploads;
 mod users;
 pub mod vip;
 
@@ -108,6 +109,7 @@ pub use access::{Admin, AdminKey, BearerToken, Guest, Session, VerifiedWebhook, 
 pub use admin::{AuditFilter, AuditRecord, UserFilter};
 pub use audit::{AuditFinding, AuditReport, AuditRule};
 pub use auth::{LoggedIn, Login, PhoneProof, RefreshToken, Tokens};
+pub use blobs::{Missing, Removed, SweepOptions, SweepProgress, SweepReport};
 pub use dream::{AtStart, Builder, DependencyHealth, Dream};
 pub use error::{Code, Error, Facts, Fault, FieldFault, Result};
 pub use outbox::Backlog;

@@ -185,6 +185,8 @@ pub struct Settings {
     pub admin_keys: Vec<ConfiguredAdminKey>,
     /// Hosts beside our own storage whose pictures may be an avatar.
     pub avatar_hosts: Vec<String>,
+    /// Hosts beside our own storage that a photo of a character may lie at.
+    pub photo_hosts: Vec<String>,
     /// Which shard of the hourly figures this node adds to.
     pub shard: i64,
 }
@@ -211,6 +213,7 @@ impl Settings {
             admin_keys: Vec::new(),
             // Where WeChat itself keeps avatars.
             avatar_hosts: vec!["thirdwx.qlogo.cn".into(), "wx.qlogo.cn".into(), "mmbiz.qpic.cn".into()],
+            photo_hosts: Vec::new(),
             shard: 0,
         }
     }

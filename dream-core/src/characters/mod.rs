@@ -1,14 +1,230 @@
 //! Characters: faces that are kept from picture to picture.
 
+mod changes;
+mod photos;
+mod rules;
 mod store;
 
-use crate::access::Scope;
-use crate::error::{Code, Result};
-use crate::jobs::CharacterRef;
-use crate::ports::BlobKey;
-use crate::store::Tx;
+use std::fmt;
+use std::str::FromStr;
 
-pub(crate) use store::forget;
+use uuid::Uuid;
+
+use crate::access::{Admin, Scope, Session};
+use crate::dream::Core;
+use crate::error::{Code, Fault, Result};
+use crate::jobs::CharacterRef;
+use crate::kernel::{CharacterId, ListScope, Page, PageRequest, PhotoId, SortKey, Timestamp, UserId};
+use crate::ports::{BlobKey, EntropyExt as _};
+use crate::store::Tx;
+use crate::users;
+
+pub use photos::{PhotoLink, PhotoUpload};
+pub use rules::{CharacterDescription, CharacterName, PhotoUrl};
+pub(crate) use store::{forget, names};
+
+/// Most photos of one character.
+pub const MAX_PHOTOS: i64 = 10;
+/// Most characters of one user, all of which one list shows.
+pub const MAX_CHARACTERS: i64 = 100;
+
+/// A character, with its photos.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Character {
+    /// Its number.
+    pub id: CharacterId,
+    /// Its other id.
+    pub uuid: Uuid,
+    /// Whose it is.
+    pub user: UserId,
+    /// What it is called.
+    pub name: String,
+    /// What there is to say about it.
+    pub description: Option<String>,
+    /// Its photos, oldest first. The first one is the face that is kept.
+    pub photos: Vec<Photo>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it or its photos last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A photo of a character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Photo {
+    /// Its number.
+    pub id: PhotoId,
+    /// Its other id.
+    pub uuid: Uuid,
+    /// Of whom it is.
+    pub character: CharacterId,
+    /// A small copy.
+    pub thumbnail_url: String,
+    /// The photo.
+    pub original_url: String,
+    /// What the photo is, as a MIME type.
+    pub mime_type: String,
+    /// Bytes of the small copy; 0 where it is not known.
+    pub thumbnail_size: i64,
+    /// Bytes of the photo; 0 where it is not known.
+    pub original_size: i64,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+/// A photo, by number or by UUID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PhotoRef {
+    /// By number.
+    Id(PhotoId),
+    /// By UUID.
+    Uuid(Uuid),
+}
+
+impl FromStr for PhotoRef {
+    type Err = Fault;
+    fn from_str(text: &str) -> Result<Self, Fault> {
+        if let Ok(id) = text.parse() {
+            return Ok(Self::Id(id));
+        }
+        Uuid::try_parse(text).map(Self::Uuid).map_err(|_| Fault::Format("a photo's number or UUID"))
+    }
+}
+
+impl fmt::Display for PhotoRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PhotoRef::Id(id) => id.fmt(f),
+            PhotoRef::Uuid(uuid) => uuid.fmt(f),
+        }
+    }
+}
+
+/// A character to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewCharacter {
+    /// What it is called.
+    pub name: CharacterName,
+    /// What there is to say about it.
+    pub description: Option<CharacterDescription>,
+}
+
+/// What is to change about a character. `None` leaves a field as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CharacterUpdate {
+    /// A new name.
+    pub name: Option<CharacterName>,
+    /// A new description, or none any more.
+    pub description: Option<Option<CharacterDescription>>,
+}
+
+impl Session {
+    /// One's characters, newest first.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if the database cannot be asked.
+    pub async fn characters(&self) -> Result<Vec<Character>> {
+        store::all_of(&mut self.core.store.db(), self.user).await
+    }
+
+    /// Makes a character.
+    ///
+    /// # Errors
+    /// `CONTENT_REJECTED` for a name that may not go public, `UPSTREAM_ERROR` and its kin if it could not be checked;
+    /// `INVALID_STATE` with 100 characters; `TOKEN_REVOKED` if the account was deleted just now.
+    pub async fn create_character(&self, new: &NewCharacter) -> Result<Character> {
+        let core = &self.core;
+        self.check_name(&new.name).await?;
+        let now = core.now();
+        let change = changes::Create { user: self.user, new, uuid: core.entropy.uuid_at(now), now };
+        core.store.run(&change).await
+    }
+
+    /// One of one's characters.
+    ///
+    /// # Errors
+    /// `CHARACTER_NOT_FOUND`, also for somebody else's.
+    pub async fn character(&self, character: &CharacterRef) -> Result<Character> {
+        find(&self.core, self.scope(), character).await
+    }
+
+    /// Changes a character's name or description.
+    ///
+    /// # Errors
+    /// `CHARACTER_NOT_FOUND`, also for somebody else's; for the name as [`Session::create_character`].
+    pub async fn update_character(
+        &self,
+        character: &CharacterRef,
+        update: &CharacterUpdate,
+    ) -> Result<Character> {
+        let core = &self.core;
+        if let Some(name) = &update.name {
+            // Nobody's name is shown to the outside for a character that does not exist.
+            self.character(character).await?;
+            self.check_name(name).await?;
+        }
+        core.store
+            .run(&changes::Update { scope: self.scope(), character, new: update, now: core.now() })
+            .await
+    }
+
+    /// Deletes a character and its photos; their objects are removed too, if need be later.
+    ///
+    /// # Errors
+    /// `CHARACTER_NOT_FOUND`, also for somebody else's.
+    pub async fn delete_character(&self, character: &CharacterRef) -> Result<()> {
+        delete(&self.core, self.scope(), character, None).await
+    }
+
+    async fn check_name(&self, name: &CharacterName) -> Result<()> {
+        let core = &self.core;
+        let openid = users::openid_of(&mut core.store.db(), self.user).await?.ok_or(Code::TokenRevoked)?;
+        if name.may_go_public(core, &openid).await? { Ok(()) } else { Err(Code::ContentRejected.into()) }
+    }
+}
+
+impl Admin {
+    /// Characters, newest first: everybody's, or those of one user.
+    ///
+    /// # Errors
+    /// `INVALID_CURSOR`.
+    pub async fn characters(&self, user: Option<UserId>, page: &PageRequest) -> Result<Page<Character>> {
+        let core = &self.core;
+        let scope = ListScope::of("characters").with("user", user.map_or(0, UserId::get));
+        let start = core.cursors.start(&scope, page)?;
+        let rows = store::list(&mut core.store.db(), user, start, page).await?;
+        Ok(core.cursors.page(&scope, page.limit, rows, |character| SortKey {
+            by: character.id.get(),
+            id: character.id.get(),
+        }))
+    }
+
+    /// A character.
+    ///
+    /// # Errors
+    /// `CHARACTER_NOT_FOUND`.
+    pub async fn character(&self, character: &CharacterRef) -> Result<Character> {
+        find(&self.core, self.scope(), character).await
+    }
+
+    /// Deletes a character and its photos, as its user could.
+    ///
+    /// # Errors
+    /// `CHARACTER_NOT_FOUND`.
+    pub async fn delete_character(&self, character: &CharacterRef) -> Result<()> {
+        delete(&self.core, self.scope(), character, Some(self)).await
+    }
+}
+
+async fn find(core: &Core, scope: Scope, character: &CharacterRef) -> Result<Character> {
+    store::find(&mut core.store.db(), scope, character).await?.ok_or(Code::CharacterNotFound.into())
+}
+
+async fn delete(core: &Core, scope: Scope, character: &CharacterRef, by: Option<&Admin>) -> Result<()> {
+    core.store.run(&changes::Delete { scope, character, by, now: core.now() }).await?;
+    core.wake_worker();
+    Ok(())
+}
 
 /// The picture of a character's face.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +235,11 @@ pub(crate) enum Face {
     Url(String),
 }
 
-/// The first photo of a character.
+/// The first photo of a character. Until the end of the transaction it stays that.
 ///
 /// # Errors
 /// `CHARACTER_NOT_FOUND`, also for somebody else's; `CHARACTER_HAS_NO_PHOTOS`.
 pub(crate) async fn face(tx: &mut Tx, scope: Scope, character: &CharacterRef) -> Result<Face> {
-    let id = store::id(tx, scope, character).await?.ok_or(Code::CharacterNotFound)?;
+    let id = store::lock(tx, scope, character).await?.ok_or(Code::CharacterNotFound)?;
     store::first_photo(tx, id).await?.ok_or(Code::CharacterHasNoPhotos.into())
 }

@@ -6,7 +6,7 @@ use crate::access::Visitor;
 use crate::error::{Code, Result};
 use crate::kernel::{ImageId, ListScope, Page, PageRequest, SortKey, Timestamp, UserId};
 
-pub(crate) use store::{forget, insert_seed, public_images, shows};
+pub(crate) use store::{forget, insert_seed, names, public_images, shows};
 
 /// What kind of picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

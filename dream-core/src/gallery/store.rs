@@ -1,6 +1,7 @@
 //! The tables `gallery_images`, `gallery_tags`, `gallery_counts` and `gallery_likes`.
 
 use super::{Author, GalleryFilter, GalleryImage, GallerySort};
+use crate::blobs::Names;
 use crate::error::Result;
 use crate::kernel::{ImageId, PageRequest, SortKey, Timestamp, UserId};
 use crate::seeds::SeedImage;
@@ -206,4 +207,21 @@ pub(crate) async fn shows(tx: &mut Tx, author: UserId, url: &str) -> Result<bool
          AND (image_url = $2 OR thumbnail_url = $2) LIMIT 1",
     );
     Ok(tx.optional(sql.bind(author.get()).bind(url)).await?.is_some())
+}
+
+/// Notes what some of the pictures behind this one name; the last of them, unless there are no more.
+pub(crate) async fn names(db: &mut impl Db, after: i64, names: &mut Names<'_>) -> Result<Option<i64>> {
+    let sql = Sql::new(
+        "SELECT id, image_url, thumbnail_url FROM gallery_images WHERE id > $1 AND status <> 'REMOVED' \
+         ORDER BY id LIMIT 1000",
+    );
+    let mut last = None;
+    for row in db.all(sql.bind(after)).await? {
+        let id: i64 = row.get("id")?;
+        for column in ["image_url", "thumbnail_url"] {
+            names.url(format!("image:{id}"), Some(&row.get::<String>(column)?));
+        }
+        last = Some(id);
+    }
+    Ok(last)
 }

@@ -3,7 +3,7 @@ use super::request::{GenerateRequest, Mode, SampleCount};
 use super::store::{self, Ending, Extras, NewGeneration};
 use super::{Accepted, rules};
 use crate::access::Scope;
-use crate::blobs;
+use crate::blobs::{self, Unnamed};
 use crate::characters::{self, Face};
 use crate::error::{Code, Error, Result};
 use crate::gallery;
@@ -11,7 +11,7 @@ use crate::idempotency::{self, Once};
 use crate::kernel::{JobId, Timestamp, UserId};
 use crate::outbox::{self, TaskKind};
 use crate::points::{self, Booking, Cause, EntryKind};
-use crate::ports::{BlobKey, Blobs, JobError, JobState, UpstreamJob};
+use crate::ports::{Blobs, JobError, JobState, UpstreamJob};
 use crate::protocol::webhook::JobEvent;
 use crate::settings::Settings;
 use crate::stats::{self, Delta, UserDelta};
@@ -25,7 +25,7 @@ pub(super) struct ChargeJob<'a> {
     pub(super) request: &'a GenerateRequest,
     pub(super) job_id: &'a JobId,
     pub(super) once: Option<Once<'a>>,
-    pub(super) input: Option<&'a BlobKey>,
+    pub(super) input: Option<&'a Unnamed>,
     pub(super) sealed_credential: Option<&'a str>,
     pub(super) settings: &'a Settings,
     pub(super) now: Timestamp,
@@ -113,8 +113,9 @@ impl ChargeJob<'_> {
                 Face::Blob(key) => extras.input_blob = Some(key.to_string()),
                 Face::Url(url) => extras.input_url = Some(url),
             }
-        } else if let Some(blob) = self.input {
-            extras.input_blob = Some(blob.to_string());
+        } else if let Some(input) = self.input {
+            input.name(tx).await?;
+            extras.input_blob = input.keys().first().map(ToString::to_string);
             extras.owns_input = true;
         } else {
             extras.input_url = request.input_image_url.as_ref().map(|url| url.as_str().to_owned());

@@ -13,6 +13,7 @@ mod submit;
 use std::time::Duration;
 
 use crate::access::{Scope, Session, VerifiedWebhook};
+use crate::blobs::Unnamed;
 use crate::dream::Core;
 use crate::error::{Code, Error, Result};
 use crate::idempotency::Once;
@@ -31,6 +32,7 @@ pub use request::{
     PictureUrl, Prompt, Resolution, SampleCount, Text, UpstreamCredential,
 };
 pub use rules::Charge;
+pub(crate) use store::{names, needs};
 pub(crate) use submit::submit;
 
 /// A generation as its owner sees it.
@@ -112,10 +114,6 @@ impl Session {
     ) -> Result<Accepted> {
         let core = &self.core;
         let now = core.now();
-        let input = match (&request.input_image, &request.character) {
-            (Some(picture), None) => Some(keep_input(core, picture, now).await?),
-            _ => None,
-        };
         let sealed = match credential.filter(|_| core.settings.forward_upstream_auth) {
             Some(credential) => {
                 let sealed = core.sealer.seal(core.entropy.as_ref(), UPSTREAM_KEY, &credential.0);
@@ -125,6 +123,10 @@ impl Session {
         };
         let fingerprint = request.fingerprint();
         let job_id = new_job_id(core, now)?;
+        let input = match (&request.input_image, &request.character) {
+            (Some(picture), None) => Some(keep_input(core, picture, now).await?),
+            _ => None,
+        };
         let change = changes::ChargeJob {
             user: self.user,
             request,
@@ -136,9 +138,8 @@ impl Session {
             now,
         };
         let charged = core.store.run(&change).await;
-        if let (Some(blob), false) = (&input, charged.as_ref().is_ok_and(|accepted| !accepted.replayed)) {
-            // Nothing names the object. If this fails too, the storage sweep finds it.
-            drop(core.blobs.delete(blob).await);
+        if let (Some(input), false) = (&input, charged.as_ref().is_ok_and(|accepted| !accepted.replayed)) {
+            input.abandon(core).await;
         }
         let accepted = charged?;
         if !accepted.replayed {
@@ -266,10 +267,9 @@ fn new_job_id(core: &Core, now: Timestamp) -> Result<JobId> {
 }
 
 /// Reads the picture for what it is and keeps it until the job has ended.
-async fn keep_input(core: &Core, picture: &InlinePicture, now: Timestamp) -> Result<BlobKey> {
+async fn keep_input(core: &Core, picture: &InlinePicture, now: Timestamp) -> Result<Unnamed> {
     let picture = media::clean(picture.bytes().clone()).await?;
     let name = format!("inputs/{}.{}", core.entropy.uuid_at(now).simple(), picture.kind.extension());
     let key: BlobKey = name.parse().map_err(|_| Error::internal("a fresh name is none"))?;
-    core.blobs.put(&key, picture.kind.mime(), picture.bytes).await?;
-    Ok(key)
+    Unnamed::write(core, [(key, picture)]).await
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::store::{self, Generation};
 use super::{Job, job_topic};
+use crate::blobs::Unnamed;
 use crate::dream::Core;
 use crate::error::{Error, Result};
 use crate::kernel::{JobId, Timestamp};
@@ -19,8 +20,7 @@ const MOST_TRIES: i64 = 40;
 
 struct ReplaceResults<'a> {
     job: &'a JobId,
-    urls: &'a [String],
-    thumbnail: Option<&'a str>,
+    copies: &'a Copies,
     now: Timestamp,
 }
 
@@ -30,7 +30,14 @@ impl Change for ReplaceResults<'_> {
     type Out = bool;
 
     async fn apply(&self, tx: &mut Tx) -> Result<bool> {
-        store::replace_results(tx, self.job, self.urls, self.thumbnail, self.now).await
+        let Copies { urls, thumbnail, written } = self.copies;
+        if !store::replace_results(tx, self.job, urls, thumbnail.as_deref(), self.now).await? {
+            return Ok(false);
+        }
+        for copy in written {
+            copy.name(tx).await?;
+        }
+        Ok(true)
     }
 }
 
@@ -41,7 +48,7 @@ pub(crate) async fn rehost(core: &Arc<Core>, task: &Task) -> Result<Next> {
     let Some(Generation { job, .. }) = store::whole(&mut core.store.db(), &id).await? else {
         return Ok(Next::Done);
     };
-    let mut copies = Copies::default();
+    let mut copies = Copies { thumbnail: job.thumbnail_url.clone(), ..Copies::default() };
     for (index, url) in job.result_urls.iter().enumerate() {
         let copied = match core.blobs.key_of(url) {
             Some(_) => Ok(None),
@@ -56,21 +63,15 @@ pub(crate) async fn rehost(core: &Arc<Core>, task: &Task) -> Result<Next> {
             }
         }
     }
-    if copies.keys.is_empty() {
+    if copies.written.is_empty() {
         return Ok(Next::Done);
     }
-    let change = ReplaceResults {
-        job: &id,
-        urls: &copies.urls,
-        thumbnail: copies.thumbnail.as_deref().or(job.thumbnail_url.as_deref()),
-        now: core.now(),
-    };
-    if core.store.run(&change).await? {
+    if core.store.run(&ReplaceResults { job: &id, copies: &copies, now: core.now() }).await? {
         core.announce(&job_topic(&id)).await;
     } else {
         // Its user was deleted meanwhile, and the pictures with it.
-        for key in &copies.keys {
-            core.blobs.delete(key).await?;
+        for copy in &copies.written {
+            copy.abandon(core).await;
         }
     }
     Ok(Next::Done)
@@ -80,7 +81,7 @@ pub(crate) async fn rehost(core: &Arc<Core>, task: &Task) -> Result<Next> {
 struct Copies {
     urls: Vec<String>,
     thumbnail: Option<String>,
-    keys: Vec<BlobKey>,
+    written: Vec<Unnamed>,
 }
 
 /// The URL of the copy; `None` if there is nothing to copy and never will be.
@@ -115,14 +116,12 @@ async fn copy(
         && let Ok(small) = media::thumbnail(picture.bytes.clone()).await
     {
         let key = key(&format!("results/{id}_thumb.{}", small.kind.extension()))?;
-        core.blobs.put(&key, small.kind.mime(), small.bytes).await?;
         copies.thumbnail = Some(core.blobs.public_url(&key));
-        copies.keys.push(key);
+        copies.written.push(Unnamed::write(core, [(key, small)]).await?);
     }
     let key = key(&format!("results/{id}_{index}.{}", picture.kind.extension()))?;
-    core.blobs.put(&key, picture.kind.mime(), picture.bytes).await?;
     let url = core.blobs.public_url(&key);
-    copies.keys.push(key);
+    copies.written.push(Unnamed::write(core, [(key, picture)]).await?);
     Ok(Some(url))
 }
 

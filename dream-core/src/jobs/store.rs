@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::quota::Periods;
 use super::{AspectRatio, Charge, Job, Mode, Resolution};
 use crate::access::Scope;
+use crate::blobs::Names;
 use crate::error::Result;
 use crate::kernel::{GenerationId, JobId, PageRequest, SortKey, Timestamp, UserId};
-use crate::ports::{JobError, JobState};
+use crate::ports::{BlobKey, JobError, JobState};
 use crate::store::{Db, Row, Sql, StoreError, Tx, json_text};
 
 /// What is sent upstream beside the fields that have columns.
@@ -320,6 +321,38 @@ pub(super) async fn note_event(
 pub(super) async fn open_jobs(db: &mut impl Db, user: UserId) -> Result<Vec<JobId>> {
     let sql = Sql::new("SELECT job_id FROM generations WHERE user_id = $1 AND completed_at IS NULL");
     db.all(sql.bind(user.get())).await?.iter().map(|row| row.get("job_id")).collect()
+}
+
+/// Whether a job that has not ended is to be sent with this object.
+pub(crate) async fn needs(db: &mut impl Db, key: &BlobKey) -> Result<bool> {
+    // The name stands in the JSON as it is; that `_` matches any letter only makes it wait a little too often.
+    let sql = Sql::new(
+        "SELECT id FROM generations WHERE completed_at IS NULL AND request LIKE '%\"input_blob\":\"' || $1 || '\"%' \
+         LIMIT 1",
+    );
+    Ok(db.optional(sql.bind(key.as_str())).await?.is_some())
+}
+
+/// Notes what some of the records behind this one name; the last of them, unless there are no more.
+pub(crate) async fn names(db: &mut impl Db, after: i64, names: &mut Names<'_>) -> Result<Option<i64>> {
+    let sql = Sql::new(
+        "SELECT id, result_urls, thumbnail_url, request, completed_at FROM generations \
+         WHERE id > $1 AND (result_urls <> '[]' OR completed_at IS NULL) ORDER BY id LIMIT 1000",
+    );
+    let mut last = None;
+    for row in db.all(sql.bind(after)).await? {
+        let id: i64 = row.get("id")?;
+        let by = || format!("generation:{id}");
+        for url in row.json::<Vec<String>>("result_urls")? {
+            names.url(by(), Some(&url));
+        }
+        names.url(by(), row.get::<Option<String>>("thumbnail_url")?.as_deref());
+        if row.get::<Option<Timestamp>>("completed_at")?.is_none() {
+            names.key(by(), row.json::<Extras>("request")?.input_blob.as_deref());
+        }
+        last = Some(id);
+    }
+    Ok(last)
 }
 
 /// Erases what a user wrote from its records.

@@ -9,8 +9,8 @@ use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageReader, Limits};
 use super::{MAX_PIXELS, Picture, PictureKind, THUMBNAIL_SIDE, invalid};
 use crate::error::{Error, Result};
 
-/// What a decoder may use beside the pixels themselves, in bytes.
-const DECODER_MEMORY: u64 = 64 * 1024 * 1024;
+/// What a decoder may use beside the pixels themselves, in bytes: for a line, for a profile that is unpacked.
+const DECODER_MEMORY: u64 = 8 * 1024 * 1024;
 /// A profile that says how colours are meant is kept up to this size, in bytes.
 const MAX_PROFILE: usize = 64 * 1024;
 const JPEG_QUALITY: u8 = 90;
@@ -23,7 +23,9 @@ pub(super) fn check_header(kind: PictureKind, bytes: &[u8]) -> Result<()> {
 fn open(kind: PictureKind, bytes: &[u8]) -> Result<Box<dyn ImageDecoder + '_>> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), kind.format());
     let mut limits = Limits::default();
-    limits.max_alloc = Some(DECODER_MEMORY);
+    // That of GIF may need its pixels twice, if the first frame does not fill the canvas.
+    let twice = if kind == PictureKind::Gif { MAX_PIXELS * 4 } else { 0 };
+    limits.max_alloc = Some(DECODER_MEMORY + twice);
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(invalid)?;
     let (width, height) = decoder.dimensions();

@@ -6,7 +6,7 @@ mod store;
 use std::time::Duration;
 
 pub use run::Backlog;
-pub(crate) use store::{cancel, enqueue, enqueue_ahead, hasten};
+pub(crate) use store::{cancel, enqueue, enqueue_ahead, hasten, plan, subjects, withdraw};
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

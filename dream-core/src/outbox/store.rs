@@ -47,6 +47,29 @@ pub(crate) async fn enqueue_ahead(
     Ok(())
 }
 
+/// Puts a task in that is to be withdrawn if all goes well, or puts it off if it is in already. Not while somebody is
+/// just doing it: then this is false.
+pub(crate) async fn plan(
+    tx: &mut Tx,
+    kind: TaskKind,
+    subject: &str,
+    due_at: Timestamp,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = Sql::new(
+        "INSERT INTO outbox (kind, subject, payload, priority, due_at, attempts, created_at) \
+         VALUES ($1, $2, '{}', 0, $3, 0, $4) ON CONFLICT (kind, subject) DO UPDATE SET due_at = excluded.due_at \
+         WHERE outbox.lease IS NULL",
+    );
+    Ok(tx.execute(sql.bind(kind.as_str()).bind(subject).bind(due_at).bind(now)).await? == 1)
+}
+
+/// Takes a planned task out, unless somebody is doing it or has done it; whether it was there.
+pub(crate) async fn withdraw(tx: &mut Tx, kind: TaskKind, subject: &str) -> Result<bool> {
+    let sql = Sql::new("DELETE FROM outbox WHERE kind = $1 AND subject = $2 AND lease IS NULL");
+    Ok(tx.execute(sql.bind(kind.as_str()).bind(subject)).await? == 1)
+}
+
 /// Makes a task due at once, if it is there.
 pub(crate) async fn hasten(db: &mut impl Db, kind: TaskKind, subject: &str, now: Timestamp) -> Result<()> {
     let sql = Sql::new("UPDATE outbox SET due_at = $3 WHERE kind = $1 AND subject = $2 AND due_at > $3");
@@ -140,4 +163,10 @@ pub(super) async fn backlog(db: &mut impl Db, now: Timestamp) -> Result<(i64, i6
     );
     let row = db.one(sql.bind(now)).await?;
     Ok((row.get("waiting")?, row.get("due")?, row.get("oldest")?))
+}
+
+/// What waits to be done of this kind.
+pub(crate) async fn subjects(db: &mut impl Db, kind: TaskKind) -> Result<Vec<String>> {
+    let sql = Sql::new("SELECT subject FROM outbox WHERE kind = $1").bind(kind.as_str());
+    db.all(sql).await?.iter().map(|row| row.get("subject")).collect()
 }

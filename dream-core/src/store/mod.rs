@@ -16,7 +16,7 @@ pub use gate::{StoreGate, StorePass, StoreStep, StoreTrouble};
 pub use migrate::SchemaStatus;
 pub use open::{DatabaseOptions, Durability};
 pub(crate) use row::Row;
-pub(crate) use sql::{Db, Sql, for_update, skip_locked};
+pub(crate) use sql::{Arg, Db, Sql, for_update, skip_locked};
 pub(crate) use tx::{Change, Tx};
 
 use std::sync::Arc;

@@ -20,7 +20,9 @@ pub use content::{
     ParamPatch, PreviewImages, PromptContent, PromptPatch, Title,
 };
 pub use plan::{Edit, FieldChange, KindPlan, TemplatePlan, TemplateSet, Unnamed};
-pub(crate) use store::{insert_param_template, insert_prompt_template, prompt_templates_of};
+pub(crate) use store::{
+    insert_param_template, insert_prompt_template, param_names, prompt_names, prompt_templates_of,
+};
 
 /// Most templates in one call.
 pub const MAX_BATCH: usize = 100;

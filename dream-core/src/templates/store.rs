@@ -7,6 +7,7 @@ use super::content::{
     Content, NewTemplate, ParamContent, ParamPatch, PreviewImages, PromptContent, PromptPatch,
 };
 use super::{ParamTemplate, PromptFilter, PromptTemplate};
+use crate::blobs::Names;
 use crate::error::Result;
 use crate::jobs::{AspectRatio, Mode, PictureUrl, Resolution, SampleCount, Text};
 use crate::kernel::{TemplateId, Timestamp};
@@ -387,4 +388,36 @@ pub(crate) async fn insert_param_template(tx: &mut Tx, seed: &SeedParams, now: T
     )
     .await?;
     Ok(())
+}
+
+/// Notes what some of the prompt templates behind this one name; the last of them, unless there are no more.
+pub(crate) async fn prompt_names(db: &mut impl Db, after: i64, names: &mut Names<'_>) -> Result<Option<i64>> {
+    let sql = "SELECT id, template_id, thumbnail_url, preview_images FROM prompt_templates WHERE id > $1 \
+               ORDER BY id LIMIT 1000";
+    note_names(db, sql, after, names).await
+}
+
+/// Notes what some of the parameter templates behind this one name; the last of them, unless there are no more.
+pub(crate) async fn param_names(db: &mut impl Db, after: i64, names: &mut Names<'_>) -> Result<Option<i64>> {
+    let sql = "SELECT id, template_id, thumbnail_url, preview_images FROM param_templates WHERE id > $1 \
+               ORDER BY id LIMIT 1000";
+    note_names(db, sql, after, names).await
+}
+
+async fn note_names(
+    db: &mut impl Db,
+    sql: &'static str,
+    after: i64,
+    names: &mut Names<'_>,
+) -> Result<Option<i64>> {
+    let mut last = None;
+    for row in db.all(Sql::new(sql).bind(after)).await? {
+        let by = format!("template:{}", row.get::<TemplateId>("template_id")?);
+        names.url(by.as_str(), row.get::<Option<String>>("thumbnail_url")?.as_deref());
+        for url in row.json::<Vec<String>>("preview_images")? {
+            names.url(by.as_str(), Some(&url));
+        }
+        last = Some(row.get("id")?);
+    }
+    Ok(last)
 }

@@ -6,7 +6,7 @@ use crate::kernel::{Timestamp, UserId};
 use crate::ports::Blobs;
 use crate::settings::Settings;
 use crate::store::{Change, StoreError, Tx};
-use crate::{admin, auth, characters, favorites, gallery, jobs, orders, points, stats, vip};
+use crate::{admin, auth, characters, favorites, gallery, jobs, orders, points, stats, uploads, vip};
 
 /// The user of an openid, made if it is the first time; whether it was.
 pub(crate) async fn arrive(tx: &mut Tx, arrival: &Arrival<'_>, now: Timestamp) -> Result<(UserId, bool)> {
@@ -73,6 +73,7 @@ impl Change for Delete<'_> {
         favorites::forget(tx, user, self.settings, now).await?;
         gallery::forget(tx, user, now).await?;
         characters::forget(tx, user, now).await?;
+        uploads::forget(tx, user, now).await?;
         orders::forget(tx, user, now).await?;
         vip::close(tx, user, now).await?;
         store::erase(tx, user, now).await?;

@@ -11,7 +11,7 @@ use crate::vip::{Level, Membership};
 
 pub(crate) use changes::arrive;
 pub use rules::{AvatarUrl, NickName};
-pub(crate) use store::{Arrival, find, openid_of, read as read_user, user_view};
+pub(crate) use store::{Arrival, find, lock, names, openid_of, read as read_user, user_view};
 
 /// A user with everything that only the user and admins may see.
 #[derive(Debug, Clone, PartialEq, Eq)]

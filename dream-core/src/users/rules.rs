@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::blobs;
 use crate::dream::Core;
 use crate::error::{Error, Fault, Result};
 use crate::ports::{Scene, TextCheck, Verdict};
@@ -54,12 +55,9 @@ impl AvatarUrl {
         &self.0
     }
 
-    /// Whether the picture lies in our own storage or where WeChat keeps avatars. Anything else could be
-    /// changed after it was looked at, and would tell its owner who looks.
+    /// Whether the picture lies in our own storage or where WeChat keeps avatars.
     pub(crate) fn may_be_shown(&self, core: &Core) -> bool {
-        let host = || self.0.strip_prefix("https://")?.split(['/', '?', '#']).next();
-        core.blobs.key_of(&self.0).is_some()
-            || host().is_some_and(|host| core.settings.avatar_hosts.iter().any(|allowed| allowed == host))
+        blobs::lies_with_us_or_at(core, &self.0, &core.settings.avatar_hosts)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The `users` table, and the view of a user over the tables that hang on it.
 
 use super::User;
+use crate::blobs::Names;
 use crate::error::Result;
 use crate::kernel::{Timestamp, UserId};
 use crate::store::{Db, Row, Sql, Tx, for_update};
@@ -136,4 +137,18 @@ pub(super) async fn erase(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<(
     )
     .await?;
     Ok(())
+}
+
+/// Notes what some of the users behind this one name; the last of them, unless there are no more.
+pub(crate) async fn names(db: &mut impl Db, after: i64, names: &mut Names<'_>) -> Result<Option<i64>> {
+    let sql = Sql::new(
+        "SELECT id, avatar_url FROM users WHERE id > $1 AND avatar_url IS NOT NULL ORDER BY id LIMIT 1000",
+    );
+    let mut last = None;
+    for row in db.all(sql.bind(after)).await? {
+        let id: i64 = row.get("id")?;
+        names.url(format!("user:{id}"), Some(&row.get::<String>("avatar_url")?));
+        last = Some(id);
+    }
+    Ok(last)
 }

@@ -90,16 +90,15 @@ fn frames(count: usize, width: u16, height: u16) -> Vec<u8> {
     let palette = [0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255];
     let mut encoder = gif::Encoder::new(&mut out, width, height, &palette).expect("a GIF");
     encoder.set_repeat(gif::Repeat::Infinite).expect("a GIF");
-    for number in 0..count {
-        let index = u8::try_from(number % 4).expect("small");
-        let mut frame = gif::Frame::from_indexed_pixels(
-            width,
-            height,
-            vec![index; usize::from(width) * usize::from(height)],
-            None,
-        );
+    let four = [0, 1, 2, 3].map(|index| {
+        let pixels = vec![index; usize::from(width) * usize::from(height)];
+        let mut frame = gif::Frame::from_indexed_pixels(width, height, pixels, None);
         frame.delay = 7;
-        encoder.write_frame(&frame).expect("a frame");
+        frame.make_lzw_pre_encoded();
+        frame
+    });
+    for frame in four.iter().cycle().take(count) {
+        encoder.write_lzw_pre_encoded_frame(frame).expect("a frame");
     }
     drop(encoder);
     out
@@ -213,12 +212,15 @@ async fn colours_keep_their_meaning() {
 #[tokio::test]
 async fn a_thumbnail_has_at_most_512_pixels_and_the_same_shape() {
     for (width, height, expected) in
-        [(1600, 800, (512, 256)), (300, 900, (171, 512)), (100, 50, (100, 50)), (4000, 3, (512, 1))]
+        [(800, 400, (512, 256)), (300, 900, (171, 512)), (100, 50, (100, 50)), (4000, 3, (512, 1))]
     {
-        for (_, bytes) in every_format(&sunset(width, height)) {
-            let small = media::thumbnail(bytes.into()).await.expect("a picture");
-            assert_eq!(shown(&small).dimensions(), expected);
-        }
+        let bytes = encoded(&sunset(width, height), ImageFormat::Png);
+        let small = media::thumbnail(bytes.into()).await.expect("a picture");
+        assert_eq!((small.kind, shown(&small).dimensions()), (PictureKind::Jpeg, expected));
+    }
+    for (_, bytes) in every_format(&sunset(600, 30)) {
+        let small = media::thumbnail(bytes.into()).await.expect("a picture");
+        assert_eq!(shown(&small).dimensions(), (512, 26));
     }
 }
 
@@ -247,6 +249,9 @@ async fn a_picture_of_forty_megapixels_is_taken_and_one_more_line_is_not() {
     let bytes = encoded(&DynamicImage::new_luma8(8000, 5000), ImageFormat::Png);
     assert!(media::recognise(bytes.clone().into()).is_ok());
     is_invalid(media::recognise(claiming(&bytes, 8000, 5001).into()), "a line more");
+    // 24 MB of pixels are more than a decoder may take for itself.
+    let large = encoded(&DynamicImage::new_rgba8(3000, 2000), ImageFormat::Png);
+    assert!(clean(large).await.is_ok());
 }
 
 /// Refuses it soon and with little memory.
@@ -288,14 +293,13 @@ async fn a_pixel_bomb_is_refused_from_its_header_in_bounded_time_and_memory() {
     let length = u32::try_from(body.len()).expect("small");
     is_refused_cheaply([&b"RIFF"[..], &length.to_le_bytes(), &body].concat(), "a WebP bomb").await;
 
-    // Ten megabytes of zeros compressed into a profile that nobody needs.
-    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
-    std::io::Write::write_all(&mut packed, &vec![0; 200 * 1024 * 1024]).expect("memory");
+    // Of a profile of 100 MB in 100 kB no more is unpacked than a profile may have.
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    for _ in 0..100 {
+        std::io::Write::write_all(&mut packed, &vec![0; 1_000_000]).expect("memory");
+    }
     let profile = [&b"bomb\0\0"[..], &packed.finish().expect("memory")].concat();
-    let hidden = with_chunk(&claiming(&png, 50_000, 50_000), "iCCP", &profile);
-    let began = Instant::now();
-    is_invalid(clean(hidden).await, "a bomb in a profile");
-    assert!(began.elapsed() < SOON);
+    is_refused_cheaply(with_chunk(&claiming(&png, 50_000, 50_000), "iCCP", &profile), "a profile bomb").await;
 }
 
 #[tokio::test]
@@ -313,8 +317,8 @@ async fn a_gif_of_ten_thousand_frames_is_refused_from_their_headers_in_bounded_t
 
 #[tokio::test]
 async fn half_a_file_is_refused_and_not_filled_with_grey() {
-    let noise =
-        image::RgbImage::from_fn(96, 96, |x, y| Rgb([(x * 7 + y * 13) as u8, (x * y) as u8, (x ^ y) as u8]));
+    let low = |n: u32| n.to_le_bytes()[0];
+    let noise = image::RgbImage::from_fn(96, 96, |x, y| Rgb([low(x * 7 + y * 13), low(x * y), low(x ^ y)]));
     let files =
         every_format(&DynamicImage::ImageRgb8(noise)).into_iter().map(|(kind, bytes)| (kind.mime(), bytes));
     for (name, bytes) in files.chain([("an animation", frames(20, 30, 30))]) {

@@ -3,6 +3,7 @@
 
 mod audit;
 mod cancel;
+mod characters;
 mod crashes;
 mod favorites;
 mod jobs;

@@ -27,8 +27,11 @@ on_every_backend!(results_are_copied_into_our_storage_with_a_thumbnail, |backend
     for url in job.result_urls.iter().chain(&job.thumbnail_url) {
         let key = world.blobs().key_of(url).expect("it is ours");
         let blob = world.blobs().get(&key, None).await.unwrap().expect("it is there");
-        assert_eq!(blob.info.content_type.as_deref(), Some("image/png"));
-        assert!(blob.bytes.starts_with(b"\x89PNG"));
+        let small = Some(url) == job.thumbnail_url.as_ref();
+        let (kind, start) =
+            if small { ("image/jpeg", &b"\xff\xd8"[..]) } else { ("image/png", &b"\x89PNG"[..]) };
+        assert_eq!(blob.info.content_type.as_deref(), Some(kind));
+        assert!(blob.bytes.starts_with(start));
     }
     assert!(job.thumbnail_url.is_some());
     world.finish().await;
@@ -115,6 +118,7 @@ on_every_backend!(a_request_that_is_refused_leaves_no_picture_behind, |backend| 
     let text = base64::engine::general_purpose::STANDARD.encode("<html>no picture</html>");
     let request = GenerateRequest { input_image: Some(text.parse().unwrap()), ..polished("like this", 1) };
     assert_eq!(code(alice.generate(&request).await), dream_core::Code::ImageInvalid);
+    world.work().await;
     assert_eq!(world.blobs().list("", None).await.unwrap().items, []);
     world.finish().await;
 });

@@ -118,7 +118,11 @@ async fn named_objects(world: &TestDream) -> (BTreeSet<String>, BTreeSet<String>
                 SELECT '[\"' || thumbnail_url || '\"]' FROM generations WHERE thumbnail_url IS NOT NULL UNION ALL \
                 SELECT '[\"' || image_url || '\",\"' || thumbnail_url || '\"]' FROM gallery_images \
                 WHERE status <> 'REMOVED' UNION ALL \
-                SELECT '[\"' || avatar_url || '\"]' FROM users WHERE avatar_url IS NOT NULL";
+                SELECT '[\"' || avatar_url || '\"]' FROM users WHERE avatar_url IS NOT NULL UNION ALL \
+                SELECT preview_images FROM prompt_templates UNION ALL \
+                SELECT '[\"' || thumbnail_url || '\"]' FROM prompt_templates WHERE thumbnail_url IS NOT NULL \
+                UNION ALL SELECT preview_images FROM param_templates UNION ALL \
+                SELECT '[\"' || thumbnail_url || '\"]' FROM param_templates WHERE thumbnail_url IS NOT NULL";
     for list in database.texts(urls).await {
         let urls: Vec<String> = serde_json::from_str(&list).expect("a list of URLs");
         named.extend(urls.iter().filter_map(|url| world.blobs().key_of(url)).map(|key| key.to_string()));
@@ -130,6 +134,12 @@ async fn named_objects(world: &TestDream) -> (BTreeSet<String>, BTreeSet<String>
         let request: serde_json::Value = serde_json::from_str(&request).expect("JSON");
         named.extend(request["input_blob"].as_str().map(str::to_owned));
     }
-    let going = database.texts("SELECT subject FROM outbox WHERE kind = 'blob.delete'").await;
-    (named, going.into_iter().collect())
+    let mut may_be_gone: BTreeSet<String> =
+        database.texts("SELECT subject FROM outbox WHERE kind = 'blob.delete'").await.into_iter().collect();
+    // A photo that lies elsewhere may lie in our storage as somebody else's.
+    let links =
+        "SELECT thumbnail_url FROM character_photos UNION ALL SELECT original_url FROM character_photos";
+    let links = database.texts(links).await;
+    may_be_gone.extend(links.iter().filter_map(|url| world.blobs().key_of(url)).map(|key| key.to_string()));
+    (named, may_be_gone)
 }

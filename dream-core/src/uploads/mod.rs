@@ -1,0 +1,152 @@
+//! Pictures that users upload by themselves, and reading pictures out of our storage.
+
+mod store;
+
+use bytes::Bytes;
+
+use crate::access::{Guest, Session};
+use crate::blobs::Unnamed;
+use crate::error::{Code, Error, Result};
+use crate::kernel::{Timestamp, UserId};
+use crate::media::{self, PictureKind};
+use crate::ports::{BlobInfo, BlobKey, ByteRange, EntropyExt as _};
+use crate::store::{Change, Tx};
+use crate::users;
+
+pub(crate) use store::{forget, names};
+
+/// A picture that a user uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Its name in our storage.
+    pub key: BlobKey,
+    /// Where anybody can read it.
+    pub url: String,
+    /// What the user called it. To be shown, never to be used as a path.
+    pub original_name: String,
+    /// What it is.
+    pub kind: PictureKind,
+    /// Bytes as it is kept.
+    pub size: i64,
+    /// When it was uploaded.
+    pub created_at: Timestamp,
+}
+
+/// The longest name that is kept of what a user called a file, in characters.
+const MAX_NAME: usize = 255;
+
+/// The last part of what a client says that a file is called.
+fn shown_name(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    last.chars().filter(|letter| !letter.is_control()).take(MAX_NAME).collect()
+}
+
+struct Keep<'a> {
+    user: UserId,
+    object: &'a Unnamed,
+    upload: &'a Upload,
+}
+
+impl Change for Keep<'_> {
+    const NAME: &'static str = "uploads.keep";
+    type Out = ();
+
+    async fn apply(&self, tx: &mut Tx) -> Result<()> {
+        // Somebody who is being deleted right now leaves nothing behind.
+        if !users::lock(tx, self.user).await? {
+            return Err(Code::TokenRevoked.into());
+        }
+        store::insert(tx, self.user, self.upload).await?;
+        self.object.name(tx).await
+    }
+}
+
+impl Session {
+    /// Keeps a picture, written anew, under a name of ours. `original_name` is what the user calls it.
+    ///
+    /// # Errors
+    /// `PAYLOAD_TOO_LARGE`, `IMAGE_INVALID`; `UPSTREAM_ERROR` and its kin if it could not be stored; `UNAVAILABLE`
+    /// while too many pictures wait to be looked at.
+    pub async fn upload_picture(&self, bytes: Bytes, original_name: &str) -> Result<Upload> {
+        let core = &self.core;
+        let picture = media::clean(bytes).await?;
+        let now = core.now();
+        let name = format!("{}.{}", core.entropy.uuid_at(now).simple(), picture.kind.extension());
+        let key: BlobKey = name.parse().map_err(|_| Error::internal("a fresh name is none"))?;
+        let upload = Upload {
+            url: core.blobs.public_url(&key),
+            original_name: shown_name(original_name),
+            kind: picture.kind,
+            size: i64::try_from(picture.bytes.len()).unwrap_or(i64::MAX),
+            created_at: now,
+            key: key.clone(),
+        };
+        let object = Unnamed::write(core, [(key, picture)]).await?;
+        if let Err(error) = core.store.run(&Keep { user: self.user, object: &object, upload: &upload }).await
+        {
+            object.abandon(core).await;
+            return Err(error);
+        }
+        Ok(upload)
+    }
+}
+
+/// Which bytes of a picture are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All of them.
+    Whole,
+    /// These.
+    Range(ByteRange),
+    /// None.
+    Nothing,
+}
+
+/// A picture of our storage, or the part of it that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPicture {
+    /// What it is.
+    pub kind: PictureKind,
+    /// What is known about the whole of it.
+    pub info: BlobInfo,
+    /// The bytes asked for.
+    pub bytes: Bytes,
+}
+
+impl Guest {
+    /// A picture of our storage. `which` says what of it is wanted, knowing its size.
+    ///
+    /// # Errors
+    /// `IMAGE_NOT_FOUND`, also for an object that is no picture; `UPSTREAM_ERROR` and its kin if it could not be read.
+    pub async fn stored_picture(
+        &self,
+        key: &BlobKey,
+        which: impl FnOnce(&BlobInfo) -> Part + Send,
+    ) -> Result<StoredPicture> {
+        let blobs = &self.core.blobs;
+        let absent = || Error::new(Code::ImageNotFound);
+        let info = blobs.head(key).await?.ok_or_else(absent)?;
+        let kind = info.content_type.as_deref().and_then(PictureKind::parse).ok_or_else(absent)?;
+        let range = match which(&info) {
+            Part::Nothing => return Ok(StoredPicture { kind, info, bytes: Bytes::new() }),
+            Part::Whole => None,
+            Part::Range(range) => Some(range),
+        };
+        let blob = blobs.get(key, range).await?.ok_or_else(absent)?;
+        Ok(StoredPicture { kind, info: blob.info, bytes: blob.bytes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_name_the_last_part_is_shown() {
+        assert_eq!(shown_name("../../etc/passwd"), "passwd");
+        assert_eq!(shown_name("C:\\fakepath\\猫.png"), "猫.png");
+        assert_eq!(shown_name("a\r\nb\0.png"), "ab.png");
+        assert_eq!(shown_name(&"x".repeat(1000)).len(), MAX_NAME);
+        assert_eq!(shown_name("folder/"), "");
+    }
+}
