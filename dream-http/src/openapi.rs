@@ -46,6 +46,17 @@ impl Schemas {
         Ref::from_schema_name(name).into()
     }
 
+    /// Whether an object of this shape must have a field.
+    fn asks_for_something(&self, schema: &RefOr<Schema>) -> bool {
+        let object = match schema {
+            RefOr::Ref(reference) => {
+                reference.ref_location.rsplit('/').next().and_then(|name| self.known.get(name))
+            }
+            RefOr::T(_) => Some(schema),
+        };
+        !matches!(object, Some(RefOr::T(Schema::Object(object))) if object.required.is_empty())
+    }
+
     pub(crate) fn keep(&mut self, name: &str, schema: RefOr<Schema>) {
         match self.known.get(name) {
             Some(known) if *known != schema => {
@@ -156,7 +167,13 @@ impl<'s> Sketch<'s> {
 
     /// Each field of the type as a parameter of the query.
     pub fn query_fields<T: Fields>(&mut self) {
-        for field in T::fields(self.schemas) {
+        for mut field in T::fields(self.schemas) {
+            if let RefOr::T(Schema::Object(text)) = &mut field.schema
+                && !field.required
+            {
+                // An empty value counts as not given.
+                text.min_length = None;
+            }
             self.parameter(
                 ParameterBuilder::new()
                     .name(field.name)
@@ -172,8 +189,8 @@ impl<'s> Sketch<'s> {
     /// A JSON body of this type.
     pub fn json_body<T: Shape>(&mut self, limit: u64) {
         let schema = T::shape(self.schemas);
-        let content = ContentBuilder::new().schema(Some(schema)).build();
-        self.body(JSON, content, limit);
+        let content = ContentBuilder::new().schema(Some(schema.clone())).build();
+        self.body(JSON, content, limit, self.schemas.asks_for_something(&schema));
         self.operation.codes.extend([Code::ValidationFailed, Code::InvalidJson]);
     }
 
@@ -183,16 +200,16 @@ impl<'s> Sketch<'s> {
             ObjectBuilder::new().schema_type(Type::String).content_media_type("application/octet-stream");
         let form = ObjectBuilder::new().schema_type(Type::Object).property("file", file).required("file");
         let content = ContentBuilder::new().schema(Some(form)).build();
-        self.body("multipart/form-data", content, limit);
+        self.body("multipart/form-data", content, limit, true);
         self.operation.codes.extend([Code::ValidationFailed, Code::ImageInvalid]);
     }
 
-    fn body(&mut self, content_type: &str, content: utoipa::openapi::Content, limit: u64) {
+    fn body(&mut self, content_type: &str, content: utoipa::openapi::Content, limit: u64, required: bool) {
         self.operation.body = Some(
             RequestBodyBuilder::new()
                 .description(Some(format!("At most {} KiB", limit / 1024)))
                 .content(content_type, content)
-                .required(Some(Required::True))
+                .required(Some(if required { Required::True } else { Required::False }))
                 .build(),
         );
         self.operation.codes.extend([Code::PayloadTooLarge, Code::UnsupportedMediaType]);

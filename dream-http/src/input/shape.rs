@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use deserr::{Deserr, IntoValue, Map as _, Value, ValuePointerRef};
 use dream_core::Fault;
 use dream_core::kernel::Patch;
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type};
 use utoipa::openapi::{Ref, RefOr, Schema};
 
 use super::{
@@ -123,13 +123,50 @@ impl<'p, V: IntoValue> Reader<'p, V> {
 pub fn object<T: Fields>(name: &str, schemas: &mut Schemas) -> RefOr<Schema> {
     let mut object = ObjectBuilder::new().schema_type(Type::Object);
     for field in T::fields(schemas) {
-        if field.required {
+        let schema = if field.required {
             object = object.required(&*field.name);
-        }
-        object = object.property(&*field.name, described(field.schema, field.description));
+            field.schema
+        } else {
+            or_null(field.schema)
+        };
+        object = object.property(&*field.name, described(schema, field.description));
     }
     schemas.keep(name, object.into());
     Ref::from_schema_name(name).into()
+}
+
+/// Null says the same as leaving the field out.
+fn or_null(schema: RefOr<Schema>) -> RefOr<Schema> {
+    let nullable = |kind: SchemaType| match kind {
+        SchemaType::Type(one) => SchemaType::Array(vec![one, Type::Null]),
+        SchemaType::Array(mut several) => {
+            if !several.contains(&Type::Null) {
+                several.push(Type::Null);
+            }
+            SchemaType::Array(several)
+        }
+        SchemaType::AnyValue => SchemaType::AnyValue,
+    };
+    match schema {
+        RefOr::T(Schema::Object(mut object)) => {
+            object.schema_type = nullable(object.schema_type);
+            if let Some(words) = &mut object.enum_values
+                && !words.contains(&serde_json::Value::Null)
+            {
+                words.push(serde_json::Value::Null);
+            }
+            RefOr::T(Schema::Object(object))
+        }
+        RefOr::T(Schema::Array(mut array)) => {
+            array.schema_type = nullable(array.schema_type);
+            RefOr::T(Schema::Array(array))
+        }
+        reference @ RefOr::Ref(_) => {
+            let null = ObjectBuilder::new().schema_type(Type::Null);
+            Schema::OneOf(OneOfBuilder::new().item(reference).item(null).build()).into()
+        }
+        other => other,
+    }
 }
 
 fn described(schema: RefOr<Schema>, description: Option<String>) -> RefOr<Schema> {
@@ -137,6 +174,10 @@ fn described(schema: RefOr<Schema>, description: Option<String>) -> RefOr<Schema
         (RefOr::T(Schema::Object(mut object)), Some(text)) => {
             object.description = Some(text);
             RefOr::T(Schema::Object(object))
+        }
+        (RefOr::T(Schema::OneOf(mut either)), Some(text)) => {
+            either.description = Some(text);
+            RefOr::T(Schema::OneOf(either))
         }
         (RefOr::T(Schema::Array(mut array)), Some(text)) => {
             array.description = Some(text);
