@@ -7,6 +7,7 @@
     reason = "in a test, an unwrap is a check: whatever it stumbles over is the finding"
 )]
 
+mod abuse;
 mod answers;
 mod bodies;
 mod connections;
