@@ -59,6 +59,19 @@ pub(crate) enum Command {
     /// Change users' VIP levels
     #[command(subcommand)]
     Vip(commands::vip::Verb),
+    /// Look at orders, ask WeChat Pay about them, close them, give money back
+    #[command(subcommand)]
+    Order(commands::order::Verb),
+    /// Check the books on the live database; exit code 6 names the rows that are wrong
+    Audit,
+    /// List what admins did, newest first
+    AuditLog(commands::audit::AuditLog),
+    /// Make, list, rotate and end the keys of the administration
+    #[command(subcommand)]
+    AdminKey(commands::admin_key::Verb),
+    /// Write whole tables as CSV, or as JSON lines with --json
+    #[command(subcommand)]
+    Export(commands::export::Verb),
     /// Print the OpenAPI document of what `serve` serves
     Openapi,
     /// Print a completion script for a shell

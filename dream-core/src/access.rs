@@ -174,9 +174,7 @@ impl Dream {
         }
         let key_name = match found {
             Some(name) => name,
-            None => crate::admin::key_named(core, &hex::encode(given.as_ref()))
-                .await?
-                .ok_or(Code::AdminKeyInvalid)?,
+            None => crate::admin::key_named(core, &given).await?.ok_or(Code::AdminKeyInvalid)?,
         };
         Ok(Admin { core: core.clone(), key_name, request })
     }

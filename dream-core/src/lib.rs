@@ -106,8 +106,8 @@ mod users;
 pub mod vip;
 
 pub use access::{Admin, AdminKey, BearerToken, Guest, Session, VerifiedWebhook, Visitor, Worker};
-pub use admin::{AuditFilter, AuditRecord, UserFilter};
-pub use audit::{AuditFinding, AuditReport, AuditRule};
+pub use admin::{AuditFilter, AuditRecord, FreshKey, KeyRecord, UserFilter};
+pub use audit::{AuditFinding, AuditReport, AuditRule, Vitals, Watch};
 pub use auth::{LoggedIn, Login, PhoneProof, RefreshToken, Tokens};
 pub use blobs::{Missing, Removed, SweepOptions, SweepProgress, SweepReport};
 pub use dream::{AtStart, Builder, DependencyHealth, Dream};
@@ -119,4 +119,4 @@ pub use stats::UserStats;
 pub use store::{
     DatabaseFacts, DatabaseOptions, Durability, SchemaStatus, StoreGate, StorePass, StoreStep, StoreTrouble,
 };
-pub use users::{AvatarUrl, NickName, ProfileUpdate, PublicUser, User, UserView};
+pub use users::{AvatarUrl, NickName, ProfileUpdate, PublicUser, User, UserEdit, UserView};

@@ -8,12 +8,14 @@ CREATE TABLE users (
     unionid     TEXT,
     phone       TEXT,
     nick_name   TEXT,
+    name_key    TEXT,                     -- the name in lower case, for searches: databases fold ASCII at best
     avatar_url  TEXT,
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
     deleted_at  INTEGER,
     CHECK ((deleted_at IS NULL) = (openid IS NOT NULL)),
-    CHECK (deleted_at IS NULL OR (unionid IS NULL AND phone IS NULL AND nick_name IS NULL AND avatar_url IS NULL))
+    CHECK (deleted_at IS NULL OR (unionid IS NULL AND phone IS NULL AND nick_name IS NULL AND avatar_url IS NULL)),
+    CHECK ((nick_name IS NULL) = (name_key IS NULL))
 ) STRICT;
 CREATE INDEX users_by_age ON users (created_at, id);
 
@@ -469,11 +471,14 @@ CREATE TABLE activity (
 
 -- Administration ------------------------------------------------------------------------------------------------
 CREATE TABLE admin_keys (
-    name        TEXT PRIMARY KEY,
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    name        TEXT NOT NULL,
     key_hash    TEXT NOT NULL UNIQUE,     -- SHA-256, hex; the key itself is shown once and kept nowhere
     created_at  INTEGER NOT NULL,
-    revoked_at  INTEGER
+    ends_at     INTEGER                   -- opens nothing from then on: it was revoked, or another took its place
 ) STRICT;
+-- The others of a name are on their way out.
+CREATE UNIQUE INDEX admin_keys_one_per_name ON admin_keys (name) WHERE ends_at IS NULL;
 
 CREATE TABLE audit_log (
     id          INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -489,3 +494,4 @@ CREATE TABLE audit_log (
 CREATE INDEX audit_log_by_age ON audit_log (at, id);
 CREATE INDEX audit_log_by_target ON audit_log (target, at, id);
 CREATE INDEX audit_log_by_actor ON audit_log (actor, at, id);
+CREATE INDEX audit_log_by_action ON audit_log (action, at, id);

@@ -47,6 +47,12 @@ impl Desk {
 }
 
 impl Opening {
+    /// Whether what changes is worked out and taken back.
+    pub(super) fn rehearsing(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
     /// With the place where pictures are kept.
     pub(super) fn with_pictures(mut self) -> Self {
         self.need.pictures = true;

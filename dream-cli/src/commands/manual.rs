@@ -13,11 +13,11 @@ use crate::output::Output;
 #[derive(Debug, Args)]
 pub(crate) struct Man {
     /// Write a page for every command into this folder instead
-    #[arg(long, value_name = "FOLDER", conflicts_with = "text")]
+    #[arg(long, value_name = "FOLDER", conflicts_with = "markdown")]
     dir: Option<PathBuf>,
-    /// Print the help of every command as plain text instead
+    /// Print the help of every command in Markdown instead, as `docs/cli.md`
     #[arg(long)]
-    text: bool,
+    markdown: bool,
 }
 
 /// Width of the text that is committed, whatever the terminal is.
@@ -36,8 +36,8 @@ pub(super) fn completions(shell: Shell, output: Output) -> Result<Exit, Trouble>
 }
 
 pub(super) fn man(args: &Man, output: Output) -> Result<Exit, Trouble> {
-    if args.text {
-        output.bytes(tree().as_bytes())?;
+    if args.markdown {
+        output.bytes(reference().as_bytes())?;
     } else if let Some(folder) = &args.dir {
         pages(folder)?;
     } else {
@@ -55,17 +55,25 @@ fn pages(folder: &Path) -> Result<(), Trouble> {
 }
 
 /// The help of every command, one after the other.
-fn tree() -> String {
+fn reference() -> String {
     let mut root = Cli::command().term_width(WIDTH);
     root.build();
-    let mut text = String::new();
+    let mut text = String::from(
+        "# The command line\n\n\
+         One binary, `dream`, serves and administers. Commands work on the database directly, by the same rules and with\n\
+         the same audit log as the server, which may run meanwhile. Every command takes `--json`. What changes something\n\
+         asks first, unless told `--yes`, and shows with `--dry-run` what would come of it. Secrets come from the\n\
+         environment, never from arguments.\n\n\
+         This page is what `dream man --markdown` prints.\n",
+    );
     write_help(&mut root, "dream", &mut text);
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     lines.join("\n").trim_end().to_owned() + "\n"
 }
 
 fn write_help(command: &mut clap::Command, path: &str, text: &mut String) {
-    let _ = writeln!(text, "==== {path} ====\n\n{}", command.render_long_help());
+    let help = command.render_long_help().to_string();
+    let _ = write!(text, "\n## {path}\n\n```text\n{}\n```\n", help.trim_end());
     let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
     for name in names.iter().filter(|name| *name != "help") {
         if let Some(sub) = command.find_subcommand_mut(name) {

@@ -1,10 +1,14 @@
 //! One file for each noun: its arguments, and what it does with them. A command parses, calls one handle, and hands
 //! the result to `output`.
 
+pub(crate) mod admin_key;
+pub(crate) mod audit;
 pub(crate) mod config;
 mod desk;
 mod doctor;
+pub(crate) mod export;
 pub(crate) mod manual;
+pub(crate) mod order;
 pub(crate) mod points;
 pub(crate) mod ready;
 #[cfg(feature = "sandbox")]
@@ -39,6 +43,11 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<Exit, Troubl
         Command::User(verb) => user::run(verb, output).await,
         Command::Points(verb) => points::run(verb, output).await,
         Command::Vip(verb) => vip::run(verb, output).await,
+        Command::Order(verb) => order::run(verb, output).await,
+        Command::Audit => audit::audit(output).await,
+        Command::AuditLog(args) => audit::log(args, output).await,
+        Command::AdminKey(verb) => admin_key::run(verb, output).await,
+        Command::Export(verb) => export::run(verb, output).await,
         Command::Openapi => manual::openapi(output),
         Command::Completions { shell } => manual::completions(shell, output),
         Command::Man(args) => manual::man(&args, output),

@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
-use dream_core::{AtStart, Dream, SeedReport, Worker};
+use dream_core::{AtStart, Dream, SeedReport, Watch, Worker};
 use dream_http::{App, Server};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, timeout};
 
 use crate::banner::Banner;
 use crate::config::{Config, ConfigFault, ConfigFaults, Environment, LogFormat, Mode};
@@ -37,6 +37,9 @@ pub(crate) struct Serve {
     no_sandbox: bool,
 }
 
+/// How often the watch over the books looks.
+const WATCH_EVERY: Duration = Duration::from_secs(10);
+
 pub(super) async fn run(args: &Serve, output: Output) -> Result<Exit, Trouble> {
     let (config, report) = Config::require(&Environment::load())?;
     refuse_sandbox(args, &config)?;
@@ -60,12 +63,14 @@ pub(super) async fn run(args: &Serve, output: Output) -> Result<Exit, Trouble> {
     let app = App::builder(dream.clone(), http).metrics(render).rows(sandbox_rows).build()?;
 
     tell(&banner, format, output)?;
+    let watching = tokio::spawn(watch(dream.watch()));
     supervisor::ready(banner.address);
     let stop = async {
         stop.await;
         supervisor::stopping();
     };
     let outcome = serve(Server::behind(app, door), worker, stop).await;
+    watching.abort();
     if let Some(played) = played {
         played.stop().await;
     }
@@ -155,6 +160,18 @@ async fn serve(server: Server, worker: Worker, signal: impl Future<Output = ()>)
     }
     finish(working).await;
     Ok(Exit::Done)
+}
+
+/// Keeps the gauges that must read 0.
+async fn watch(mut watch: Watch) {
+    let mut clock = tokio::time::interval(WATCH_EVERY);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        clock.tick().await;
+        if let Err(error) = watch.look().await {
+            tracing::warn!(error = %error.chain(), "the books could not be looked at");
+        }
+    }
 }
 
 async fn finish(mut working: JoinHandle<()>) {

@@ -1,14 +1,14 @@
 //! `dream user …`.
 
 use clap::Subcommand;
-use dream_core::kernel::UserId;
+use dream_core::kernel::{Points, UserId};
 use dream_core::vip::Level;
-use dream_core::{User, UserFilter};
+use dream_core::{AvatarUrl, NickName, User, UserEdit, UserFilter};
 use dream_http::wire::users;
 use serde::Serialize;
 
 use super::{Desk, collect};
-use crate::args::{Amount, Write, level, user_id};
+use crate::args::{Amount, Write, level, parsed, user_id};
 use crate::exit::{Exit, Trouble};
 use crate::output::{Column, Output, or_dash, pairs, table};
 
@@ -30,6 +30,27 @@ pub(crate) enum Verb {
         /// The user's id
         #[arg(value_parser = user_id)]
         user: UserId,
+    },
+    /// Change a user's name, picture or balance, all of it or none; a balance by an entry of the ledger
+    #[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+    Update {
+        /// The user's id
+        #[arg(value_parser = user_id)]
+        user: UserId,
+        /// A new name
+        #[arg(long, group = "change", value_parser = parsed::<NickName>)]
+        name: Option<NickName>,
+        /// The address of a new picture, in our storage or at WeChat
+        #[arg(long, group = "change", value_name = "URL", value_parser = parsed::<AvatarUrl>)]
+        avatar: Option<AvatarUrl>,
+        /// What the balance shall be
+        #[arg(long, group = "change", value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+        points: Option<i64>,
+        /// Why, for the ledger and the audit log
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        #[command(flatten)]
+        write: Write,
     },
     /// Delete a user: the person is erased, ledger and orders stay without it, and every login ends at once
     Delete {
@@ -57,8 +78,10 @@ struct Deleted {
 pub(super) async fn run(verb: Verb, output: Output) -> Result<Exit, Trouble> {
     let desk = match &verb {
         Verb::List { .. } | Verb::Show { .. } => Desk::to_look().open().await?,
-        // Its pictures go too, and only their store knows which are ours.
-        Verb::Delete { write, .. } => Desk::of(write).with_pictures().open().await?,
+        // Only their store knows which pictures are ours.
+        Verb::Update { write, .. } | Verb::Delete { write, .. } => {
+            Desk::of(write).with_pictures().open().await?
+        }
     };
     let outcome = answer(verb, &desk, output).await;
     desk.close().await;
@@ -78,6 +101,11 @@ async fn answer(verb: Verb, desk: &Desk, output: Output) -> Result<(), Trouble> 
             let user = admin.user(user).await?;
             let human = described(&user);
             output.show(&users::User::from(user), || human)
+        }
+        Verb::Update { user, name, avatar, points, reason, write } => {
+            output.confirm(&write, &format!("Change user {user}?"))?;
+            let edit = UserEdit { nick_name: name, avatar_url: avatar, balance: points.map(Points::new) };
+            show_changed(admin.update_user(user, &edit, reason.as_deref()).await?, &write, output)
         }
         Verb::Delete { user, write } => {
             let name = or_dash(admin.user(user).await?.nick_name);

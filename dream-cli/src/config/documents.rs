@@ -56,7 +56,7 @@ pub(crate) fn markdown() -> String {
          Dream is configured by environment variables. In development `.env` in the working folder is read as well; the\n\
          environment wins over it. `dream config check` prints what is in force, secrets masked, and names every fault at\n\
          once; so does a failed start. An empty secret is a fault.\n\n\
-         This page and `.env.example` are made from the program's own table: `dream config docs`.\n",
+         This page and `.env.example` are made from the program's own table by `dream config docs`.\n",
     );
     for group in GROUPS {
         let _ = write!(text, "\n## {}\n\n| variable | default | meaning |\n|---|---|---|\n", group.title);

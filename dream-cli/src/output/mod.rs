@@ -13,6 +13,7 @@ use crate::args::Write;
 use crate::exit::{Exit, Trouble};
 
 use progress::Progress;
+pub(crate) use sheet::{Cell, Sheet};
 pub(crate) use text::{Column, or_dash, pairs, table};
 
 /// How a command tells its result.

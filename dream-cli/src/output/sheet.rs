@@ -1,20 +1,29 @@
-//! CSV (RFC 4180) that is written as it comes, to standard output or into a file.
+//! Rows that are written as they come, to standard output or into a file: CSV (RFC 4180) or JSON lines.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::{Output, has_reader};
 use crate::exit::{Exit, Trouble};
 
-/// A table that is written row by row, and never held as a whole.
+type Sink = Box<dyn Write + Send>;
+
+/// A table that is written row by row, and never held as a whole: CSV, or for programs one JSON object a line.
 pub(crate) struct Sheet {
-    rows: csv::Writer<Box<dyn Write + Send>>,
+    rows: Rows,
     /// What is written until all of it is there, and what it is called then.
     file: Option<(PathBuf, PathBuf)>,
     /// Whoever reads has had enough.
     closed: bool,
+}
+
+enum Rows {
+    Csv(Box<csv::Writer<Sink>>),
+    Json(BufWriter<Sink>),
 }
 
 /// People's data: nobody else on the machine may read it.
@@ -22,8 +31,8 @@ const MODE: u32 = 0o600;
 
 impl Sheet {
     /// Begins with the names of the columns. A file gets its name only once it is whole.
-    pub(crate) fn begin(file: Option<&Path>, columns: &[&str]) -> Result<Self, Trouble> {
-        let (sink, file): (Box<dyn Write + Send>, _) = match file {
+    pub(crate) fn begin(output: Output, file: Option<&Path>, columns: &[&str]) -> Result<Self, Trouble> {
+        let (sink, file): (Sink, _) = match file {
             None => (Box::new(io::stdout()), None),
             Some(path) => {
                 let mut unfinished = path.as_os_str().to_owned();
@@ -32,36 +41,51 @@ impl Sheet {
                 let sink = create(&unfinished).map_err(|error| {
                     Trouble::new(Exit::Failed, "IO", format!("{}: {error}", unfinished.display()))
                 })?;
-                (Box::new(BufWriter::new(sink)), Some((unfinished, path.to_owned())))
+                (Box::new(sink), Some((unfinished, path.to_owned())))
             }
         };
-        let mut sheet = Self { rows: csv::Writer::from_writer(sink), file, closed: false };
-        sheet.put(columns.iter().map(|&name| name.to_owned()).collect())?;
+        let rows = if output.json {
+            Rows::Json(BufWriter::new(sink))
+        } else {
+            Rows::Csv(Box::new(csv::Writer::from_writer(sink)))
+        };
+        let mut sheet = Self { rows, file, closed: false };
+        if let Rows::Csv(rows) = &mut sheet.rows {
+            let written = rows.write_record(columns).map_err(io::Error::from);
+            sheet.note(written)?;
+        }
         Ok(sheet)
     }
 
     /// Writes a row; whether anybody still reads.
-    pub(crate) fn row(&mut self, cells: Vec<Cell>) -> Result<bool, Trouble> {
-        self.put(cells.into_iter().map(Cell::text).collect())?;
+    pub(crate) fn row<T: Serialize>(
+        &mut self,
+        cells: Vec<Cell>,
+        json: impl FnOnce() -> T,
+    ) -> Result<bool, Trouble> {
+        let written = match &mut self.rows {
+            Rows::Csv(rows) => rows.write_record(cells.into_iter().map(Cell::text)).map_err(io::Error::from),
+            Rows::Json(lines) => serde_json::to_vec(&json())
+                .map_err(io::Error::from)
+                .and_then(|line| lines.write_all(&line))
+                .and_then(|()| lines.write_all(b"\n")),
+        };
+        self.note(written)?;
         Ok(!self.closed)
-    }
-
-    fn put(&mut self, cells: Vec<String>) -> Result<(), Trouble> {
-        if !self.closed {
-            let written = self.rows.write_record(cells).map_err(io::Error::from);
-            self.note(written)?;
-        }
-        Ok(())
     }
 
     /// Sees to it that all of it is where it belongs.
     pub(crate) fn finish(mut self) -> Result<(), Trouble> {
-        let flushed = self.rows.flush();
+        let flushed = match &mut self.rows {
+            Rows::Csv(rows) => rows.flush(),
+            Rows::Json(lines) => lines.flush(),
+        };
         self.note(flushed)?;
-        match self.file.take() {
-            Some((unfinished, path)) => Ok(fs::rename(unfinished, path)?),
-            None => Ok(()),
+        if let Some((unfinished, path)) = &self.file {
+            fs::rename(unfinished, path)?;
+            self.file = None;
         }
+        Ok(())
     }
 
     fn note(&mut self, outcome: io::Result<()>) -> Result<(), Trouble> {
@@ -136,7 +160,7 @@ fn inert(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cell, Sheet};
+    use super::{Cell, Output, Sheet};
 
     #[test]
     fn what_people_wrote_is_no_formula() {
@@ -156,14 +180,14 @@ mod tests {
             let entries = folder.path().read_dir().unwrap();
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
         };
-        let mut sheet = Sheet::begin(Some(&path), &["id", "name"]).unwrap();
-        assert!(sheet.row(vec![Cell::plain(1), Cell::Text("a, \"b\"".to_owned())]).unwrap());
+        let mut sheet = Sheet::begin(Output { json: false }, Some(&path), &["id", "name"]).unwrap();
+        assert!(sheet.row(vec![Cell::plain(1), Cell::Text("a, \"b\"".to_owned())], || 1).unwrap());
         assert_eq!(names(), ["users.csv.part"]);
         drop(sheet);
         assert!(names().is_empty(), "what was not finished is gone");
 
-        let mut sheet = Sheet::begin(Some(&path), &["id", "name"]).unwrap();
-        sheet.row(vec![Cell::plain(1), Cell::Text("a, \"b\"".to_owned())]).unwrap();
+        let mut sheet = Sheet::begin(Output { json: false }, Some(&path), &["id", "name"]).unwrap();
+        sheet.row(vec![Cell::plain(1), Cell::Text("a, \"b\"".to_owned())], || 1).unwrap();
         sheet.finish().unwrap();
         assert_eq!(names(), ["users.csv"]);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "id,name\n1,\"a, \"\"b\"\"\"\n");

@@ -1,13 +1,23 @@
 //! Administration: keys, the audit log, and what admins read of everybody.
 
+mod keys;
 mod store;
+
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
 
 use crate::access::Admin;
 use crate::dream::Core;
 use crate::error::Result;
-use crate::kernel::{KeyName, ListScope, Page, PageRequest, SortKey, Timestamp};
+use crate::kernel::{ListScope, Page, PageRequest, SortKey, Timestamp, UserId};
 use crate::store::Tx;
 use crate::users::User;
+use crate::vip::Level;
+
+pub(crate) use keys::key_named;
+pub use keys::{FreshKey, KeyRecord};
 
 /// What an admin did, before it is written to the log.
 #[derive(Debug)]
@@ -45,9 +55,9 @@ pub(crate) async fn record(tx: &mut Tx, admin: &Admin, entry: AuditEntry<'_>, no
     store::insert_entry(tx, admin, &entry, now).await
 }
 
-/// The name of an unrevoked key that an operator made, by its hash.
-pub(crate) async fn key_named(core: &Core, key_hash: &str) -> Result<Option<KeyName>> {
-    store::key_named(&mut core.store.db(), key_hash).await
+/// Takes the person out of the entries about a user who is deleted: what it was called is nobody's business any more.
+pub(crate) async fn forget(tx: &mut Tx, user: UserId) -> Result<()> {
+    store::forget_person(tx, user).await
 }
 
 /// What an admin did.
@@ -73,7 +83,7 @@ pub struct AuditRecord {
     pub request_id: Option<String>,
 }
 
-/// Which entries of the audit log are wanted.
+/// Which entries of the audit log are wanted. What is left out does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditFilter {
     /// Those of this key.
@@ -91,25 +101,36 @@ pub struct UserFilter {
     /// `%` and `_` stand for themselves.
     pub search: Option<String>,
     /// Those at this level now.
-    pub level: Option<crate::vip::Level>,
+    pub level: Option<Level>,
 }
 
+/// How long the number of users that a search finds is believed: counting them means looking at every name.
+const TOTAL_BELIEVED: Duration = Duration::from_secs(30);
+
 impl Admin {
-    /// Users, newest first.
+    /// Users, newest first. `total` is exact, except that a search is counted up to row 10 000 only, which is as far
+    /// as page numbers go, and at most every half minute.
     ///
     /// # Errors
     /// `INVALID_CURSOR`.
     pub async fn users(&self, filter: &UserFilter, page: &PageRequest) -> Result<Page<User>> {
         let core = &self.core;
+        let wanted = store::WantedUsers::new(filter, core.now());
         let scope = ListScope::of("users")
-            .with("search", filter.search.as_deref().unwrap_or_default())
-            .with("level", filter.level.map_or("", crate::vip::Level::as_str));
+            .with("search", wanted.search().unwrap_or_default())
+            .with("level", filter.level.map_or("", Level::as_str));
         let start = core.cursors.start(&scope, page)?;
-        let rows = store::users(&mut core.store.db(), filter, start, page, core.now()).await?;
-        Ok(core.cursors.page(&scope, page.limit, rows, |user| SortKey {
+        let mut db = core.store.db();
+        let rows = store::users(&mut db, &wanted, start, page).await?;
+        let mut page = core.cursors.page(&scope, page.limit, rows, |user| SortKey {
             by: user.created_at.as_micros(),
             id: user.id.get(),
-        }))
+        });
+        page.total = Some(match wanted.search() {
+            None => store::count_users(&mut db, &wanted).await?,
+            Some(_) => count_found(core, &wanted).await?,
+        });
+        Ok(page)
     }
 
     /// The audit log, newest first.
@@ -128,4 +149,19 @@ impl Admin {
             .cursors
             .page(&scope, page.limit, rows, |record| SortKey { by: record.at.as_micros(), id: record.id }))
     }
+}
+
+/// How many users a search finds, counted now or a moment ago.
+async fn count_found(core: &Core, wanted: &store::WantedUsers<'_>) -> Result<i64> {
+    let level = wanted.level().map_or("", Level::as_str);
+    let what = digest::digest(&digest::SHA256, wanted.search().unwrap_or_default().as_bytes());
+    let key = format!("users-found:{level}:{}", hex::encode(what.as_ref()));
+    let known = core.cache.get(&key).await.ok().flatten();
+    if let Some(count) = known.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.parse().ok()) {
+        return Ok(count);
+    }
+    let count = store::count_users(&mut core.store.db(), wanted).await?;
+    // Without a cache it is counted each time.
+    drop(core.cache.set(&key, Bytes::from(count.to_string()), TOTAL_BELIEVED).await);
+    Ok(count)
 }

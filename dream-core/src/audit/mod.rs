@@ -4,6 +4,9 @@
 //! and proven here: by an operator on a live database, and by the tests after everything they do.
 
 mod store;
+mod watch;
+
+pub use watch::{Vitals, Watch};
 
 use crate::dream::Dream;
 use crate::error::Result;

@@ -2,7 +2,8 @@
 
 use super::AuditRule;
 use crate::error::{Error, Result};
-use crate::store::{Db as _, Sql, Tx};
+use crate::kernel::Timestamp;
+use crate::store::{Db, Sql, Tx};
 
 /// Signed amount of a ledger entry.
 macro_rules! signed {
@@ -41,24 +42,115 @@ fn statement(rule: AuditRule) -> Sql<'static> {
     })
 }
 
+/// Accounts beside the sums of their entries, some of which are looked at.
+macro_rules! accounts_and_ledger {
+    ($which:literal) => {
+        concat!(
+            "accounts a LEFT JOIN (SELECT user_id, CAST(sum(",
+            signed!(),
+            ") AS BIGINT) AS total, \
+             CAST(sum(CASE WHEN type = 'EARN' THEN amount ELSE 0 END) AS BIGINT) AS earned, \
+             CAST(sum(CASE WHEN type = 'SPEND' THEN amount ELSE 0 END) AS BIGINT) AS spent, \
+             CAST(sum(CASE WHEN type = 'REFUND' THEN amount ELSE 0 END) AS BIGINT) AS returned, \
+             sum(CASE WHEN type = 'EARN' THEN 1 ELSE 0 END) AS earns, \
+             sum(CASE WHEN type = 'SPEND' THEN 1 ELSE 0 END) AS spends, \
+             sum(CASE WHEN type = 'REFUND' THEN 1 ELSE 0 END) AS refunds \
+             FROM ledger_entries ",
+            $which,
+            " GROUP BY user_id) e ON e.user_id = a.user_id"
+        )
+    };
+}
+
+/// Where the two sides differ.
+macro_rules! account_differs {
+    () => {
+        "(a.balance < 0 OR a.balance <> coalesce(e.total, 0) OR a.earned <> coalesce(e.earned, 0) \
+         OR a.spent <> coalesce(e.spent, 0) OR a.returned <> coalesce(e.returned, 0) \
+         OR a.earn_count <> coalesce(e.earns, 0) OR a.spend_count <> coalesce(e.spends, 0) \
+         OR a.refund_count <> coalesce(e.refunds, 0))"
+    };
+}
+
 const ACCOUNT_EQUALS_LEDGER: &str = concat!(
     "SELECT 'user:' || CAST(a.user_id AS TEXT) AS subject, \
-     'balance ' || CAST(a.balance AS TEXT) || ', entries ' || CAST(coalesce(e.total, 0) AS TEXT) AS detail \
-     FROM accounts a LEFT JOIN (SELECT user_id, CAST(sum(",
-    signed!(),
-    ") AS BIGINT) AS total, \
-     CAST(sum(CASE WHEN type = 'EARN' THEN amount ELSE 0 END) AS BIGINT) AS earned, \
-     CAST(sum(CASE WHEN type = 'SPEND' THEN amount ELSE 0 END) AS BIGINT) AS spent, \
-     CAST(sum(CASE WHEN type = 'REFUND' THEN amount ELSE 0 END) AS BIGINT) AS returned, \
-     sum(CASE WHEN type = 'EARN' THEN 1 ELSE 0 END) AS earns, \
-     sum(CASE WHEN type = 'SPEND' THEN 1 ELSE 0 END) AS spends, \
-     sum(CASE WHEN type = 'REFUND' THEN 1 ELSE 0 END) AS refunds \
-     FROM ledger_entries GROUP BY user_id) e ON e.user_id = a.user_id \
-     WHERE a.balance < 0 OR a.balance <> coalesce(e.total, 0) OR a.earned <> coalesce(e.earned, 0) \
-     OR a.spent <> coalesce(e.spent, 0) OR a.returned <> coalesce(e.returned, 0) \
-     OR a.earn_count <> coalesce(e.earns, 0) OR a.spend_count <> coalesce(e.spends, 0) \
-     OR a.refund_count <> coalesce(e.refunds, 0) ORDER BY a.user_id LIMIT $1"
+     'balance ' || CAST(a.balance AS TEXT) || ', entries ' || CAST(coalesce(e.total, 0) AS TEXT) AS detail FROM ",
+    accounts_and_ledger!(""),
+    " WHERE ",
+    account_differs!(),
+    " ORDER BY a.user_id LIMIT $1"
 );
+
+/// Which of these accounts are not what their entries add up to.
+pub(super) async fn unbalanced(db: &mut impl Db, users: &[i64]) -> Result<Vec<i64>> {
+    const TEXT: &str = concat!(
+        "SELECT a.user_id FROM ",
+        accounts_and_ledger!("WHERE user_id IN ({list})"),
+        " WHERE a.user_id IN ({list}) AND ",
+        account_differs!()
+    );
+    if users.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = db.all(Sql::with_list(TEXT, Vec::new(), users.iter().copied())).await?;
+    rows.iter().map(|row| row.get("user_id")).collect()
+}
+
+/// The newest entry of the ledger; 0 if there is none.
+pub(super) async fn newest_entry(db: &mut impl Db) -> Result<i64> {
+    let sql = Sql::new("SELECT CAST(coalesce(max(id), 0) AS BIGINT) AS newest FROM ledger_entries");
+    db.one(sql).await?.get("newest")
+}
+
+/// The next entries behind this one, and whose they are.
+pub(super) async fn entries_after(db: &mut impl Db, entry: i64, most: i64) -> Result<Vec<(i64, i64)>> {
+    let sql = Sql::new("SELECT id, user_id FROM ledger_entries WHERE id > $1 ORDER BY id LIMIT $2");
+    let rows = db.all(sql.bind(entry).bind(most)).await?;
+    rows.iter().map(|row| Ok((row.get("id")?, row.get("user_id")?))).collect()
+}
+
+/// The next accounts behind this one.
+pub(super) async fn accounts_after(db: &mut impl Db, user: i64, most: i64) -> Result<Vec<i64>> {
+    let sql = Sql::new("SELECT user_id FROM accounts WHERE user_id > $1 ORDER BY user_id LIMIT $2");
+    let rows = db.all(sql.bind(user).bind(most)).await?;
+    rows.iter().map(|row| row.get("user_id")).collect()
+}
+
+/// The next orders behind this one.
+pub(super) async fn orders_after(db: &mut impl Db, order: i64, most: i64) -> Result<Vec<i64>> {
+    let sql = Sql::new("SELECT id FROM orders WHERE id > $1 ORDER BY id LIMIT $2");
+    let rows = db.all(sql.bind(order).bind(most)).await?;
+    rows.iter().map(|row| row.get("id")).collect()
+}
+
+/// The orders that were paid since, at most so many, the last first.
+pub(super) async fn paid_since(db: &mut impl Db, since: Timestamp, most: i64) -> Result<Vec<i64>> {
+    let sql = Sql::new("SELECT id FROM orders WHERE paid_at >= $1 ORDER BY paid_at DESC LIMIT $2");
+    let rows = db.all(sql.bind(since).bind(most)).await?;
+    rows.iter().map(|row| row.get("id")).collect()
+}
+
+/// Which of these orders were paid and not fulfilled.
+pub(super) async fn unfulfilled(db: &mut impl Db, orders: &[i64]) -> Result<Vec<i64>> {
+    const TEXT: &str = "SELECT o.id FROM orders o LEFT JOIN fulfilments f ON f.order_id = o.order_id \
+         WHERE o.id IN ({list}) AND o.paid_at IS NOT NULL AND f.order_id IS NULL";
+    if orders.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = db.all(Sql::with_list(TEXT, Vec::new(), orders.iter().copied())).await?;
+    rows.iter().map(|row| row.get("id")).collect()
+}
+
+/// Tasks that should have been done before this instant and that nobody is at: all, and those of generations.
+pub(super) async fn overdue(db: &mut impl Db, before: Timestamp) -> Result<(i64, i64)> {
+    let sql = Sql::new(
+        "SELECT count(*) AS tasks, \
+         CAST(coalesce(sum(CASE WHEN kind IN ('job.submit', 'job.poll') THEN 1 ELSE 0 END), 0) AS BIGINT) AS jobs \
+         FROM outbox WHERE due_at < $1 AND (leased_until IS NULL OR leased_until < $1)",
+    );
+    let row = db.one(sql.bind(before)).await?;
+    Ok((row.get("tasks")?, row.get("jobs")?))
+}
 
 // An account's entries are booked under its lock, so their ids are in the order of booking.
 const ENTRIES_FOLLOW_EACH_OTHER: &str = concat!(

@@ -1,10 +1,11 @@
 //! What admins do with everybody's orders.
 
-use super::{Order, OrderKind, OrderState, OrderStatus, find, follow, list};
+use super::{Order, OrderKind, OrderState, OrderStatus, channel, find, follow, list};
 use crate::access::Admin;
 use crate::admin::{self, AuditEntry};
 use crate::error::{Code, Result};
 use crate::kernel::{OrderId, Page, PageRequest, Timestamp, UserId};
+use crate::ports::{ChannelOrder, OrderRef};
 use crate::store::{Change, Tx};
 
 /// Which orders are wanted.
@@ -43,6 +44,15 @@ impl Admin {
         let order = self.order(id).await?;
         follow::look(&self.core, &order).await?;
         self.order(id).await
+    }
+
+    /// Asks the channel how an order stands there, and leaves it at that.
+    ///
+    /// # Errors
+    /// `ORDER_NOT_FOUND`, `UPSTREAM_ERROR`, `UPSTREAM_TIMEOUT`.
+    pub async fn ask_channel(&self, id: &OrderId) -> Result<ChannelOrder> {
+        let order = self.order(id).await?;
+        Ok(channel(&self.core, &order.channel)?.query(OrderRef::Order(id)).await?)
     }
 
     /// Closes an order that waits, at the channel and here.

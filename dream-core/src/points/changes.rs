@@ -74,6 +74,53 @@ pub(crate) async fn book(tx: &mut Tx, booking: &Booking<'_>, now: Timestamp) -> 
     Ok(Some(after))
 }
 
+/// A change of a balance by hand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ByHand<'a> {
+    pub(crate) user: UserId,
+    /// A fresh id, so that it is booked once.
+    pub(crate) cause: &'a str,
+    pub(crate) reason: Option<&'a str>,
+}
+
+/// Makes the balance this many points, by an entry over the difference; what it was, unless there is no account. The
+/// caller writes the audit log.
+pub(crate) async fn set_by_hand(
+    tx: &mut Tx,
+    by_hand: ByHand<'_>,
+    target: Points,
+    now: Timestamp,
+) -> Result<Option<Points>> {
+    let Some(before) = store::lock_balance(tx, by_hand.user).await? else { return Ok(None) };
+    let difference = target.checked_sub(before).ok_or(Code::Internal)?;
+    book_by_hand(tx, by_hand, before, difference, now).await?;
+    Ok(Some(before))
+}
+
+/// Books a difference; the balance behind it.
+async fn book_by_hand(
+    tx: &mut Tx,
+    by_hand: ByHand<'_>,
+    before: Points,
+    difference: Points,
+    now: Timestamp,
+) -> Result<Points> {
+    if difference == Points::ZERO {
+        return Ok(before);
+    }
+    let booking = Booking {
+        user: by_hand.user,
+        kind: if difference.is_positive() { EntryKind::Earn } else { EntryKind::Spend },
+        amount: Points::new(difference.get().abs()),
+        cause: Cause::Admin(by_hand.cause),
+        description: by_hand.reason.unwrap_or("管理员调整"),
+    };
+    book(tx, &booking, now).await?.ok_or_else(|| {
+        let shortfall = -(before.get() + difference.get());
+        Error::new(Code::InvalidState).with_facts(Facts::Shortfall { points: shortfall })
+    })
+}
+
 /// How an admin changes a balance.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Adjustment {
@@ -83,10 +130,8 @@ pub(super) enum Adjustment {
 
 pub(super) struct AdjustByAdmin<'a> {
     pub(super) admin: &'a Admin,
-    pub(super) user: UserId,
     pub(super) adjustment: Adjustment,
-    pub(super) reason: Option<&'a str>,
-    pub(super) cause: &'a str,
+    pub(super) by_hand: ByHand<'a>,
     pub(super) now: Timestamp,
 }
 
@@ -95,8 +140,9 @@ impl Change for AdjustByAdmin<'_> {
     type Out = Option<User>;
 
     async fn apply(&self, tx: &mut Tx) -> Result<Option<User>> {
-        let Some(balance) = store::lock_balance(tx, self.user).await? else { return Ok(None) };
-        let Some(before) = users::find(tx, self.user, self.now).await? else { return Ok(None) };
+        let user = self.by_hand.user;
+        let Some(balance) = store::lock_balance(tx, user).await? else { return Ok(None) };
+        let Some(before) = users::find(tx, user, self.now).await? else { return Ok(None) };
         let difference = match self.adjustment {
             Adjustment::By(points) => points,
             Adjustment::To(target) => target.checked_sub(balance).ok_or(Code::Internal)?,
@@ -104,23 +150,12 @@ impl Change for AdjustByAdmin<'_> {
         if difference == Points::ZERO {
             return Ok(Some(before));
         }
-        let kind = if difference.is_positive() { EntryKind::Earn } else { EntryKind::Spend };
-        let booking = Booking {
-            user: self.user,
-            kind,
-            amount: Points::new(difference.get().abs()),
-            cause: Cause::Admin(self.cause),
-            description: self.reason.unwrap_or("管理员调整"),
-        };
-        let Some(after) = book(tx, &booking, self.now).await? else {
-            let shortfall = -(balance.get() + difference.get());
-            return Err(Error::new(Code::InvalidState).with_facts(Facts::Shortfall { points: shortfall }));
-        };
-        let entry = AuditEntry::new("points.adjust", format!("user:{}", self.user))
+        let after = book_by_hand(tx, self.by_hand, balance, difference, self.now).await?;
+        let entry = AuditEntry::new("points.adjust", format!("user:{user}"))
             .before(serde_json::json!({ "pointsBalance": balance.get() }))
             .after(serde_json::json!({ "pointsBalance": after.get() }))
-            .reason(self.reason);
+            .reason(self.by_hand.reason);
         admin::record(tx, self.admin, entry, self.now).await?;
-        users::find(tx, self.user, self.now).await
+        users::find(tx, user, self.now).await
     }
 }

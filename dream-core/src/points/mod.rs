@@ -10,7 +10,7 @@ use crate::kernel::{
 };
 use crate::users::User;
 
-pub(crate) use changes::{Booking, Cause, book, open};
+pub(crate) use changes::{Booking, ByHand, Cause, book, open, set_by_hand};
 pub(crate) use store::lock_balance;
 
 /// What an entry does to the balance.
@@ -121,6 +121,18 @@ impl Admin {
         list(&self.core, user, None, page).await
     }
 
+    /// Everybody's ledger against the order of booking. By cursor only: a page's number is not looked at.
+    ///
+    /// # Errors
+    /// `INVALID_CURSOR`.
+    pub async fn ledger(&self, page: &PageRequest) -> Result<Page<LedgerEntry>> {
+        let core = &self.core;
+        let scope = ListScope::of("ledger");
+        let start = core.cursors.start(&scope, page)?;
+        let rows = store::booked(&mut core.store.db(), start.id, page).await?;
+        Ok(core.cursors.page(&scope, page.limit, rows, |entry| SortKey { by: entry.id, id: entry.id }))
+    }
+
     /// Adds points, or takes them where the number is negative, by an entry in the ledger.
     ///
     /// # Errors
@@ -137,9 +149,7 @@ impl Admin {
     /// # Errors
     /// `USER_NOT_FOUND`; `VALIDATION_FAILED` for a negative balance.
     pub async fn set_balance(&self, user: UserId, balance: Points, reason: Option<&str>) -> Result<User> {
-        if !(0..=MAX_GRANT).contains(&balance.get()) {
-            return Err(Error::invalid_field("pointsBalance", Fault::Range { min: 0, max: MAX_GRANT }));
-        }
+        check_balance(balance)?;
         self.adjust(user, changes::Adjustment::To(balance), reason).await
     }
 
@@ -152,10 +162,19 @@ impl Admin {
         use crate::ports::EntropyExt as _;
         let core = &self.core;
         let cause = core.entropy.uuid().to_string();
-        let change =
-            changes::AdjustByAdmin { admin: self, user, adjustment, reason, cause: &cause, now: core.now() };
+        let by_hand = ByHand { user, cause: &cause, reason };
+        let change = changes::AdjustByAdmin { admin: self, adjustment, by_hand, now: core.now() };
         let user = core.store.run(&change).await?.ok_or(Code::UserNotFound)?;
         Ok(user)
+    }
+}
+
+/// Whether an admin may leave somebody this many points.
+pub(crate) fn check_balance(balance: Points) -> Result<()> {
+    if (0..=MAX_GRANT).contains(&balance.get()) {
+        Ok(())
+    } else {
+        Err(Error::invalid_field("pointsBalance", Fault::Range { min: 0, max: MAX_GRANT }))
     }
 }
 

@@ -130,6 +130,15 @@ pub(super) async fn entries(
     db.all(sql).await?.iter().map(read).collect()
 }
 
+/// Everybody's entries, the last that was booked first.
+pub(super) async fn booked(db: &mut impl Db, before: i64, page: &PageRequest) -> Result<Vec<LedgerEntry>> {
+    let sql = Sql::new(
+        "SELECT id, user_id, type, amount, description, balance_after, order_id, generation_id, created_at \
+         FROM ledger_entries WHERE id < $1 ORDER BY id DESC LIMIT $2",
+    );
+    db.all(sql.bind(before).bind(page.limit.get() + 1)).await?.iter().map(read).collect()
+}
+
 /// How many entries there are, from the kept counts.
 pub(super) async fn count(db: &mut impl Db, user: UserId, kind: Option<EntryKind>) -> Result<Option<i64>> {
     let sql = Sql::new("SELECT earn_count, spend_count, refund_count FROM accounts WHERE user_id = $1");

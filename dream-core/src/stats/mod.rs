@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::jobs::quota::{Quota, usage};
 use crate::users::User;
 
-pub(crate) use store::{Delta, UserDelta, add, add_images, add_to_user, counters, open, seen};
+pub(crate) use store::{Delta, UserDelta, add, add_images, add_to_user, counters, living_users, open, seen};
 
 /// What a user's page shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

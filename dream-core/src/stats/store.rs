@@ -91,6 +91,14 @@ pub(crate) async fn add(tx: &mut Tx, zone: &Zone, now: Timestamp, shard: i64, de
     Ok(())
 }
 
+/// How many users there are, from the figures of the hours.
+pub(crate) async fn living_users(db: &mut impl Db) -> Result<i64> {
+    let sql = Sql::new(
+        "SELECT CAST(coalesce(sum(new_users - deleted_users), 0) AS BIGINT) AS users FROM usage_hours",
+    );
+    db.one(sql).await?.get("users")
+}
+
 /// Adds to one user's figures.
 pub(crate) async fn add_to_user(tx: &mut Tx, user: UserId, delta: &UserDelta) -> Result<()> {
     tx.execute(

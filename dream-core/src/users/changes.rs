@@ -1,5 +1,5 @@
 use super::store::{self, Arrival};
-use super::{ProfileUpdate, User};
+use super::{ProfileUpdate, User, UserEdit};
 use crate::access::Admin;
 use crate::error::{Code, Error, Result};
 use crate::kernel::{Timestamp, UserId};
@@ -47,6 +47,71 @@ impl Change for UpdateProfile<'_> {
     }
 }
 
+/// Changes what an admin may change of a user.
+pub(super) struct EditByAdmin<'a> {
+    pub(super) admin: &'a Admin,
+    pub(super) user: UserId,
+    pub(super) edit: &'a UserEdit,
+    pub(super) reason: Option<&'a str>,
+    /// A fresh id, for the entry of the ledger.
+    pub(super) cause: &'a str,
+    pub(super) now: Timestamp,
+}
+
+impl Change for EditByAdmin<'_> {
+    const NAME: &'static str = "users.edit_by_admin";
+    type Out = Option<User>;
+
+    async fn apply(&self, tx: &mut Tx) -> Result<Option<User>> {
+        let (user, now) = (self.user, self.now);
+        if points::lock_balance(tx, user).await?.is_none() {
+            return Ok(None);
+        }
+        let Some(before) = store::find(tx, user, now).await? else { return Ok(None) };
+        let nick_name = self.edit.nick_name.as_ref().map(super::NickName::as_str);
+        let avatar_url = self.edit.avatar_url.as_ref().map(super::AvatarUrl::as_str);
+        if nick_name.is_some() || avatar_url.is_some() {
+            store::update_profile(tx, user, nick_name, avatar_url, now).await?;
+        }
+        if let Some(target) = self.edit.balance {
+            let by_hand = points::ByHand { user, cause: self.cause, reason: self.reason };
+            points::set_by_hand(tx, by_hand, target, now).await?;
+        }
+        let after = store::find(tx, user, now).await?.ok_or_else(lost_user)?;
+        let (was, is) = differences(&before, &after);
+        if !is.is_empty() {
+            let entry = admin::AuditEntry::new("user.update", format!("user:{user}"))
+                .before(was.into())
+                .after(is.into())
+                .reason(self.reason);
+            admin::record(tx, self.admin, entry, now).await?;
+        }
+        Ok(Some(after))
+    }
+}
+
+type Fields = serde_json::Map<String, serde_json::Value>;
+
+/// The fields that an edit changed: as they were, and as they are.
+fn differences(before: &User, after: &User) -> (Fields, Fields) {
+    let fields = |user: &User| {
+        [
+            ("nickName", user.nick_name.clone().into()),
+            ("avatarUrl", user.avatar_url.clone().into()),
+            ("pointsBalance", user.balance.get().into()),
+        ]
+    };
+    let (mut was, mut is) = (Fields::new(), Fields::new());
+    for ((name, old), (_, new)) in fields(before).into_iter().zip(fields(after)) {
+        let new: serde_json::Value = new;
+        if old != new {
+            was.insert(name.to_owned(), old);
+            is.insert(name.to_owned(), new);
+        }
+    }
+    (was, is)
+}
+
 /// Erases a person. Private things go, what others rely on stays without the person.
 pub(super) struct Delete<'a> {
     pub(super) user: UserId,
@@ -76,6 +141,7 @@ impl Change for Delete<'_> {
         uploads::forget(tx, user, now).await?;
         orders::forget(tx, user, now).await?;
         vip::close(tx, user, now).await?;
+        admin::forget(tx, user).await?;
         store::erase(tx, user, now).await?;
         let delta = stats::Delta { deleted_users: 1, ..stats::Delta::default() };
         stats::add(tx, &self.settings.zone, now, self.settings.shard, &delta).await?;

@@ -7,9 +7,11 @@ mod store;
 use crate::access::{Admin, Session, Visitor};
 use crate::error::{Code, Error, Result};
 use crate::kernel::{Points, Timestamp, UserId};
+use crate::ports::EntropyExt as _;
 use crate::vip::{Level, Membership};
 
 pub(crate) use changes::arrive;
+pub(crate) use rules::name_key;
 pub use rules::{AvatarUrl, NickName};
 pub(crate) use store::{Arrival, find, lock, names, openid_of, read as read_user, user_view};
 
@@ -58,6 +60,17 @@ pub enum UserView {
     Own(Box<User>),
     /// Somebody else.
     Other(PublicUser),
+}
+
+/// What an admin changes about a user. `None` leaves a field as it is.
+#[derive(Debug, Clone, Default)]
+pub struct UserEdit {
+    /// A new name.
+    pub nick_name: Option<NickName>,
+    /// A new picture.
+    pub avatar_url: Option<AvatarUrl>,
+    /// What the balance shall be. The difference becomes an entry of the ledger.
+    pub balance: Option<Points>,
 }
 
 /// What a user may change about itself. `None` leaves a field as it is.
@@ -152,6 +165,36 @@ impl Admin {
     /// `USER_NOT_FOUND`.
     pub async fn user(&self, id: UserId) -> Result<User> {
         find(&mut self.core.store.db(), id, self.core.now()).await?.ok_or(Code::UserNotFound.into())
+    }
+
+    /// Changes a user's name, picture and balance, all of them or none. The user sees it at once.
+    ///
+    /// # Errors
+    /// `USER_NOT_FOUND`; `VALIDATION_FAILED` for a picture that lies elsewhere or a balance below zero;
+    /// `CONTENT_REJECTED` for a name that may not go public, `UPSTREAM_ERROR` if it could not be checked.
+    pub async fn update_user(&self, id: UserId, edit: &UserEdit, reason: Option<&str>) -> Result<User> {
+        let core = &self.core;
+        if let Some(balance) = edit.balance {
+            crate::points::check_balance(balance)?;
+        }
+        if edit.avatar_url.as_ref().is_some_and(|url| !url.may_be_shown(core)) {
+            return Err(rules::foreign_avatar());
+        }
+        if let Some(name) = &edit.nick_name {
+            let openid = self.user(id).await?.openid.ok_or(Code::UserNotFound)?;
+            if !name.may_go_public(core, &openid).await? {
+                return Err(Code::ContentRejected.into());
+            }
+        }
+        let cause = core.entropy.uuid().to_string();
+        let change =
+            changes::EditByAdmin { admin: self, user: id, edit, reason, cause: &cause, now: core.now() };
+        let user = core.store.run(&change).await?.ok_or(Code::UserNotFound)?;
+        if edit.nick_name.is_some() || edit.avatar_url.is_some() {
+            // Pictures are shown with their author.
+            core.announce("gallery").await;
+        }
+        Ok(user)
     }
 
     /// Deletes an account, as its user could.

@@ -74,6 +74,11 @@ impl FromStr for AvatarUrl {
     }
 }
 
+/// A name or a text that is searched for, so that upper and lower case are alike.
+pub(crate) fn name_key(name: &str) -> String {
+    name.to_lowercase()
+}
+
 pub(super) fn foreign_avatar() -> Error {
     Error::invalid_field("avatarUrl", Fault::Format("the URL of an uploaded picture"))
 }

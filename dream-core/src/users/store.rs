@@ -1,6 +1,7 @@
 //! The `users` table, and the view of a user over the tables that hang on it.
 
 use super::User;
+use super::rules::name_key;
 use crate::blobs::Names;
 use crate::error::Result;
 use crate::kernel::{Timestamp, UserId};
@@ -60,15 +61,16 @@ pub(super) async fn insert(tx: &mut Tx, arrival: &Arrival<'_>, now: Timestamp) -
     let row = tx
         .optional(
             Sql::new(
-                "INSERT INTO users (openid, unionid, phone, nick_name, avatar_url, created_at, updated_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (openid) DO NOTHING RETURNING id",
+                "INSERT INTO users (openid, unionid, phone, nick_name, avatar_url, created_at, updated_at, name_key) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $6, $7) ON CONFLICT (openid) DO NOTHING RETURNING id",
             )
             .bind(arrival.openid)
             .bind(arrival.unionid)
             .bind(arrival.phone)
             .bind(arrival.nick_name)
             .bind(arrival.avatar_url)
-            .bind(now),
+            .bind(now)
+            .bind(arrival.nick_name.map(name_key)),
         )
         .await?;
     row.map(|row| row.get("id")).transpose()
@@ -80,8 +82,8 @@ pub(super) async fn learn(tx: &mut Tx, arrival: &Arrival<'_>, now: Timestamp) ->
         .optional(
             Sql::new(
                 "UPDATE users SET unionid = coalesce($2, unionid), phone = coalesce($3, phone), \
-                 nick_name = coalesce($4, nick_name), avatar_url = coalesce($5, avatar_url), \
-                 updated_at = CASE WHEN coalesce($2, unionid) IS DISTINCT FROM unionid \
+                 nick_name = coalesce($4, nick_name), name_key = coalesce($7, name_key), \
+                 avatar_url = coalesce($5, avatar_url), updated_at = CASE WHEN coalesce($2, unionid) IS DISTINCT FROM unionid \
                  OR coalesce($3, phone) IS DISTINCT FROM phone OR coalesce($4, nick_name) IS DISTINCT FROM nick_name \
                  OR coalesce($5, avatar_url) IS DISTINCT FROM avatar_url THEN $6 ELSE updated_at END \
                  WHERE openid = $1 RETURNING id",
@@ -91,12 +93,14 @@ pub(super) async fn learn(tx: &mut Tx, arrival: &Arrival<'_>, now: Timestamp) ->
             .bind(arrival.phone)
             .bind(arrival.nick_name)
             .bind(arrival.avatar_url)
-            .bind(now),
+            .bind(now)
+            .bind(arrival.nick_name.map(name_key)),
         )
         .await?;
     row.map(|row| row.get("id")).transpose()
 }
 
+/// Writes what is given of a name and a picture.
 pub(super) async fn update_profile(
     tx: &mut Tx,
     user: UserId,
@@ -107,13 +111,14 @@ pub(super) async fn update_profile(
     let touched = tx
         .execute(
             Sql::new(
-                "UPDATE users SET nick_name = coalesce($2, nick_name), avatar_url = coalesce($3, avatar_url), \
-                 updated_at = $4 WHERE id = $1 AND deleted_at IS NULL",
+                "UPDATE users SET nick_name = coalesce($2, nick_name), name_key = coalesce($5, name_key), \
+                 avatar_url = coalesce($3, avatar_url), updated_at = $4 WHERE id = $1 AND deleted_at IS NULL",
             )
             .bind(user.get())
             .bind(nick_name)
             .bind(avatar_url)
-            .bind(now),
+            .bind(now)
+            .bind(nick_name.map(name_key)),
         )
         .await?;
     Ok(touched == 1)
@@ -129,8 +134,8 @@ pub(crate) async fn lock(tx: &mut Tx, user: UserId) -> Result<bool> {
 pub(super) async fn erase(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
     tx.execute(
         Sql::new(
-            "UPDATE users SET openid = NULL, unionid = NULL, phone = NULL, nick_name = NULL, avatar_url = NULL, \
-             deleted_at = $2, updated_at = $2 WHERE id = $1",
+            "UPDATE users SET openid = NULL, unionid = NULL, phone = NULL, nick_name = NULL, name_key = NULL, \
+             avatar_url = NULL, deleted_at = $2, updated_at = $2 WHERE id = $1",
         )
         .bind(user.get())
         .bind(now),

@@ -1,5 +1,7 @@
 //! The audit finds what is wrong, and names it.
 
+use std::time::Duration;
+
 use dream_core::AuditRule;
 use dream_testkit::on_every_backend;
 use dream_testkit::world::{TestDream, draft, polished};
@@ -115,4 +117,76 @@ on_every_backend!(what_does_not_fit_the_world_around_is_complained_of, |backend|
     assert_eq!(about().await.len(), 3);
     let dropped = tokio::spawn(async move { drop(world) }).await;
     assert!(dropped.is_err_and(|end| end.is_panic()), "dropping a world with wrong books ends a test");
+});
+
+on_every_backend!(a_watch_sees_what_is_wrong_and_forgets_it_once_it_is_right, |backend| async move {
+    let world = lived_in(&backend).await;
+    let mut watch = world.dream().watch();
+    for _ in 0..2 {
+        let vitals = watch.look().await.unwrap();
+        assert_eq!((vitals.unbalanced_accounts, vitals.unfulfilled_orders), (0, 0));
+        assert_eq!((vitals.overdue_jobs, vitals.overdue_tasks), (0, 0));
+        assert!(vitals.backlog.waiting > 0, "{vitals:?}");
+    }
+    let account = "UPDATE accounts SET balance = balance + 1, earned = earned + 1 WHERE earned > 0";
+    assert_eq!(world.database().execute(account).await, 1);
+    let order = "INSERT INTO orders (order_id, user_id, kind, channel, status, amount, points, description, \
+         transaction_id, paid_at, expire_at, created_at, updated_at) SELECT 'order-1', id, 'POINTS', 'wechat', 'PAID', \
+         100, 10, 'x', 't', 1, 1, 1, 1 FROM users WHERE openid = 'o-alice'";
+    assert_eq!(world.database().execute(order).await, 1);
+    for _ in 0..2 {
+        let vitals = watch.look().await.unwrap();
+        assert_eq!((vitals.unbalanced_accounts, vitals.unfulfilled_orders), (1, 1));
+    }
+    let mended = "UPDATE accounts SET balance = balance - 1, earned = earned - 1 WHERE earned > 0";
+    world.database().execute(mended).await;
+    world.database().execute("DELETE FROM orders").await;
+    let vitals = watch.look().await.unwrap();
+    assert_eq!((vitals.unbalanced_accounts, vitals.unfulfilled_orders), (0, 0));
+    world.check_books().await;
+});
+
+on_every_backend!(a_watch_sees_work_that_nobody_does, |backend| async move {
+    let world = TestDream::on(&backend).by_hand().start().await;
+    let alice = world.alice().await;
+    alice.generates("a cat").await;
+    let mut watch = world.dream().watch();
+    // What has only just fallen due is nobody's fault.
+    let vitals = watch.look().await.unwrap();
+    assert_eq!((vitals.overdue_jobs, vitals.backlog.due), (0, 1));
+    world.clock().advance(Duration::from_hours(2));
+    let vitals = watch.look().await.unwrap();
+    assert_eq!((vitals.overdue_jobs, vitals.overdue_tasks), (1, 2), "the job, and housekeeping");
+    assert!(vitals.backlog.oldest_due.is_some_and(|due| due < world.now()));
+    world.work().await;
+    let vitals = watch.look().await.unwrap();
+    assert_eq!((vitals.overdue_jobs, vitals.overdue_tasks), (0, 0));
+    world.check_books().await;
+});
+
+on_every_backend!(a_watch_gets_round_to_every_account, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let many = "INSERT INTO users (openid, created_at, updated_at) SELECT 'o-' || n, 1, 1 FROM \
+         (WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 450) \
+         SELECT CAST(n AS TEXT) AS n FROM numbers) numbered";
+    assert_eq!(world.database().execute(many).await, 450);
+    let accounts = "INSERT INTO accounts (user_id, balance, earned, spent, returned, earn_count, spend_count, \
+         refund_count) SELECT id, 0, 0, 0, 0, 0, 0, 0 FROM users";
+    world.database().execute(accounts).await;
+    let mut watch = world.dream().watch();
+    watch.look().await.unwrap();
+    // Wrong without any new entry: only the slices come by it.
+    let last = "UPDATE accounts SET spend_count = 1 WHERE user_id = (SELECT max(user_id) FROM accounts)";
+    world.database().execute(last).await;
+    let mut looks = 0;
+    while watch.look().await.unwrap().unbalanced_accounts == 0 {
+        looks += 1;
+        assert!(looks < 5, "it does not come round");
+    }
+    world.database().execute("UPDATE accounts SET spend_count = 0").await;
+    assert_eq!(watch.look().await.unwrap().unbalanced_accounts, 0);
+    // These users have no memberships, so the world's books are none of a world that was lived in.
+    world.database().execute("DELETE FROM accounts").await;
+    world.database().execute("DELETE FROM users").await;
+    world.finish().await;
 });

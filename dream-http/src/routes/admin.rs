@@ -6,7 +6,7 @@ use dream_core::{Admin, Code, Result};
 use crate::input::{Body, Numbered, OneOf, Paged, Path, Query, Text};
 use crate::problem::Lang;
 use crate::table::{Row, delete, get, put};
-use crate::wire::admin::{AuditEntry, AuditQuery, ChangedUser, SetVip, UserList, UserQuery};
+use crate::wire::admin::{AuditEntry, AuditQuery, ChangedUser, EditUser, SetVip, UserList, UserQuery};
 use crate::wire::message::Message;
 use crate::wire::page::Page;
 use crate::wire::users::UserAnswer;
@@ -15,6 +15,9 @@ pub(crate) fn rows() -> Vec<Row> {
     vec![
         get("/v1/admin/users", users).doc("Users, newest first").fails(&[Code::InvalidCursor]),
         get("/v1/admin/users/{id}", user).doc("A user in full").fails(&[Code::UserNotFound]),
+        put("/v1/admin/users/{id}", update_user)
+            .doc("Changes a user's name, picture and balance; a changed balance is an entry of the ledger")
+            .fails(&[Code::UserNotFound, Code::ContentRejected, Code::UpstreamError, Code::UpstreamTimeout]),
         delete("/v1/admin/users/{id}", delete_user).doc("Deletes an account").fails(&[Code::UserNotFound]),
         put("/v1/admin/users/{id}/vip", set_vip)
             .doc("Gives a user a level; days come on top of what is left")
@@ -37,6 +40,14 @@ async fn users(
 
 async fn user(admin: Admin, Path(id): Path<UserId>) -> Result<UserAnswer> {
     Ok(admin.user(id).await?.into())
+}
+
+async fn update_user(
+    admin: Admin,
+    (Path(id), Body(edit)): (Path<UserId>, Body<EditUser>),
+) -> Result<UserAnswer> {
+    let (edit, reason) = edit.into_parts();
+    Ok(admin.update_user(id, &edit, reason.as_deref()).await?.into())
 }
 
 async fn delete_user(admin: Admin, (Path(id), lang): (Path<UserId>, Lang)) -> Result<Message> {

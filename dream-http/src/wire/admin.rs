@@ -1,8 +1,8 @@
 //! Administration.
 
-use dream_core::kernel::{self, PageRequest, Timestamp};
+use dream_core::kernel::{self, PageRequest, Points, Timestamp};
 use dream_core::vip::{Level, VipTerm};
-use dream_core::{AuditFilter, AuditRecord, Fault, UserFilter};
+use dream_core::{AuditFilter, AuditRecord, AvatarUrl, Fault, NickName, UserEdit, UserFilter};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -31,7 +31,7 @@ impl UserList {
         let next_cursor = list.next.as_ref().map(ToString::to_string);
         Self {
             users: list.items.into_iter().map(User::from).collect(),
-            total: list.total.unwrap_or(0),
+            total: list.total.unwrap_or_default(),
             page: page::number(asked),
             limit: asked.limit.get(),
             has_more: next_cursor.is_some(),
@@ -56,6 +56,32 @@ impl From<UserQuery> for UserFilter {
             search: query.search.map(|Text(search)| search),
             level: query.vip_level.map(|OneOf(level)| level),
         }
+    }
+}
+
+crate::input! {
+    /// What is changed of a user, all of it or none. What is left out stays.
+    pub struct EditUser {
+        /// A new name.
+        pub nick_name: Option<Parsed<NickName>>,
+        /// A new picture, that was uploaded here or at WeChat.
+        pub avatar_url: Option<Parsed<AvatarUrl>>,
+        /// What the balance shall be. The difference becomes an entry of the ledger.
+        pub points_balance: Option<Whole<0, 1_000_000_000>>,
+        /// Why, for the ledger and the audit log.
+        pub reason: Option<Text<1, 500>>,
+    }
+}
+
+impl EditUser {
+    /// What is changed, and why.
+    pub fn into_parts(self) -> (UserEdit, Option<String>) {
+        let edit = UserEdit {
+            nick_name: self.nick_name.map(|Parsed(name)| name),
+            avatar_url: self.avatar_url.map(|Parsed(url)| url),
+            balance: self.points_balance.map(|Whole(points)| Points::new(points)),
+        };
+        (edit, self.reason.map(|Text(reason)| reason))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Administration.
 
 use dream_testkit::on_every_backend;
+use dream_testkit::world::ADMIN_NAME;
 use serde_json::json;
 
 use crate::site::{Site, members};
@@ -44,5 +45,110 @@ on_every_backend!(an_admin_sees_users_and_what_it_does_is_recorded, |backend| as
 
     admin.delete(&format!("/v1/admin/users/{id}")).await.ok(200);
     alice.get("/v1/users/me").await.refused(401, "TOKEN_REVOKED");
+    site.close().await;
+});
+
+on_every_backend!(users_are_listed_by_page_and_by_cursor_with_their_number, |backend| async move {
+    let site = Site::open(&backend).await;
+    for name in ["ann", "bea", "cat"] {
+        site.user(name).await;
+    }
+    let admin = site.admin();
+    let list = admin.get("/v1/admin/users?limit=2&page=1").await.ok(200);
+    assert_eq!(members(&list), ["hasMore", "limit", "nextCursor", "page", "total", "users"]);
+    assert_eq!(
+        (list["total"].as_i64(), list["page"].as_i64(), list["limit"].as_i64()),
+        (Some(3), Some(1), Some(2))
+    );
+    assert_eq!(
+        members(&list["users"][0]),
+        [
+            "avatarUrl",
+            "createdAt",
+            "id",
+            "nickName",
+            "openid",
+            "phone",
+            "pointsBalance",
+            "unionid",
+            "updatedAt",
+            "vipExpireAt",
+            "vipLevel"
+        ]
+    );
+    let next = list["nextCursor"].as_str().unwrap();
+    let rest = admin.get(&format!("/v1/admin/users?limit=2&cursor={next}")).await.ok(200);
+    assert_eq!((rest["users"][0]["openid"].as_str(), rest["total"].as_i64()), (Some("o-ann"), Some(3)));
+    assert!(rest["page"].is_null() && rest["nextCursor"].is_null());
+    let found = admin.get("/v1/admin/users?search=o-bea&vipLevel=NORMAL").await.ok(200);
+    assert_eq!((found["users"][0]["openid"].as_str(), found["total"].as_i64()), (Some("o-bea"), Some(1)));
+    for (query, faults) in [
+        ("limit=0", vec!["limit RANGE"]),
+        ("page=0", vec!["page RANGE"]),
+        ("vipLevel=GOLD&limit=x", vec!["limit TYPE", "vipLevel ONE_OF"]),
+        ("search=", vec!["search LENGTH"]),
+        ("sort=name", vec!["sort UNKNOWN"]),
+    ] {
+        let mut told = admin.get(&format!("/v1/admin/users?{query}")).await.faults();
+        told.sort();
+        assert_eq!(told, faults, "{query}");
+    }
+    let beyond = admin.get("/v1/admin/users?page=501&limit=20").await;
+    assert_eq!(beyond.faults(), ["page FORMAT"]);
+    admin.get("/v1/admin/users?cursor=forged").await.refused(400, "INVALID_CURSOR");
+    site.close().await;
+});
+
+on_every_backend!(an_admin_changes_a_user_who_sees_it_at_once, |backend| async move {
+    let site = Site::open(&backend).await;
+    let (alice, admin) = (site.user("alice").await, site.admin());
+    let id = alice.get("/v1/users/me").await.ok(200)["user"]["id"].clone();
+    let path = format!("/v1/admin/users/{id}");
+    let body = json!({ "nickName": "Alice", "pointsBalance": 25, "reason": "a prize" });
+    let changed = admin.put(&path, &body).await.ok(200);
+    assert_eq!(members(&changed), ["user"]);
+    assert_eq!(alice.get("/v1/users/me").await.ok(200), changed);
+    assert_eq!(changed["user"]["pointsBalance"], 25);
+    let ledger = alice.get("/v1/points/transactions").await.ok(200);
+    assert_eq!(
+        (ledger["items"][0]["type"].as_str(), ledger["items"][0]["amount"].as_i64()),
+        (Some("EARN"), Some(25))
+    );
+    let log = admin.get(&format!("/v1/admin/audit-log?target=user:{id}&action=user.update")).await.ok(200);
+    let entry = &log["items"][0];
+    assert_eq!((entry["actor"].as_str(), entry["reason"].as_str()), (Some(ADMIN_NAME), Some("a prize")));
+    assert_eq!(entry["after"], json!({ "nickName": "Alice", "pointsBalance": 25 }));
+    assert_eq!(admin.put(&path, &json!({})).await.ok(200), changed);
+
+    let bad = json!({ "nickName": "", "avatarUrl": "a b", "pointsBalance": -1, "openid": "x" });
+    let mut faults = admin.put(&path, &bad).await.faults();
+    faults.sort();
+    assert_eq!(faults, ["avatarUrl FORMAT", "nickName LENGTH", "openid UNKNOWN", "pointsBalance RANGE"]);
+    let elsewhere = json!({ "avatarUrl": "https://evil.example/a.png", "pointsBalance": 1 });
+    assert_eq!(admin.put(&path, &elsewhere).await.faults(), ["avatarUrl FORMAT"]);
+    admin.put(&path, &json!({ "nickName": "违规" })).await.refused(403, "CONTENT_REJECTED");
+    assert_eq!(alice.get("/v1/users/me").await.ok(200), changed);
+    admin.put("/v1/admin/users/999999", &json!({})).await.refused(404, "USER_NOT_FOUND");
+    admin.get("/v1/admin/users/999999").await.refused(404, "USER_NOT_FOUND");
+    admin.delete("/v1/admin/users/999999").await.refused(404, "USER_NOT_FOUND");
+    admin.delete("/v1/admin/users/999999/vip").await.refused(404, "USER_NOT_FOUND");
+    let vip = json!({ "vipLevel": "VIP", "days": 1 });
+    admin.put("/v1/admin/users/999999/vip", &vip).await.refused(404, "USER_NOT_FOUND");
+    let past = json!({ "vipLevel": "VIP", "vipExpireAt": "2000-01-01T00:00:00Z" });
+    assert_eq!(admin.put(&format!("{path}/vip"), &past).await.faults(), ["vipExpireAt FORMAT"]);
+    let normal = json!({ "vipLevel": "NORMAL", "days": 1 });
+    assert_eq!(admin.put(&format!("{path}/vip"), &normal).await.faults(), ["vipLevel ONE_OF"]);
+    site.close().await;
+});
+
+on_every_backend!(a_key_that_an_operator_made_opens_until_it_is_revoked, |backend| async move {
+    let site = Site::open(&backend).await;
+    let operator = site.world.dream().operator("root".parse().unwrap());
+    let name = "night-shift".parse().unwrap();
+    let fresh = operator.create_key(&name).await.unwrap();
+    let holder = site.admin_with(secrecy::ExposeSecret::expose_secret(&fresh.key));
+    holder.get("/v1/admin/users").await.ok(200);
+    operator.revoke_key(&name, None).await.unwrap();
+    holder.get("/v1/admin/users").await.refused(401, "ADMIN_KEY_INVALID");
     site.close().await;
 });

@@ -137,6 +137,11 @@ impl Site {
         Client { site: self, proof: Proof::Admin(ADMIN_KEY.to_owned()) }
     }
 
+    /// The holder of this admin key.
+    pub(crate) fn admin_with(&self, key: &str) -> Client<'_> {
+        Client { site: self, proof: Proof::Admin(key.to_owned()) }
+    }
+
     /// Somebody with this token.
     pub(crate) fn bearer(&self, token: &str) -> Client<'_> {
         Client { site: self, proof: Proof::Bearer(token.to_owned()) }

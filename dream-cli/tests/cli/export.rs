@@ -1,0 +1,112 @@
+//! Whole tables as CSV and as JSON lines.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use dream_core::UserEdit;
+use dream_core::kernel::Points;
+use dream_core::orders::{RechargePoints, WECHAT};
+use dream_testkit::on_every_backend;
+use dream_testkit::world::TestDream;
+use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
+
+use crate::shell::Shell;
+
+/// The rows of a CSV by the names of its columns.
+fn rows(text: &str) -> Vec<std::collections::BTreeMap<String, String>> {
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    reader.deserialize().map(|row| row.expect("a row")).collect()
+}
+
+on_every_backend!(users_are_exported_whole_and_no_name_becomes_a_formula, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let shell = Shell::beside(&world, &backend, false);
+    let admin = world.admin().await;
+    let mut ids = Vec::new();
+    for number in 0..230 {
+        ids.push(world.user(&format!("u{number}")).await.id());
+    }
+    for (id, name) in ids.iter().zip(["=HYPERLINK(\"x\")", "+1", "@cmd", "-2", "a, \"b\"", "小明"]) {
+        let edit = UserEdit { nick_name: Some(name.parse().unwrap()), ..UserEdit::default() };
+        admin.update_user(*id, &edit, None).await.unwrap();
+    }
+    let users = rows(&shell.out(&["export", "users"]).await);
+    assert_eq!(users.len(), 230);
+    let names: Vec<&str> = users.iter().rev().take(6).map(|row| row["nickName"].as_str()).collect();
+    assert_eq!(names, ["'=HYPERLINK(\"x\")", "'+1", "'@cmd", "'-2", "a, \"b\"", "小明"]);
+    assert_eq!(users[0]["id"], ids[229].to_string());
+    assert!(users[0]["createdAt"].ends_with('Z') && users[0]["phone"].is_empty());
+
+    let lines = shell.out(&["export", "users", "--json"]).await;
+    let first: Value = serde_json::from_str(lines.lines().next_back().unwrap()).unwrap();
+    assert_eq!((lines.lines().count(), first["nickName"].as_str()), (230, Some("=HYPERLINK(\"x\")")));
+    world.finish().await;
+});
+
+on_every_backend!(orders_and_the_ledger_are_exported_into_a_file_of_ones_own, |backend| async move {
+    let world = TestDream::on(&backend).system_clock().taking_payments().start().await;
+    let shell = Shell::beside(&world, &backend, false);
+    let alice = world.alice().await;
+    let placed =
+        alice.session().await.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await.unwrap();
+    world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+    world.wechat_pay().deliver_due().await;
+    world.admin().await.grant_points(alice.id(), Points::new(5), "=1+1").await.unwrap();
+
+    let said = shell.run(&["export", "orders", "-o", "orders.csv"]).await;
+    assert!(said.err.contains("1 orders are in orders.csv"), "{said:?}");
+    assert_eq!(said.done(), "");
+    let file = shell.path("orders.csv");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let orders = rows(&fs::read_to_string(&file).unwrap());
+    assert_eq!(
+        (orders[0]["orderId"].as_str(), orders[0]["amountFen"].as_str()),
+        (placed.order.order_id.as_str(), "500")
+    );
+    assert_eq!((orders[0]["status"].as_str(), orders[0]["points"].as_str()), ("PAID", "50"));
+    let ledger = rows(&shell.out(&["export", "ledger"]).await);
+    let told: Vec<_> =
+        ledger.iter().map(|row| (row["amount"].as_str(), row["balanceAfter"].as_str())).collect();
+    assert_eq!(told, [("5", "55"), ("50", "50")]);
+    assert_eq!(ledger[0]["description"], "'=1+1");
+    assert_eq!(ledger[1]["orderId"], placed.order.order_id.as_str());
+
+    // A file that cannot be made is told, and nothing is left of it.
+    let nowhere = shell.run(&["export", "users", "-o", "no/such/folder.csv"]).await;
+    nowhere.failed(1, "no/such/folder.csv");
+    let left: Vec<_> =
+        fs::read_dir(shell.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["orders.csv"]);
+    world.check_books().await;
+});
+
+on_every_backend!(a_reader_who_has_had_enough_is_no_trouble, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let shell = Shell::beside(&world, &backend, false);
+    for number in 0..300 {
+        world.user(&format!("a-user-with-a-long-name-{number}")).await;
+    }
+    for args in [
+        &["export", "users"][..],
+        &["export", "users", "--json"],
+        &["user", "list", "--all"],
+        &["user", "list", "--all", "--json"],
+        &["man", "--markdown"],
+        &["openapi"],
+        &["completions", "bash"],
+    ] {
+        let mut command = shell.prepare(args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = child.stdout.take().unwrap();
+        let mut some = [0; 16];
+        out.read_exact(&mut some).await.unwrap();
+        drop(out);
+        let ended = child.wait_with_output().await.unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.success(), "{args:?}: {:?} {said}", ended.status);
+        assert!(!said.contains("panicked") && !said.contains("roken pipe"), "{args:?}: {said}");
+    }
+    world.finish().await;
+});
