@@ -6,6 +6,7 @@ mod config;
 mod export;
 mod keys;
 mod orders;
+mod secrets;
 mod serving;
 mod shell;
 mod tour;

@@ -12,6 +12,7 @@ mod document;
 mod favorites;
 mod jobs;
 mod limits;
+mod mishaps;
 mod orders;
 mod public;
 mod site;
