@@ -3,6 +3,7 @@
 mod admin;
 pub(crate) mod application;
 mod auth;
+mod console;
 mod docs;
 mod favorites;
 mod gallery;
@@ -20,6 +21,7 @@ pub(crate) fn all() -> Vec<Row> {
     [
         application::rows(),
         docs::rows(),
+        console::rows(),
         auth::rows(),
         users::rows(),
         vip::rows(),
