@@ -83,7 +83,6 @@ mod blobs;
 pub mod characters;
 mod dream;
 mod error;
-pub mod events;
 pub mod favorites;
 pub mod gallery;
 mod housekeeping;

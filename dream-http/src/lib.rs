@@ -18,7 +18,6 @@
 //! ```
 
 mod app;
-mod beside;
 mod call;
 mod client_address;
 mod connection;

@@ -6,7 +6,6 @@ mod config;
 mod export;
 mod keys;
 mod orders;
-mod secrets;
 mod serving;
 mod shell;
 mod tour;

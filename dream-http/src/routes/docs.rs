@@ -61,8 +61,7 @@ async fn file(_: Anyone, Path(name): Path<FileName>) -> Result<Reply> {
     asset(&name.0)
 }
 
-/// The name of a file of a page.
-pub(super) struct FileName(pub(super) String);
+struct FileName(String);
 
 impl FromStr for FileName {
     type Err = Fault;

@@ -3,7 +3,6 @@
 mod admin;
 pub(crate) mod application;
 mod auth;
-mod console;
 mod docs;
 mod favorites;
 mod gallery;
@@ -21,7 +20,6 @@ pub(crate) fn all() -> Vec<Row> {
     [
         application::rows(),
         docs::rows(),
-        console::rows(),
         auth::rows(),
         users::rows(),
         vip::rows(),

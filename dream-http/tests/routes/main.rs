@@ -12,7 +12,6 @@ mod document;
 mod favorites;
 mod jobs;
 mod limits;
-mod mishaps;
 mod orders;
 mod public;
 mod site;
