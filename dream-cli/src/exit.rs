@@ -4,7 +4,7 @@ use std::io;
 
 use dream_core::kernel::Timestamp;
 use dream_core::ports::{Failure, FailureKind};
-use dream_core::{Code, Error};
+use dream_core::{Code, Error, Facts};
 use dream_http::problem::{Asked, Lang, Problem};
 
 use crate::config::ConfigFaults;
@@ -149,6 +149,9 @@ impl From<Error> for Trouble {
         let mut trouble = Self::new(exit, error.code().as_str(), problem.message);
         trouble.details =
             problem.errors.iter().map(|field| format!("{}: {}", field.field, field.message)).collect();
+        if let &Facts::Shortfall { points } = error.facts() {
+            trouble.details.push(format!("{points} points are missing"));
+        }
         if matches!(exit, Exit::Failed | Exit::Unavailable) {
             trouble.details.push(format!("cause: {}", error.chain()));
         }

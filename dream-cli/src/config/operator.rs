@@ -2,7 +2,9 @@
 
 use dream_core::adapters::{OsEntropy, RedisConfig};
 use dream_core::ports::EntropyExt as _;
-use dream_core::{AtOnce, DatabaseOptions, QuotaLimit, QuotaLimits, SamplePrices, Settings};
+use dream_core::{
+    AtOnce, ConfiguredAdminKey, DatabaseOptions, QuotaLimit, QuotaLimits, SamplePrices, Settings,
+};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -146,10 +148,10 @@ fn limit(reader: &mut Reader<'_>, daily: &Variable<i64>, monthly: &Variable<i64>
 }
 
 /// The keys of the administration, with a strength that production asks for.
-pub(super) fn admin_keys(reader: &mut Reader<'_>, settings: &mut Settings) {
+pub(super) fn admin_keys(reader: &mut Reader<'_>) -> Vec<ConfiguredAdminKey> {
     let keys = reader.get(&ADMIN_API_KEY).unwrap_or_default();
     for key in &keys {
         reader.require_strong(&ADMIN_API_KEY, key.key.expose_secret(), super::reader::MIN_SECRET);
     }
-    settings.admin_keys = keys;
+    keys
 }

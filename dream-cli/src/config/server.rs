@@ -23,6 +23,7 @@ use super::{Config, Mode, Need, Storage, Tools, operator, outside};
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<Config> {
     let (secret, secret_made_up) = secret(reader);
     let operator = operator::read(reader, secret);
+    let admin_keys = operator::admin_keys(reader);
     let http = http(reader);
     let base_url = reader.get(&BASE_URL);
     let port = http.as_ref().map_or(0, |http| http.listen.port());
@@ -37,7 +38,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Config> {
         reader.note("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this build sends no traces");
     }
     let mut operator = operator?;
-    operator::admin_keys(reader, &mut operator.settings);
+    operator.settings.admin_keys = admin_keys;
     finish(&mut operator.settings, rehost?, auth?, image_api.as_ref());
     let mode = reader.mode();
     Some(Config {

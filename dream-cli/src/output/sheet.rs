@@ -51,7 +51,7 @@ impl Sheet {
         };
         let mut sheet = Self { rows, file, closed: false };
         if let Rows::Csv(rows) = &mut sheet.rows {
-            let written = rows.write_record(columns).map_err(io::Error::from);
+            let written = rows.write_record(columns).map_err(of_csv);
             sheet.note(written)?;
         }
         Ok(sheet)
@@ -64,7 +64,7 @@ impl Sheet {
         json: impl FnOnce() -> T,
     ) -> Result<bool, Trouble> {
         let written = match &mut self.rows {
-            Rows::Csv(rows) => rows.write_record(cells.into_iter().map(Cell::text)).map_err(io::Error::from),
+            Rows::Csv(rows) => rows.write_record(cells.into_iter().map(Cell::text)).map_err(of_csv),
             Rows::Json(lines) => serde_json::to_vec(&json())
                 .map_err(io::Error::from)
                 .and_then(|line| lines.write_all(&line))
@@ -94,6 +94,14 @@ impl Sheet {
             other => other?,
         }
         Ok(())
+    }
+}
+
+/// Its own conversion would hide which kind of error it was.
+fn of_csv(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }
 

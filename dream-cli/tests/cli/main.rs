@@ -3,6 +3,7 @@
 
 mod books;
 mod config;
+mod documents;
 mod export;
 mod keys;
 mod orders;

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use dream_core::adapters::SystemClock;
 use dream_core::kernel::{OrderId, Zone};
 use dream_core::orders::{OrderStatus, Placed, RechargePoints, WECHAT};
+use dream_core::ports::Clock as _;
 use dream_testkit::backends::Backend;
 use dream_testkit::on_every_backend;
 use dream_testkit::world::{Actor, TestDream};
@@ -146,12 +148,17 @@ on_every_backend!(money_is_given_back_in_part_and_in_whole, |backend| async move
 });
 
 on_every_backend!(a_bill_that_differs_is_told_line_by_line_and_ends_in_six, |backend| async move {
-    let (world, shell) = shop(&backend).await;
+    // A bill is there in the course of the next day, so all of this happened two days ago.
+    let world = TestDream::on(&backend).taking_payments().start().await;
+    let now = SystemClock.now();
+    world.clock().set(now.minus(Duration::from_hours(48)));
+    let shell = Shell::beside(&world, &backend, true);
     let alice = world.alice().await;
     let known = paid(&world, &alice, 50).await;
     let missed = recharge(&alice, 20).await;
     pay(&world, &missed);
     let day = Zone::default().day(world.now()).to_string();
+    world.clock().set(now);
     let dry = shell.run(&["order", "reconcile", "--date", &day, "--dry-run", "--json"]).await;
     assert_eq!(dry.code, 6, "{dry:?}");
     let told: serde_json::Value = serde_json::from_str(&dry.out).unwrap();
