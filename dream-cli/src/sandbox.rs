@@ -16,7 +16,7 @@ mod played {
     use dream_testkit::sandbox::{Sandbox, SandboxOptions};
     use secrecy::SecretString;
 
-    use crate::config::{Config, ImageApiAccess, Mode, PayAccess, WeChatAccess};
+    use crate::config::{Config, ImageApiAccess, Mode, PayAccess, PushAccess, WeChatAccess};
     use crate::exit::{Exit, Trouble};
     use crate::till;
 
@@ -53,7 +53,14 @@ mod played {
         pub(crate) fn wechat(&self) -> WeChatAccess {
             let keys = self.sandbox.credentials();
             let client = WeChatConfig::new(keys.wechat_appid, SecretString::from(keys.wechat_secret));
-            WeChatAccess { client: WeChatConfig { base_url: keys.wechat_base_url, ..client } }
+            let push = PushAccess {
+                token: SecretString::from(keys.push_token),
+                aes_key: Some(SecretString::from(keys.push_aes_key)),
+            };
+            WeChatAccess {
+                client: WeChatConfig { base_url: keys.wechat_base_url, ..client },
+                push: Some(push),
+            }
         }
 
         /// Access to the image API that is played.

@@ -10,10 +10,11 @@ use dream_core::adapters::{
     DiskBlobs, MemoryCache, OsEntropy, R2Blobs, RedisCache, RedisConfig, SystemClock, WeChatContentCheck,
 };
 use dream_core::ports::{Blobs, Cache, Clock};
+use dream_core::protocol::message_push::PushReceiver;
 use dream_core::{AtStart, DatabaseOptions, Dream, SchemaStatus, Worker};
 use secrecy::ExposeSecret as _;
 
-use crate::config::{Config, Operator, PayAccess, Storage, Tools};
+use crate::config::{Config, Operator, PayAccess, PushAccess, Storage, Tools};
 use crate::exit::{Exit, Trouble};
 use crate::inert::Inert;
 use crate::sandbox::Played;
@@ -59,12 +60,16 @@ pub(crate) async fn server(
     if !real_image_api {
         settings.webhook_secret = image_api.webhook_secret;
     }
+    let push = wechat.push.map(|push| receiver(&wechat.client.appid, push)).transpose()?;
     let wechat = WeChatHttp::new(wechat.client, cache.clone(), clock())?;
     let mut builder = Dream::builder(settings, database)
         .cache(cache)
         .blobs(blobs(&config.storage, base_url).await?)
         .image_api(Arc::new(ImageApiHttp::new(&image_api.client, clock())?))
         .at_start(at_start);
+    if let Some(push) = push {
+        builder = builder.message_push(push);
+    }
     if real_wechat {
         builder = builder.content_check(Arc::new(WeChatContentCheck::new(&wechat)));
     }
@@ -77,6 +82,15 @@ pub(crate) async fn server(
 fn channel(pay: PayAccess) -> Result<WeChatPay, Trouble> {
     WeChatPay::new(pay.client, clock(), Arc::new(OsEntropy))
         .map_err(|faults| Trouble::new(Exit::Config, "CONFIGURATION", faults.to_string()))
+}
+
+/// Opens what WeChat pushes. With a key, only what is encrypted by it counts: the signature of a plain message does not
+/// cover its body.
+fn receiver(appid: &str, push: PushAccess) -> Result<PushReceiver, Trouble> {
+    let receiver = PushReceiver::new(appid, push.token, push.aes_key.as_ref()).map_err(|fault| {
+        Trouble::new(Exit::Config, "CONFIGURATION", format!("the message push: {}", fault.as_str()))
+    })?;
+    Ok(if push.aes_key.is_some() { receiver.encrypted_only() } else { receiver })
 }
 
 fn nobody(whom: &str) -> Trouble {

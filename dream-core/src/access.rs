@@ -10,6 +10,7 @@ use crate::auth;
 use crate::dream::{Core, Dream};
 use crate::error::{Code, Error, Result};
 use crate::kernel::{KeyName, RequestId, UserId};
+use crate::protocol::message_push::{PushMessage, PushQuery};
 use crate::protocol::token::TokenFault;
 use crate::protocol::webhook::JobEvent;
 
@@ -81,6 +82,12 @@ pub struct VerifiedWebhook {
     pub(crate) event: JobEvent,
 }
 
+/// A message whose signature is WeChat's.
+pub struct VerifiedPush {
+    pub(crate) core: Arc<Core>,
+    pub(crate) message: PushMessage,
+}
+
 impl fmt::Debug for Guest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Guest")
@@ -104,6 +111,11 @@ impl fmt::Debug for Worker {
 impl fmt::Debug for VerifiedWebhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "VerifiedWebhook({})", self.event.event_id)
+    }
+}
+impl fmt::Debug for VerifiedPush {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("VerifiedPush")
     }
 }
 impl fmt::Debug for BearerToken {
@@ -193,6 +205,27 @@ impl Dream {
         let verifier = self.core.webhooks.as_ref().ok_or(Code::Unauthenticated)?;
         let event = verifier.open(signature, body).map_err(auth::webhook_refused)?;
         Ok(VerifiedWebhook { core: self.core.clone(), event })
+    }
+
+    /// Checks the signature of a message that WeChat pushes, and opens it.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` unless it is WeChat's, for this mini-program, and can be read.
+    pub fn wechat_push(&self, query: &PushQuery<'_>, body: &[u8]) -> Result<VerifiedPush> {
+        let receiver = self.core.push.as_ref().ok_or(Code::Unauthenticated)?;
+        let message = receiver
+            .open(query, body)
+            .map_err(|refused| Error::new(Code::Unauthenticated).with_source(refused))?;
+        Ok(VerifiedPush { core: self.core.clone(), message })
+    }
+
+    /// What to answer where WeChat checks the URL that it is to push to.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` unless it is WeChat that asks: nothing may be echoed then.
+    pub fn wechat_push_echo<'a>(&self, query: &PushQuery<'a>) -> Result<&'a str> {
+        let receiver = self.core.push.as_ref().ok_or(Code::Unauthenticated)?;
+        receiver.echo(query).map_err(|refused| Error::new(Code::Unauthenticated).with_source(refused))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::housekeeping::Schedule;
 use crate::kernel::page::CursorSealer;
 use crate::kernel::{Sealer, Timestamp};
 use crate::ports::{Blobs, Cache, Clock, ContentCheck, Entropy, ImageApi, Invalidation, PayChannel, WeChat};
+use crate::protocol::message_push::PushReceiver;
 use crate::protocol::token::TokenSigner;
 use crate::protocol::webhook::WebhookVerifier;
 use crate::settings::Settings;
@@ -50,6 +51,7 @@ pub(crate) struct Core {
     pub(crate) pay: BTreeMap<&'static str, Arc<dyn PayChannel>>,
     pub(crate) tokens: TokenSigner,
     pub(crate) webhooks: Option<WebhookVerifier>,
+    pub(crate) push: Option<PushReceiver>,
     pub(crate) cursors: CursorSealer,
     pub(crate) sealer: Sealer,
     pub(crate) alive: Alive,
@@ -98,6 +100,7 @@ pub struct Builder {
     image_api: Option<Arc<dyn ImageApi>>,
     content: Arc<dyn ContentCheck>,
     pay: BTreeMap<&'static str, Arc<dyn PayChannel>>,
+    push: Option<PushReceiver>,
     store_gate: Option<Arc<dyn StoreGate>>,
     rehearsal: bool,
 }
@@ -141,6 +144,13 @@ impl Builder {
         /// Stands before the database, to hold up or break off its work in a simulation. There is none unless said
         /// otherwise.
         store_gate: StoreGate => |b, p| b.store_gate = Some(p);
+    }
+
+    /// Opens the messages that WeChat pushes; without it they are all refused, and no verdict on a picture arrives.
+    #[must_use]
+    pub fn message_push(mut self, receiver: PushReceiver) -> Self {
+        self.push = Some(receiver);
+        self
     }
 
     /// What to do about a schema that is not up to date; migrate it unless said otherwise.
@@ -198,6 +208,7 @@ impl Builder {
             pay: self.pay,
             tokens,
             webhooks,
+            push: self.push,
             cursors,
             sealer,
             alive,
@@ -237,6 +248,7 @@ impl Dream {
             image_api: None,
             content: Arc::new(AllowAll),
             pay: BTreeMap::new(),
+            push: None,
             store_gate: None,
             rehearsal: false,
         }

@@ -14,6 +14,8 @@ const EVERY: Duration = Duration::from_hours(1);
 const KEEP_IDEMPOTENCY_KEYS: Duration = Duration::from_hours(168);
 /// The image API repeats a notice within this time.
 const KEEP_WEBHOOK_EVENTS: Duration = Duration::from_hours(720);
+/// What was found of a picture that waits for a person is shown for this time.
+const KEEP_CONTENT_CHECKS: Duration = Duration::from_hours(2160);
 /// A login that ended is told apart from one that never was for this time.
 const KEEP_ENDED_LOGINS: Duration = Duration::from_hours(168);
 
@@ -43,6 +45,7 @@ impl Change for Clean {
         let statements = [
             ("DELETE FROM idempotency_keys WHERE created_at < $1", KEEP_IDEMPOTENCY_KEYS),
             ("DELETE FROM webhook_events WHERE received_at < $1", KEEP_WEBHOOK_EVENTS),
+            ("DELETE FROM content_checks WHERE created_at < $1", KEEP_CONTENT_CHECKS),
             ("DELETE FROM token_families WHERE expires_at < $1", KEEP_ENDED_LOGINS),
         ];
         for (text, keep) in statements {

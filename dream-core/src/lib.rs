@@ -105,7 +105,9 @@ pub mod uploads;
 mod users;
 pub mod vip;
 
-pub use access::{Admin, AdminKey, BearerToken, Guest, Session, VerifiedWebhook, Visitor, Worker};
+pub use access::{
+    Admin, AdminKey, BearerToken, Guest, Session, VerifiedPush, VerifiedWebhook, Visitor, Worker,
+};
 pub use admin::{AuditFilter, AuditRecord, FreshKey, KeyRecord, UserFilter};
 pub use audit::{AuditFinding, AuditReport, AuditRule, Vitals, Watch};
 pub use auth::{LoggedIn, Login, PhoneProof, RefreshToken, Tokens};

@@ -7,7 +7,7 @@ use crate::jobs::{AspectRatio, Mode, Resolution};
 use crate::kernel::Timestamp;
 use crate::media::{self, PictureKind};
 use crate::ports::BlobKey;
-use crate::store::{Change, Db as _, Sql, Tx};
+use crate::store::{Change, Db, Sql, Tx};
 use crate::templates;
 use crate::vip::{self, Level};
 
@@ -158,7 +158,8 @@ pub struct SeedReport {
 }
 
 struct Planted {
-    urls: Vec<(String, String)>,
+    /// Picture and small copy of each seed that is new; none where it was planted before.
+    urls: Vec<Option<(String, String)>>,
     now: Timestamp,
 }
 
@@ -184,8 +185,10 @@ impl Change for Planted {
                 templates::insert_param_template(tx, params, now).await?;
             }
         }
-        for (image, (url, thumbnail)) in IMAGES.iter().zip(&self.urls) {
-            if first_time(tx, "image", image.name, now, &mut report).await? {
+        for (image, urls) in IMAGES.iter().zip(&self.urls) {
+            if first_time(tx, "image", image.name, now, &mut report).await?
+                && let Some((url, thumbnail)) = urls
+            {
                 gallery::insert_seed(tx, image, url, thumbnail, now).await?;
             }
         }
@@ -212,6 +215,11 @@ async fn first_time(
     Ok(new)
 }
 
+async fn is_planted(db: &mut impl Db, kind: &str, name: &str) -> Result<bool> {
+    let sql = Sql::new("SELECT name FROM planted_seeds WHERE name = $1").bind(format!("{kind}:{name}"));
+    Ok(db.optional(sql).await?.is_some())
+}
+
 impl Dream {
     /// Plants what a new installation starts with: 3 plans, 10 prompt templates, 8 parameter templates and 2
     /// pictures. Planting twice changes nothing, and what an admin edited or removed stays so.
@@ -222,6 +230,11 @@ impl Dream {
         let core = &self.core;
         let mut urls = Vec::new();
         for image in IMAGES {
+            // One that was removed since took its objects along.
+            if is_planted(&mut core.store.db(), "image", image.name).await? {
+                urls.push(None);
+                continue;
+            }
             let small = media::thumbnail(image.bytes.into()).await?;
             let key = key(image.name, "", PictureKind::Png)?;
             let small_key = key_of(image.name, small.kind)?;
@@ -232,7 +245,7 @@ impl Dream {
                     core.blobs.put(key, kind.mime(), bytes).await?;
                 }
             }
-            urls.push((core.blobs.public_url(&key), core.blobs.public_url(&small_key)));
+            urls.push(Some((core.blobs.public_url(&key), core.blobs.public_url(&small_key))));
         }
         core.store.run(&Planted { urls, now: core.now() }).await
     }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use dream_core::orders::{VerifiedPayment, VerifiedRefund, WECHAT};
 use dream_core::ports::SignedNotify;
+use dream_core::protocol::message_push::PushQuery;
 use dream_core::{
-    Admin, AdminKey, BearerToken, Code, Error, Guest, Result, Session, VerifiedWebhook, Visitor,
+    Admin, AdminKey, BearerToken, Code, Error, Guest, Result, Session, VerifiedPush, VerifiedWebhook, Visitor,
 };
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -179,6 +180,66 @@ impl Gate for VerifiedRefund {
     async fn enter(call: &mut Call) -> Result<Self> {
         let notify = signed_notify(call).await?;
         call.app().dream().refund_notify(WECHAT, &notify).await
+    }
+}
+
+/// The query of a push, as WeChat signs it.
+#[derive(Debug, Default)]
+struct SignedQuery {
+    signature: String,
+    timestamp: String,
+    nonce: String,
+    echostr: Option<String>,
+    msg_signature: Option<String>,
+    encrypt_type: Option<String>,
+}
+
+impl SignedQuery {
+    fn of(call: &mut Call) -> Self {
+        let query = call.query();
+        Self {
+            signature: query.take("signature").unwrap_or_default(),
+            timestamp: query.take("timestamp").unwrap_or_default(),
+            nonce: query.take("nonce").unwrap_or_default(),
+            echostr: query.take("echostr"),
+            msg_signature: query.take("msg_signature"),
+            encrypt_type: query.take("encrypt_type"),
+        }
+    }
+
+    fn as_query(&self) -> PushQuery<'_> {
+        PushQuery {
+            signature: &self.signature,
+            timestamp: &self.timestamp,
+            nonce: &self.nonce,
+            echostr: self.echostr.as_deref(),
+            msg_signature: self.msg_signature.as_deref(),
+            encrypt_type: self.encrypt_type.as_deref(),
+        }
+    }
+}
+
+/// WeChat's signature over a message that it pushes.
+impl Gate for VerifiedPush {
+    const GUARD: Guard = Guard::Signed;
+
+    async fn enter(call: &mut Call) -> Result<Self> {
+        let query = SignedQuery::of(call);
+        let body = call.body_bytes(SIGNED_BODY).await?;
+        call.app().dream().wechat_push(&query.as_query(), &body)
+    }
+}
+
+/// WeChat's signature where it checks the URL that it is to push to; what it wants to read.
+#[derive(Debug)]
+pub struct PushEcho(pub String);
+
+impl Gate for PushEcho {
+    const GUARD: Guard = Guard::Signed;
+
+    async fn enter(call: &mut Call) -> Result<Self> {
+        let query = SignedQuery::of(call);
+        call.app().dream().wechat_push_echo(&query.as_query()).map(|echo| Self(echo.to_owned()))
     }
 }
 

@@ -290,16 +290,18 @@ CREATE TABLE gallery_images (
     tags           TEXT NOT NULL,
     likes          INTEGER NOT NULL CHECK (likes >= 0),
     status         TEXT NOT NULL CHECK (status IN ('PENDING', 'PUBLIC', 'REJECTED', 'REMOVED')),
+    barred         INTEGER NOT NULL DEFAULT 0 CHECK (barred IN (0, 1)), -- its result may not be published again
     seed           TEXT UNIQUE,           -- names the pictures that come with the program
     created_at     INTEGER NOT NULL,
     updated_at     INTEGER NOT NULL,
     CHECK ((job_id IS NULL) = (result_index IS NULL))
 ) STRICT;
-CREATE UNIQUE INDEX gallery_once_per_result ON gallery_images (job_id, result_index) WHERE status <> 'REMOVED';
+CREATE UNIQUE INDEX gallery_once_per_result ON gallery_images (job_id, result_index) WHERE status <> 'REMOVED' OR barred;
 CREATE INDEX gallery_latest ON gallery_images (created_at, id) WHERE status = 'PUBLIC';
 CREATE INDEX gallery_latest_in ON gallery_images (category, created_at, id) WHERE status = 'PUBLIC';
 CREATE INDEX gallery_popular ON gallery_images (likes, id) WHERE status = 'PUBLIC';
 CREATE INDEX gallery_popular_in ON gallery_images (category, likes, id) WHERE status = 'PUBLIC';
+CREATE INDEX gallery_not_public ON gallery_images (status, created_at, id) WHERE status <> 'PUBLIC';
 CREATE INDEX gallery_by_author ON gallery_images (author_id, created_at, id);
 
 -- Tags of public pictures only.
@@ -404,15 +406,18 @@ CREATE TABLE uploads (
 ) STRICT;
 CREATE INDEX uploads_by_user ON uploads (user_id, created_at, id);
 
--- Content checks that were handed in and are not decided yet, by the id under which the verdict is pushed.
+-- Content checks of pictures that are to go public. The verdict on a picture is pushed later, under the trace id.
 CREATE TABLE content_checks (
     trace_id    TEXT PRIMARY KEY,
-    subject     TEXT NOT NULL,
+    image_id    INTEGER REFERENCES gallery_images (id), -- NULL: the verdict came before it was noted what it is about
+    part        TEXT NOT NULL CHECK (part IN ('TEXT', 'PICTURE')),
+    verdict     TEXT CHECK (verdict IN ('PASS', 'REVIEW', 'RISKY', 'FAILED')),
     created_at  INTEGER NOT NULL,
     decided_at  INTEGER,
-    verdict     TEXT CHECK (verdict IN ('PASS', 'REVIEW', 'RISKY'))
+    CHECK ((verdict IS NULL) = (decided_at IS NULL))
 ) STRICT;
-CREATE INDEX content_checks_by_subject ON content_checks (subject);
+CREATE INDEX content_checks_by_image ON content_checks (image_id, created_at);
+CREATE INDEX content_checks_by_age ON content_checks (created_at);
 
 -- Figures -------------------------------------------------------------------------------------------------------
 CREATE TABLE user_counters (

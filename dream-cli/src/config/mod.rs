@@ -18,7 +18,7 @@ use dream_core::adapters::{R2Config, RedisConfig};
 use dream_core::{DatabaseOptions, Settings};
 
 pub(crate) use environment::Environment;
-pub(crate) use outside::{ImageApiAccess, PayAccess, WeChatAccess};
+pub(crate) use outside::{ImageApiAccess, PayAccess, PushAccess, WeChatAccess};
 pub(crate) use parse::{LogFormat, Mode};
 pub(crate) use report::{ConfigFault, ConfigFaults, Report};
 pub(crate) use variable::without_password;

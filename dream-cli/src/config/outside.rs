@@ -33,6 +33,15 @@ const REFUND_PATH: &str = "/v1/orders/refund-callback";
 #[derive(Debug, Clone)]
 pub(crate) struct WeChatAccess {
     pub(crate) client: WeChatConfig,
+    pub(crate) push: Option<PushAccess>,
+}
+
+/// What the console says of the message push.
+#[derive(Debug, Clone)]
+pub(crate) struct PushAccess {
+    pub(crate) token: SecretString,
+    /// Without one, messages come in plain form.
+    pub(crate) aes_key: Option<SecretString>,
 }
 
 /// Access to the image API.
@@ -63,7 +72,7 @@ pub(super) fn wechat(reader: &mut Reader<'_>) -> Option<WeChatAccess> {
     let appid = reader.get(&WECHAT_APPID);
     let secret = reader.get(&WECHAT_SECRET);
     let base_url = reader.get(&WECHAT_API_BASE_URL);
-    push(reader);
+    let push = push(reader);
     if !reader.any_set(&[WECHAT_APPID.spec, WECHAT_SECRET.spec, WECHAT_API_BASE_URL.spec]) {
         played(reader, &WECHAT_APPID);
         played(reader, &WECHAT_SECRET);
@@ -76,14 +85,19 @@ pub(super) fn wechat(reader: &mut Reader<'_>) -> Option<WeChatAccess> {
         reader.require_strong(&WECHAT_SECRET, secret.expose_secret(), MIN_SECRET);
     }
     let client = WeChatConfig { base_url: base_url?, ..WeChatConfig::new(appid?, secret?) };
-    Some(WeChatAccess { client })
+    if push.is_none() {
+        reader.note("no WECHAT_PUSH_TOKEN: no verdict on a picture arrives, and each waits for an admin");
+    }
+    Some(WeChatAccess { client, push })
 }
 
-fn push(reader: &mut Reader<'_>) {
-    reader.get(&WECHAT_PUSH_TOKEN);
-    if reader.get(&WECHAT_PUSH_AES_KEY).is_some() {
+fn push(reader: &mut Reader<'_>) -> Option<PushAccess> {
+    let token = reader.get(&WECHAT_PUSH_TOKEN);
+    let aes_key = reader.get(&WECHAT_PUSH_AES_KEY);
+    if aes_key.is_some() {
         reader.missing(&WECHAT_PUSH_TOKEN, "beside WECHAT_PUSH_AES_KEY");
     }
+    Some(PushAccess { token: token?, aes_key })
 }
 
 pub(super) fn image_api(reader: &mut Reader<'_>) -> Option<ImageApiAccess> {

@@ -65,6 +65,12 @@ rules! {
     FiguresEqualRecords = "figures_equal_records",
     /// The favorites counted on a user's page are those on record.
     FavoritesEqualRecords = "favorites_equal_records",
+    /// A picture's likes are as many as users like it.
+    LikesEqualRecords = "likes_equal_records",
+    /// The pictures counted by category and tag are those that everybody sees.
+    GalleryCountsEqualRecords = "gallery_counts_equal_records",
+    /// A picture is found by its tags as long as everybody sees it.
+    TagsOfPublicImages = "tags_of_public_images",
 }
 
 /// A row that breaks a rule.

@@ -39,6 +39,9 @@ fn statement(rule: AuditRule) -> Sql<'static> {
         AuditRule::OpenRefundHasTask => OPEN_REFUND_HAS_TASK,
         AuditRule::FiguresEqualRecords => FIGURES_EQUAL_RECORDS,
         AuditRule::FavoritesEqualRecords => FAVORITES_EQUAL_RECORDS,
+        AuditRule::LikesEqualRecords => LIKES_EQUAL_RECORDS,
+        AuditRule::GalleryCountsEqualRecords => GALLERY_COUNTS_EQUAL_RECORDS,
+        AuditRule::TagsOfPublicImages => TAGS_OF_PUBLIC_IMAGES,
     })
 }
 
@@ -256,3 +259,22 @@ const FAVORITES_EQUAL_RECORDS: &str = "SELECT 'user:' || CAST(c.user_id AS TEXT)
      CAST(sum(CASE WHEN type = 'image' THEN 1 ELSE 0 END) AS BIGINT) AS images FROM favorites GROUP BY user_id) f \
      ON f.user_id = c.user_id WHERE c.favorites <> coalesce(f.favorites, 0) \
      OR c.image_favorites <> coalesce(f.images, 0) ORDER BY c.user_id LIMIT $1";
+
+const LIKES_EQUAL_RECORDS: &str = "SELECT 'image:' || CAST(g.id AS TEXT) AS subject, \
+     'likes ' || CAST(g.likes AS TEXT) || ', on record ' || CAST(coalesce(l.likes, 0) AS TEXT) AS detail \
+     FROM gallery_images g LEFT JOIN (SELECT image_id, count(*) AS likes FROM gallery_likes GROUP BY image_id) l \
+     ON l.image_id = g.id WHERE g.likes <> coalesce(l.likes, 0) ORDER BY g.id LIMIT $1";
+
+const GALLERY_COUNTS_EQUAL_RECORDS: &str = "SELECT 'category:' || category || ' tag:' || tag AS subject, \
+     'counted ' || CAST(CAST(sum(counted) AS BIGINT) AS TEXT) || ', public ' \
+     || CAST(CAST(sum(public) AS BIGINT) AS TEXT) AS detail FROM ( \
+     SELECT category, tag, images AS counted, 0 AS public FROM gallery_counts \
+     UNION ALL SELECT '', '', 0, 1 FROM gallery_images WHERE status = 'PUBLIC' \
+     UNION ALL SELECT category, '', 0, 1 FROM gallery_images WHERE status = 'PUBLIC' \
+     UNION ALL SELECT '', t.tag, 0, 1 FROM gallery_tags t \
+     UNION ALL SELECT g.category, t.tag, 0, 1 FROM gallery_tags t JOIN gallery_images g ON g.id = t.image_id \
+     ) both_sides GROUP BY category, tag HAVING sum(counted) <> sum(public) ORDER BY category, tag LIMIT $1";
+
+const TAGS_OF_PUBLIC_IMAGES: &str = "SELECT 'image:' || CAST(g.id AS TEXT) AS subject, \
+     g.status || ', found by ' || t.tag AS detail FROM gallery_tags t JOIN gallery_images g ON g.id = t.image_id \
+     WHERE g.status <> 'PUBLIC' OR g.created_at <> t.created_at ORDER BY g.id, t.tag LIMIT $1";

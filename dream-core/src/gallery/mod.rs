@@ -1,12 +1,25 @@
 //! The gallery: pictures that users made public.
 
+mod changes;
+mod check;
+mod desk;
+mod rules;
 mod store;
 
-use crate::access::Visitor;
+use crate::access::{Session, VerifiedPush, Visitor};
+use crate::dream::Core;
 use crate::error::{Code, Result};
-use crate::kernel::{ImageId, ListScope, Page, PageRequest, SortKey, Timestamp, UserId};
+use crate::kernel::{ImageId, JobId, ListScope, Page, PageRequest, SortKey, Timestamp, UserId};
+use crate::store::Reader;
 
-pub(crate) use store::{forget, insert_seed, names, public_images, shows};
+pub(crate) use changes::{follow_results, forget};
+pub(crate) use check::check;
+pub use desk::ModeratedImage;
+pub use rules::Tag;
+pub(crate) use store::{insert_seed, names, public_images, shows};
+
+/// What nodes tell each other when what everybody sees has changed.
+const TOPIC: &str = "gallery";
 
 /// What kind of picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +82,58 @@ pub struct GalleryImage {
     pub created_at: Timestamp,
 }
 
+/// How far a picture is on its way to the public.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ImageStatus {
+    /// It waits to be checked, or for a person.
+    Pending,
+    /// Everybody sees it.
+    Public,
+    /// It may not be shown.
+    Rejected,
+    /// It was taken out.
+    Removed,
+}
+
+impl ImageStatus {
+    /// Every state by its name.
+    pub const NAMES: &'static [&'static str] = &["PENDING", "PUBLIC", "REJECTED", "REMOVED"];
+
+    /// The state's name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ImageStatus::Pending => "PENDING",
+            ImageStatus::Public => "PUBLIC",
+            ImageStatus::Rejected => "REJECTED",
+            ImageStatus::Removed => "REMOVED",
+        }
+    }
+
+    /// The state of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        match name {
+            "PENDING" => Some(ImageStatus::Pending),
+            "PUBLIC" => Some(ImageStatus::Public),
+            "REJECTED" => Some(ImageStatus::Rejected),
+            "REMOVED" => Some(ImageStatus::Removed),
+            _ => None,
+        }
+    }
+}
+
+/// A result that its owner wants to make public.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// The job.
+    pub job: JobId,
+    /// Which of its results, from 0.
+    pub index: i64,
+    /// What kind of picture it is.
+    pub category: &'static Category,
+    /// Words to find it by; at most [`Tag::MOST`]. Equal ones count once.
+    pub tags: Vec<Tag>,
+}
+
 /// In which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GallerySort {
@@ -113,6 +178,14 @@ pub struct GalleryFilter {
 }
 
 impl Visitor {
+    /// What one wrote oneself must be seen at once; others may see it a moment later.
+    fn view(&self) -> Reader<'_> {
+        match self {
+            Visitor::Guest(_) => self.core().store.public(),
+            Visitor::Session(_) => self.core().store.db(),
+        }
+    }
+
     /// Public pictures.
     ///
     /// # Errors
@@ -124,7 +197,7 @@ impl Visitor {
             .with("tag", filter.tag.as_deref().unwrap_or_default())
             .with("sort", filter.sort.as_str());
         let start = core.cursors.start(&scope, page)?;
-        let mut db = core.store.public();
+        let mut db = self.view();
         let rows = store::list(&mut db, filter, start, page, self.user_id()).await?;
         let mut page = core.cursors.page(&scope, page.limit, rows, |image| SortKey {
             by: match filter.sort {
@@ -137,19 +210,74 @@ impl Visitor {
         Ok(page)
     }
 
-    /// A public picture.
+    /// A public picture, or one's own that waits or was rejected.
     ///
     /// # Errors
     /// `IMAGE_NOT_FOUND`.
     pub async fn gallery_image(&self, id: ImageId) -> Result<GalleryImage> {
-        let found = store::find(&mut self.core().store.public(), id, self.user_id()).await?;
-        found.ok_or(Code::ImageNotFound.into())
+        store::find(&mut self.view(), id, self.user_id()).await?.ok_or(Code::ImageNotFound.into())
     }
 }
 
-pub(crate) async fn check(
-    _core: &std::sync::Arc<crate::dream::Core>,
-    _task: &crate::outbox::Task,
-) -> Result<crate::outbox::Next> {
-    Ok(crate::outbox::Next::Done)
+impl Session {
+    /// Likes a public picture; how many do. Liking it again changes nothing.
+    ///
+    /// # Errors
+    /// `IMAGE_NOT_FOUND`.
+    pub async fn like(&self, image: ImageId) -> Result<i64> {
+        self.set_like(image, true).await
+    }
+
+    /// Likes a picture no longer; how many do.
+    ///
+    /// # Errors
+    /// `IMAGE_NOT_FOUND`.
+    pub async fn unlike(&self, image: ImageId) -> Result<i64> {
+        self.set_like(image, false).await
+    }
+
+    // No news of it: a hot picture would throw everybody's copies away all the time.
+    async fn set_like(&self, image: ImageId, likes: bool) -> Result<i64> {
+        let core = &self.core;
+        core.store.run(&changes::Like { user: self.user, image, likes, now: core.now() }).await
+    }
+
+    /// Offers a result of one's own to the public. Others see it once its content was checked.
+    ///
+    /// # Errors
+    /// `JOB_NOT_FOUND`, also for somebody else's; `INVALID_STATE` unless it succeeded; `VALIDATION_FAILED` for an
+    /// index that it has no result of; `ALREADY_PUBLISHED`, also for a result that was rejected, or that an admin
+    /// took out.
+    pub async fn publish(&self, publication: &Publication) -> Result<GalleryImage> {
+        let core = &self.core;
+        let change = changes::Publish { user: self.user, publication, now: core.now() };
+        let image = core.store.run(&change).await?;
+        core.wake_worker();
+        Ok(image)
+    }
+
+    /// Takes a picture of one's own out of the gallery.
+    ///
+    /// # Errors
+    /// `IMAGE_NOT_FOUND`, also for somebody else's.
+    pub async fn remove_image(&self, image: ImageId) -> Result<()> {
+        let core = &self.core;
+        let change = changes::Remove {
+            scope: self.scope(),
+            image,
+            by: None,
+            blobs: core.blobs.as_ref(),
+            now: core.now(),
+        };
+        remove(core, &change).await
+    }
+}
+
+async fn remove(core: &Core, change: &changes::Remove<'_>) -> Result<()> {
+    let was_public = core.store.run(change).await?;
+    core.wake_worker();
+    if was_public {
+        core.announce(TOPIC).await;
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@ use super::{Job, job_topic};
 use crate::blobs::Unnamed;
 use crate::dream::Core;
 use crate::error::{Error, Result};
+use crate::gallery;
 use crate::kernel::{JobId, Timestamp};
 use crate::media;
 use crate::outbox::{Next, Task};
@@ -37,6 +38,7 @@ impl Change for ReplaceResults<'_> {
         for copy in written {
             copy.name(tx).await?;
         }
+        gallery::follow_results(tx, self.job, urls, thumbnail.as_deref(), self.now).await?;
         Ok(true)
     }
 }

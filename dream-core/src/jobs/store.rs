@@ -150,6 +150,21 @@ pub(super) async fn find(db: &mut impl Db, scope: Scope, job: &JobId) -> Result<
     db.optional(sql).await?.as_ref().map(read).transpose()
 }
 
+/// A job of the user's, whose results nobody moves until the transaction ends.
+pub(crate) async fn lock(tx: &mut Tx, scope: Scope, job: &JobId) -> Result<Option<Job>> {
+    let held = crate::store::for_update!("SELECT id FROM generations WHERE job_id = $1").bind(job.as_str());
+    tx.optional(held).await?;
+    find(tx, scope, job).await
+}
+
+/// Whether a job's pictures are what lies under this URL.
+pub(crate) async fn shows(tx: &mut Tx, job: &JobId, url: &str) -> Result<bool> {
+    let found = find(tx, Scope::All, job).await?;
+    Ok(found.is_some_and(|job| {
+        job.result_urls.iter().any(|result| result == url) || job.thumbnail_url.as_deref() == Some(url)
+    }))
+}
+
 /// The record for the work on it.
 pub(super) async fn whole(db: &mut impl Db, job: &JobId) -> Result<Option<Generation>> {
     let sql = Sql::new(jobs!("WHERE job_id = $1")).bind(job.as_str());

@@ -56,6 +56,19 @@ on_every_backend!(each_kind_of_damage_is_found_and_named, |backend| async move {
         ("UPDATE user_counters SET failed = failed + 1", AuditRule::FiguresEqualRecords),
         ("UPDATE user_counters SET favorites = favorites + 1", AuditRule::FavoritesEqualRecords),
         (
+            "INSERT INTO gallery_images (id, image_url, thumbnail_url, prompt, category, tags, likes, status, created_at, \
+             updated_at) VALUES (1, 'x', 'x', 'p', 'portrait', '[]', 1, 'PENDING', 1, 1)",
+            AuditRule::LikesEqualRecords,
+        ),
+        (
+            "INSERT INTO gallery_counts (category, tag, images) VALUES ('portrait', '', 1)",
+            AuditRule::GalleryCountsEqualRecords,
+        ),
+        (
+            "INSERT INTO gallery_tags (tag, image_id, created_at) VALUES ('t', 1, 1)",
+            AuditRule::TagsOfPublicImages,
+        ),
+        (
             "INSERT INTO orders (order_id, user_id, kind, channel, status, amount, points, description, transaction_id, \
              paid_at, expire_at, created_at, updated_at) \
              SELECT 'order-1', id, 'POINTS', 'wechat', 'PAID', 100, 10, 'x', 't', 1, 1, 1, 1 FROM users WHERE openid = 'o-alice'",

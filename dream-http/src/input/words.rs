@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef, take_cf_content};
 use dream_core::favorites::{FavoriteKind, ResourceId};
-use dream_core::gallery::GallerySort;
+use dream_core::gallery::{GallerySort, ImageStatus};
 use dream_core::jobs::{
     AspectRatio, CharacterRef, InlinePicture, Mode, ModelName, NegativePrompt, PictureUrl, Prompt, Resolution,
 };
@@ -325,6 +325,7 @@ named!(
     EntryKind,
     FavoriteKind,
     GallerySort,
+    ImageStatus,
     JobState,
     Level,
     Mode,

@@ -3,12 +3,19 @@
 use std::time::Duration;
 
 use dream_core::kernel::ImageId;
-use dream_core::{Code, Guest, Result, Visitor};
+use dream_core::{Admin, Code, Guest, Result, Session, Visitor};
 
-use crate::input::{Numbered, Path, Query};
-use crate::table::{Row, get};
-use crate::wire::gallery::{Categories, Image, ImageAnswer, ImageFilter};
-use crate::wire::page::NumberedPage;
+use crate::gate::UserOrAdmin;
+use crate::input::{Body, Numbered, Paged, Path, Query, Text};
+use crate::problem::Lang;
+use crate::reply::Created;
+use crate::table::{Row, delete, get, post};
+use crate::wire::gallery::{
+    Approval, Categories, Image, ImageAnswer, ImageFilter, Liked, ModeratedImage, ModerationFilter,
+    Publication, Refusal,
+};
+use crate::wire::message::Message;
+use crate::wire::page::{NumberedPage, Page};
 
 /// How old a kept page may be. Likes are counted all the time, and need not show at once.
 const KEPT: Duration = Duration::from_secs(5);
@@ -20,8 +27,37 @@ pub(crate) fn rows() -> Vec<Row> {
             .doc("Public pictures, newest or most liked first")
             .fails(&[Code::InvalidCursor])
             .public(KEPT, TOPIC),
-        get("/v1/gallery/images/{id}", image).doc("A public picture").fails(&[Code::ImageNotFound]),
+        get("/v1/gallery/images/{id}", image)
+            .doc("A public picture, or one's own")
+            .fails(&[Code::ImageNotFound]),
+        delete("/v1/gallery/images/{id}", remove)
+            .doc("Takes a picture out, by its author or an admin")
+            .fails(&[Code::ImageNotFound]),
         get("/v1/gallery/categories", categories).doc("Every category").public(KEPT, TOPIC),
+        post("/v1/gallery/images/{id}/like", like)
+            .doc("Likes a picture; once, however often it is sent")
+            .fails(&[Code::ImageNotFound]),
+        delete("/v1/gallery/images/{id}/like", unlike)
+            .doc("Likes a picture no longer")
+            .fails(&[Code::ImageNotFound]),
+        post("/v1/gallery/publish", publish)
+            .doc("Offers a result of one's own to the public, which sees it once it was checked")
+            .fails(&[Code::JobNotFound, Code::InvalidState, Code::AlreadyPublished]),
+        get("/v1/admin/gallery", moderated)
+            .doc("Pictures in one state, newest first; those that wait unless said otherwise")
+            .fails(&[Code::InvalidCursor]),
+        get("/v1/admin/gallery/{id}", show)
+            .doc("A picture in whatever state, with what its checks found")
+            .fails(&[Code::ImageNotFound]),
+        post("/v1/admin/gallery/{id}/approve", approve)
+            .doc("Lets a picture go public")
+            .fails(&[Code::ImageNotFound, Code::InvalidState]),
+        post("/v1/admin/gallery/{id}/reject", reject)
+            .doc("Keeps a picture from the public, or takes it back")
+            .fails(&[Code::ImageNotFound, Code::InvalidState]),
+        post("/v1/admin/gallery/{id}/remove", remove_for_a_reason)
+            .doc("Takes a picture out for good")
+            .fails(&[Code::ImageNotFound]),
     ]
 }
 
@@ -38,4 +74,64 @@ async fn image(visitor: Visitor, Path(id): Path<ImageId>) -> Result<ImageAnswer>
 
 async fn categories(_: Guest, (): ()) -> Result<Categories> {
     Ok(Categories::all())
+}
+
+async fn like(me: Session, Path(id): Path<ImageId>) -> Result<Liked> {
+    Ok(Liked { liked: true, total_likes: me.like(id).await? })
+}
+
+async fn unlike(me: Session, Path(id): Path<ImageId>) -> Result<Liked> {
+    Ok(Liked { liked: false, total_likes: me.unlike(id).await? })
+}
+
+async fn publish(me: Session, Body(body): Body<Publication>) -> Result<Created<Image>> {
+    Ok(Created(me.publish(&body.into()).await?.into()))
+}
+
+async fn remove(who: UserOrAdmin, (Path(id), lang): (Path<ImageId>, Lang)) -> Result<Message> {
+    match who {
+        UserOrAdmin::User(me) => me.remove_image(id).await?,
+        UserOrAdmin::Admin(admin) => admin.remove_image(id, None).await?,
+    }
+    Ok(removed(lang))
+}
+
+fn removed(lang: Lang) -> Message {
+    Message::new(lang, "作品已移除", "The picture is removed")
+}
+
+async fn moderated(
+    admin: Admin,
+    (Paged(page), Query(filter)): (Paged, Query<ModerationFilter>),
+) -> Result<Page<ModeratedImage>> {
+    Ok(Page::of(admin.gallery_images(filter.status(), &page).await?, ModeratedImage::from))
+}
+
+async fn show(admin: Admin, Path(id): Path<ImageId>) -> Result<ModeratedImage> {
+    Ok(admin.gallery_image(id).await?.into())
+}
+
+async fn approve(
+    admin: Admin,
+    (Path(id), Body(body)): (Path<ImageId>, Body<Approval>),
+) -> Result<ModeratedImage> {
+    let reason = body.reason.as_ref().map(|Text(reason)| reason.as_str());
+    Ok(admin.approve_image(id, reason).await?.into())
+}
+
+async fn reject(
+    admin: Admin,
+    (Path(id), Body(body)): (Path<ImageId>, Body<Refusal>),
+) -> Result<ModeratedImage> {
+    let Text(reason) = &body.reason;
+    Ok(admin.reject_image(id, reason).await?.into())
+}
+
+async fn remove_for_a_reason(
+    admin: Admin,
+    (Path(id), lang, Body(body)): (Path<ImageId>, Lang, Body<Refusal>),
+) -> Result<Message> {
+    let Text(reason) = &body.reason;
+    admin.remove_image(id, Some(reason)).await?;
+    Ok(removed(lang))
 }

@@ -12,6 +12,7 @@ mod points;
 mod templates;
 mod users;
 mod vip;
+mod wechat;
 
 use crate::table::Row;
 
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Vec<Row> {
         templates::rows(),
         gallery::rows(),
         favorites::rows(),
+        wechat::rows(),
         admin::rows(),
     ]
     .concat()

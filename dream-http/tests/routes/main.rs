@@ -10,6 +10,7 @@ mod auth;
 mod credentials;
 mod document;
 mod favorites;
+mod gallery;
 mod jobs;
 mod limits;
 mod orders;

@@ -127,6 +127,11 @@ impl Site {
         client().request(method, format!("http://{node}{path}")).header("accept-language", "en")
     }
 
+    /// Where the server answers for this path.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
     /// Somebody without any credential.
     pub(crate) fn nobody(&self) -> Client<'_> {
         Client { site: self, proof: Proof::None }

@@ -3,6 +3,7 @@ use std::sync::{Arc, OnceLock};
 use dream_core::adapters::SystemClock;
 use dream_core::adapters::wechat_pay::WeChatPay;
 use dream_core::ports::SignedNotify;
+use dream_core::protocol::message_push::PushQuery;
 use dream_core::{Code, Dream, Result};
 use http::StatusCode;
 
@@ -11,6 +12,7 @@ use crate::fakes::server::{FakeRequest, FakeResponse, FakeServer, Setup};
 const WEBHOOK: &str = "/v1/proxy/webhook";
 const PAYMENT: &str = "/v1/orders/payment-callback";
 const REFUND: &str = "/v1/orders/refund-callback";
+const PUSH: &str = "/v1/wechat/push";
 
 /// The smallest server that takes for Dream what the outside tells it.
 pub(super) struct Callbacks {
@@ -41,6 +43,10 @@ impl Callbacks {
         format!("{}{PAYMENT}", self.server.base_url())
     }
 
+    pub(super) fn push_url(&self) -> String {
+        format!("{}{PUSH}", self.server.base_url())
+    }
+
     pub(super) fn refund_url(&self) -> String {
         format!("{}{REFUND}", self.server.base_url())
     }
@@ -52,6 +58,7 @@ async fn receive(dream: Arc<OnceLock<Dream>>, request: FakeRequest) -> FakeRespo
         WEBHOOK => webhook(dream, &request).await,
         PAYMENT => payment(dream, &request).await,
         REFUND => refund(dream, &request).await,
+        PUSH => push(dream, &request).await,
         _ => return FakeResponse::empty(StatusCode::NOT_FOUND),
     };
     FakeResponse::empty(match outcome {
@@ -72,6 +79,21 @@ async fn payment(dream: &Dream, request: &FakeRequest) -> Result<()> {
 
 async fn refund(dream: &Dream, request: &FakeRequest) -> Result<()> {
     dream.refund_notify(WeChatPay::NAME, &notify(request)).await?.settle().await.map(drop)
+}
+
+async fn push(dream: &Dream, request: &FakeRequest) -> Result<()> {
+    let value = |name: &str| request.param(name);
+    let (signature, timestamp, nonce) = (value("signature"), value("timestamp"), value("nonce"));
+    let (msg_signature, encrypt_type) = (value("msg_signature"), value("encrypt_type"));
+    let query = PushQuery {
+        signature: signature.as_deref().unwrap_or_default(),
+        timestamp: timestamp.as_deref().unwrap_or_default(),
+        nonce: nonce.as_deref().unwrap_or_default(),
+        echostr: None,
+        msg_signature: msg_signature.as_deref(),
+        encrypt_type: encrypt_type.as_deref(),
+    };
+    dream.wechat_push(&query, &request.body)?.apply().await
 }
 
 fn notify(request: &FakeRequest) -> SignedNotify {

@@ -11,6 +11,7 @@ use dream_core::adapters::{
 };
 use dream_core::kernel::Zone;
 use dream_core::ports::{Blobs, Cache, Clock, ContentCheck, PayChannel};
+use dream_core::protocol::message_push::PushReceiver;
 use dream_core::{AtOnce, AtStart, ConfiguredAdminKey, Dream, Durability, QuotaLimit, Settings, Worker};
 use secrecy::SecretString;
 
@@ -235,6 +236,7 @@ impl WorldOptions {
             None => None,
         };
         let callbacks = Callbacks::start().await;
+        wechat.set_push_url(Some(callbacks.push_url()));
         let r2 = if self.on_r2 {
             Some(FakeR2::start(R2Options::new(clock.clone())).await.expect("ports for R2"))
         } else {
@@ -342,6 +344,10 @@ impl Nodes {
         )
         .expect("a client of WeChat");
         let content: Arc<dyn ContentCheck> = Arc::new(WeChatContentCheck::new(&wechat));
+        let console = parts.wechat.push_target();
+        let (token, aes_key) = (SecretString::from(console.token), SecretString::from(console.aes_key));
+        let push =
+            PushReceiver::new(parts.wechat.app().appid, token, Some(&aes_key)).expect("a token and a key");
         let key = SecretString::from(parts.image_api.service_key());
         let image_api = ImageApiConfig {
             concurrency: parts.at_once,
@@ -359,7 +365,8 @@ impl Nodes {
             .blobs(parts.blobs.clone())
             .wechat(Arc::new(wechat))
             .image_api(Arc::new(image_api))
-            .content_check(content);
+            .content_check(content)
+            .message_push(push);
         if let Some(pay) = &parts.pay {
             let config = pay.config(&parts.payment_url, &parts.refund_url);
             let entropy = Arc::new(SeededEntropy::new(!seed));
