@@ -10,5 +10,6 @@ pub mod entropy;
 pub mod fakes;
 pub mod faults;
 pub mod sandbox;
+pub mod simulation;
 pub mod wait;
 pub mod world;

@@ -1,7 +1,7 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::Failure;
 
@@ -20,6 +20,11 @@ impl LoginCode {
     pub fn new(code: String) -> Result<Self, crate::Fault> {
         checked(code).map(Self)
     }
+
+    /// The code, for whoever hands it to WeChat. It never goes into a log.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
 }
 
 /// The code that the phone number button gives. It is another code than the one of `wx.login`.
@@ -33,6 +38,11 @@ impl PhoneCode {
     /// As [`LoginCode::new`].
     pub fn new(code: String) -> Result<Self, crate::Fault> {
         checked(code).map(Self)
+    }
+
+    /// The code, for whoever hands it to WeChat. It never goes into a log.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
     }
 }
 

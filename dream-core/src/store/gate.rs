@@ -4,6 +4,7 @@ use std::any::Any;
 use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -43,7 +44,7 @@ impl From<StoreTrouble> for StoreError {
     }
 }
 
-/// Permission for a step. Dropped when the step is over; that of a beginning, when the transaction is.
+/// Permission for a step. Dropped when the step is over; that of a [`StoreStep::Begin`], when the transaction is.
 pub type StorePass = Box<dyn Any + Send + Sync>;
 
 /// Stands between the business and its database, and can hold up, fail or break off each step. For simulations and
@@ -53,9 +54,14 @@ pub trait StoreGate: Debug + Send + Sync + 'static {
     /// Called before a step. An error is what the caller gets in its place.
     async fn before(&self, step: StoreStep) -> Result<StorePass, StoreTrouble>;
 
-    /// Called once a [`StoreStep::Write`] or [`StoreStep::Commit`] has taken effect. An error is what the caller
-    /// gets nevertheless, as if the answer had been lost on its way.
+    /// Called once a [`StoreStep::Begin`], [`StoreStep::Write`] or [`StoreStep::Commit`] has taken effect. An error is
+    /// what the caller gets nevertheless, as if the answer had been lost on its way.
     async fn after(&self, step: StoreStep) -> Result<(), StoreTrouble>;
+
+    /// Waits before a unit of work is run again after a conflict.
+    async fn wait(&self, span: Duration) {
+        tokio::time::sleep(span).await;
+    }
 }
 
 /// The gate of a database, if it has one.
@@ -74,6 +80,13 @@ impl Gate {
         match &self.0 {
             Some(gate) => Ok(gate.after(step).await?),
             None => Ok(()),
+        }
+    }
+
+    pub(super) async fn wait(self, span: Duration) {
+        match self.0 {
+            Some(gate) => gate.wait(span).await,
+            None => tokio::time::sleep(span).await,
         }
     }
 }

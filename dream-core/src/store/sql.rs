@@ -166,7 +166,7 @@ macro_rules! prepared {
 
 impl Db for Tx {
     async fn all(&mut self, sql: Sql<'_>) -> Result<Vec<Row>> {
-        self.gate.before(StoreStep::Statement).await?;
+        let _pass = self.gate.before(StoreStep::Statement).await?;
         let rows = match &mut self.open {
             Open::Sqlite(tx) => prepared!(Sqlite, sql.sqlite, sql.args)
                 .fetch_all(&mut **tx)
@@ -181,7 +181,7 @@ impl Db for Tx {
     }
 
     async fn execute(&mut self, sql: Sql<'_>) -> Result<u64> {
-        self.gate.before(StoreStep::Statement).await?;
+        let _pass = self.gate.before(StoreStep::Statement).await?;
         let done = match &mut self.open {
             Open::Sqlite(tx) => prepared!(Sqlite, sql.sqlite, sql.args)
                 .execute(&mut **tx)
@@ -217,7 +217,7 @@ impl Db for Reader<'_> {
             let what = "a rehearsal changes nothing, so nothing may be written by itself";
             return Err(StoreError::Inconsistent(what.into()).into());
         }
-        let _pass = self.store.gate.before(StoreStep::Write).await?;
+        let pass = self.store.gate.before(StoreStep::Write).await?;
         let done = match &self.store.pools {
             Pools::Sqlite { write, .. } => {
                 prepared!(Sqlite, sql.sqlite, sql.args).execute(write).await.map(|done| done.rows_affected())
@@ -228,6 +228,7 @@ impl Db for Reader<'_> {
                 .map(|done| done.rows_affected()),
         };
         let done = done.map_err(StoreError::from)?;
+        drop(pass);
         self.store.gate.after(StoreStep::Write).await?;
         Ok(done)
     }

@@ -44,6 +44,7 @@ impl Store {
             }
             Pools::Postgres { pool, .. } => Open::Postgres(begin_whole(pool, "BEGIN").await?),
         };
+        self.gate.after(StoreStep::Begin).await?;
         Ok(Tx { open, gate: self.gate.clone(), _pass: pass })
     }
 
@@ -58,6 +59,7 @@ impl Store {
                 Open::Postgres(begin_whole(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
         };
+        self.gate.after(StoreStep::Begin).await?;
         Ok(Tx { open, gate: self.gate.clone(), _pass: pass })
     }
 
@@ -82,8 +84,10 @@ impl Store {
             .with_min_delay(Duration::from_millis(2))
             .with_max_delay(Duration::from_millis(200))
             .with_max_times(8);
+        let gate = self.gate.clone();
         let outcome = attempt
             .retry(patience)
+            .sleep(move |span| gate.clone().wait(span))
             .when(is_conflict)
             .notify(|_, _| {
                 metrics::counter!("dream_store_conflicts_total", "change" => C::NAME).increment(1);
@@ -104,11 +108,12 @@ async fn begin_whole(pool: &PgPool, how: &'static str) -> Result<Transaction<'st
 
 impl Tx {
     pub(crate) async fn commit(self) -> Result<()> {
-        self.gate.before(StoreStep::Commit).await?;
+        let pass = self.gate.before(StoreStep::Commit).await?;
         let done = match self.open {
             Open::Sqlite(tx) => tx.commit().await,
             Open::Postgres(tx) => tx.commit().await,
         };
+        drop(pass);
         done.map_err(StoreError::from)?;
         Ok(self.gate.after(StoreStep::Commit).await?)
     }

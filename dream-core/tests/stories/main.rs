@@ -21,6 +21,7 @@ mod races;
 mod refunds;
 mod seeds;
 mod shop;
+mod simulation;
 mod support;
 mod templates;
 mod tokens;
