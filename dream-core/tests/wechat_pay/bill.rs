@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::vectors::{cases, certificates_response, channel, config, headers, instant, text, trade_bill};
 
-fn file(case: &Value) -> Vec<u8> {
+pub(crate) fn file(case: &Value) -> Vec<u8> {
     let bytes = STANDARD.decode(text(case, "/download/body_base64")).unwrap();
     if case["download"]["content_encoding_of_file"] != "gzip" {
         return bytes;

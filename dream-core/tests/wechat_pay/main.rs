@@ -3,6 +3,7 @@
 #![cfg(feature = "wechat-pay")]
 
 mod bill;
+mod business;
 mod config;
 mod errors;
 mod faults;

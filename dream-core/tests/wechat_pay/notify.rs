@@ -17,7 +17,7 @@ use crate::vectors::{
 };
 
 /// A platform that serves certificates A and B, as the vectors have them, and nothing else.
-async fn platform(clock: &Arc<TestClock>) -> FakeServer {
+pub(crate) async fn platform(clock: &Arc<TestClock>) -> FakeServer {
     let file = certificates_response();
     let case = cases(&file, "cases").into_iter().find(|case| case["id"] == "cert-two").unwrap();
     let sent = headers(&case["response"]);
@@ -34,7 +34,7 @@ async fn platform(clock: &Arc<TestClock>) -> FakeServer {
 }
 
 /// The merchant of the vectors: certificates and the public key are trusted at once.
-fn merchant(platform: &FakeServer) -> WeChatPayConfig {
+pub(crate) fn merchant(platform: &FakeServer) -> WeChatPayConfig {
     let keys = keys();
     WeChatPayConfig {
         platform_key_id: Some(text(&keys, "/platform_public_key/id").to_owned()),
@@ -43,7 +43,7 @@ fn merchant(platform: &FakeServer) -> WeChatPayConfig {
     }
 }
 
-fn signed(case: &Value) -> SignedNotify {
+pub(crate) fn signed(case: &Value) -> SignedNotify {
     SignedNotify::new(headers(&case["request"]), text(case, "/request/body").as_bytes().to_vec())
 }
 

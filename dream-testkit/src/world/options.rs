@@ -98,6 +98,15 @@ impl WorldOptions {
         self
     }
 
+    /// Shows the clock, for what has to run by it before the world starts.
+    #[must_use]
+    pub fn on_clock(self, show: impl FnOnce(Arc<TestClock>)) -> Self {
+        if let Some(clock) = &self.clock {
+            show(clock.clone());
+        }
+        self
+    }
+
     /// Runs on the machine's clock. Waiting then takes its time, so make the image API quick.
     #[must_use]
     pub fn system_clock(mut self) -> Self {
