@@ -133,3 +133,84 @@ on_every_backend!(a_purchase_is_checked_and_repeated_safely, |backend| async mov
     assert_eq!(alice.post(&path, &json!({})).await.ok(200)["status"], "CANCELLED");
     site.close().await;
 });
+
+on_every_backend!(thirty_orders_page_as_thirty, |backend| async move {
+    let (site, _shop) = Site::with_shop(&backend).await;
+    let alice = site.user("alice").await;
+    let mut newest_first = Vec::new();
+    for amount in 1..=30 {
+        let placed = alice.post("/v1/points/recharge", &json!({ "amount": amount })).await.ok(201);
+        newest_first.insert(0, placed["orderId"].as_str().unwrap().to_owned());
+    }
+    for limit in [7, 20] {
+        let mut seen = Vec::new();
+        let mut path = format!("/v1/orders?limit={limit}");
+        loop {
+            let page = alice.get(&path).await.ok(200);
+            let items = page["items"].as_array().unwrap();
+            seen.extend(items.iter().map(|order| order["orderId"].as_str().unwrap().to_owned()));
+            let Some(next) = page["nextCursor"].as_str() else { break };
+            assert_eq!(page["hasMore"], true);
+            path = format!("/v1/orders?limit={limit}&cursor={next}");
+        }
+        assert_eq!(seen, newest_first);
+    }
+    site.close().await;
+});
+
+on_every_backend!(what_one_has_is_told_the_same_each_time, |backend| async move {
+    let (site, shop) = Site::with_shop(&backend).await;
+    let alice = site.user("alice").await;
+    for plan in ["vip_year", "vip_month"] {
+        let placed = alice.post("/v1/vip/purchase", &json!({ "planId": plan })).await.ok(201);
+        shop.pay(placed["orderId"].as_str().unwrap(), &params(&placed)).unwrap();
+        shop.deliver_due().await;
+    }
+    let first = alice.get("/v1/vip/info").await.ok(200);
+    assert_eq!((first["vipLevel"].as_str(), first["remainingDays"].as_i64()), (Some("VIP"), Some(395)));
+    for _ in 0..3 {
+        assert_eq!(alice.get("/v1/vip/info").await.ok(200), first);
+    }
+    for path in ["/v1/users/me", "/v1/auth/check", "/v1/auth/userinfo"] {
+        let user = alice.get(path).await.ok(200)["user"].clone();
+        assert_eq!(
+            (user["vipLevel"].as_str(), user["vipExpireAt"].as_str()),
+            (Some("VIP"), first["vipExpireAt"].as_str())
+        );
+    }
+    // The level ends for everybody who asks, with no job having to run.
+    site.world.clock().advance(std::time::Duration::from_hours(24 * 395));
+    let again = site.user("alice").await;
+    assert_eq!(again.get("/v1/vip/info").await.ok(200)["remainingDays"], 0);
+    for path in ["/v1/users/me", "/v1/auth/check", "/v1/auth/userinfo"] {
+        let user = again.get(path).await.ok(200)["user"].clone();
+        assert_eq!(
+            (user["vipLevel"].as_str(), user["vipExpireAt"].is_null()),
+            (Some("NORMAL"), true),
+            "{path}"
+        );
+    }
+    assert_eq!(again.get("/v1/jobs/quota").await.ok(200)["vipLevel"], "NORMAL");
+    site.close().await;
+});
+
+on_every_backend!(a_failed_refund_and_a_shortfall_are_told_in_figures, |backend| async move {
+    let (site, shop) = Site::with_shop(&backend).await;
+    let alice = site.user("alice").await;
+    let placed = alice.post("/v1/points/recharge", &json!({ "amount": 50 })).await.ok(201);
+    let id = placed["orderId"].as_str().unwrap();
+    shop.pay(id, &params(&placed)).unwrap();
+    shop.deliver_due().await;
+    let user = alice.get("/v1/users/me").await.ok(200)["user"]["id"].as_i64().unwrap();
+    let path = format!("/v1/admin/users/{user}");
+    site.admin().put(&path, &json!({ "pointsBalance": 20 })).await.ok(200);
+    let refund = format!("/v1/admin/orders/{id}/refund");
+    let refused = site.admin().post(&refund, &json!({ "reason": "no use" })).await;
+    refused.refused(409, "INVALID_STATE");
+    assert_eq!(refused.json["data"]["pointsMissing"], 30, "{}", refused.json);
+    site.admin().post(&refund, &json!({ "reason": "no use", "amount": 200 })).await.ok(202);
+    assert_eq!(alice.get("/v1/points/balance").await.ok(200)["balance"], 0);
+    let spent = alice.get("/v1/points/transactions?type=SPEND").await.ok(200);
+    assert_eq!(spent["items"].as_array().unwrap().len(), 2);
+    site.close().await;
+});
