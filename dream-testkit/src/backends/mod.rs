@@ -16,6 +16,7 @@
 //! `DREAM_TEST_BACKENDS` says what is wanted: `sqlite` leaves the rest out, `all` makes it a failure when something
 //! is missing. Unset, whatever is installed is used, and what is left out is said.
 
+mod own_postgres;
 mod postgres;
 mod programs;
 mod redis;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use dream_core::{DatabaseOptions, Dream, Durability};
 use tempfile::TempDir;
 
+pub use own_postgres::OwnPostgres;
 pub use postgres::TestPostgres;
 pub use redis::TestRedis;
 pub use run::ScratchFolder;

@@ -226,31 +226,57 @@ fn spawn_server(
     owner: Option<(u32, u32)>,
 ) -> std::io::Result<Child> {
     let data = run.join(format!("{}-data", commits.name()));
-    for folder in [&data, &sockets.to_owned()] {
+    init(programs, &data, sockets, owner)?;
+    let log = File::create(run.join(format!("{}.log", commits.name())))?;
+    serve(programs, &data, sockets, owner, commits.settings(), log)
+}
+
+/// Makes the folders of a server.
+pub(super) fn init(
+    programs: &Path,
+    data: &Path,
+    sockets: &Path,
+    owner: Option<(u32, u32)>,
+) -> std::io::Result<()> {
+    for folder in [data, sockets] {
         fs::create_dir_all(folder)?;
         if let Some((user, group)) = owner {
             std::os::unix::fs::chown(folder, Some(user), Some(group))?;
         }
     }
-    let command = |program: &str| {
-        let mut command = Command::new(programs.join(program));
-        command.arg("-D").arg(&data).current_dir("/").stdin(Stdio::null());
-        if let Some((user, group)) = owner {
-            command.uid(user).gid(group);
-        }
-        command
-    };
-    let made = command("initdb")
+    let made = pg_command(programs, "initdb", data, owner)
         .args(["-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"])
         .output()?;
-    if !made.status.success() {
-        return Err(std::io::Error::other(String::from_utf8_lossy(&made.stderr).into_owned()));
+    if made.status.success() {
+        Ok(())
+    } else {
+        Err(std::io::Error::other(String::from_utf8_lossy(&made.stderr).into_owned()))
     }
-    let log = File::create(run.join(format!("{}.log", commits.name())))?;
-    command("postgres")
+}
+
+/// One of PostgreSQL's programs, for this data and as this user.
+pub(super) fn pg_command(programs: &Path, name: &str, data: &Path, owner: Option<(u32, u32)>) -> Command {
+    let mut command = Command::new(programs.join(name));
+    command.arg("-D").arg(data).current_dir("/").stdin(Stdio::null());
+    if let Some((user, group)) = owner {
+        command.uid(user).gid(group);
+    }
+    command
+}
+
+/// Starts a server.
+pub(super) fn serve(
+    programs: &Path,
+    data: &Path,
+    sockets: &Path,
+    owner: Option<(u32, u32)>,
+    settings: &[&str],
+    log: File,
+) -> std::io::Result<Child> {
+    pg_command(programs, "postgres", data, owner)
         .arg("-k")
         .arg(sockets)
-        .args(commits.settings().iter().flat_map(|setting| ["-c", *setting]))
+        .args(settings.iter().flat_map(|setting| ["-c", *setting]))
         .stdout(log.try_clone()?)
         .stderr(log)
         // It serves the whole run, and must not be ended together with the test that happened to start it.
@@ -264,7 +290,7 @@ fn new_name() -> String {
     format!("t_{process}_{}", MADE.fetch_add(1, Ordering::Relaxed))
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
