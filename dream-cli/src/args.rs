@@ -62,6 +62,9 @@ pub(crate) enum Command {
     /// Look at orders, ask WeChat Pay about them, close them, give money back
     #[command(subcommand)]
     Order(commands::order::Verb),
+    /// Look at the gallery, let pictures go public, keep them back, take them out
+    #[command(subcommand)]
+    Gallery(commands::gallery::Verb),
     /// Check the books on the live database; exit code 6 names the rows that are wrong
     Audit,
     /// List what admins did, newest first

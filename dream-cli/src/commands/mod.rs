@@ -7,6 +7,7 @@ pub(crate) mod config;
 mod desk;
 mod doctor;
 pub(crate) mod export;
+pub(crate) mod gallery;
 pub(crate) mod manual;
 pub(crate) mod order;
 pub(crate) mod points;
@@ -44,6 +45,7 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<Exit, Troubl
         Command::Points(verb) => points::run(verb, output).await,
         Command::Vip(verb) => vip::run(verb, output).await,
         Command::Order(verb) => order::run(verb, output).await,
+        Command::Gallery(verb) => gallery::run(verb, output).await,
         Command::Audit => audit::audit(output).await,
         Command::AuditLog(args) => audit::log(args, output).await,
         Command::AdminKey(verb) => admin_key::run(verb, output).await,

@@ -11,6 +11,7 @@ mod config;
 mod doctor;
 mod documents;
 mod export;
+mod gallery;
 mod keys;
 mod nodes;
 mod orders;
