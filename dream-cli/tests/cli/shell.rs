@@ -69,7 +69,12 @@ impl Shell {
 
     /// A command that is about to be run.
     pub(crate) fn prepare(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_dream"));
+        self.around(env!("CARGO_BIN_EXE_dream"), args)
+    }
+
+    /// Another program that runs the binary.
+    pub(crate) fn around(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command
             .args(args)
             .current_dir(self.folder.path())

@@ -1,11 +1,14 @@
 //! Users, their points and their levels, by hand.
 
+use std::process::Stdio;
+
 use dream_core::kernel::PageRequest;
 use dream_core::{AuditFilter, UserEdit};
 use dream_testkit::backends::Backend;
 use dream_testkit::on_every_backend;
 use dream_testkit::world::{Actor, TestDream};
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::shell::{Shell, columns};
 
@@ -192,3 +195,28 @@ async fn a_database_that_is_not_there_is_neither_made_nor_reached() {
     assert_eq!(migrated["current"], true);
     assert_eq!(shell.json(&["user", "list"]).await["users"], json!([]));
 }
+
+/// Types an answer on a terminal, which `script` of util-linux plays.
+async fn on_a_terminal(shell: &Shell, args: &str, answer: &str) -> (i32, String) {
+    let line = format!("{} {args}", env!("CARGO_BIN_EXE_dream"));
+    let mut command = shell.around("script", &["-qec", &line, "/dev/null"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script, of util-linux");
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(answer.as_bytes()).await.unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+on_every_backend!(who_is_asked_on_a_terminal_decides, |backend| async move {
+    let (world, shell) = world(&backend).await;
+    let alice = world.alice().await;
+    let grant = format!("points grant {} 5 --reason gift", alice.id());
+    let (code, said) = on_a_terminal(&shell, &grant, "n").await;
+    assert_eq!((code, alice.points().await), (4, 0), "{said}");
+    assert!(said.contains(&format!("Give user {} 5 points?", alice.id())), "{said}");
+    assert!(said.contains("nothing was changed"), "{said}");
+    let (code, said) = on_a_terminal(&shell, &grant, "y").await;
+    assert_eq!((code, alice.points().await), (0, 5), "{said}");
+    world.finish().await;
+});

@@ -140,7 +140,9 @@ impl Change for Issue<'_> {
                     .after(serde_json::json!({ "formerEndsAt": end.to_string() }))
             }
         };
-        store::insert_key(tx, self.name, self.hash, now).await?;
+        if !store::insert_key(tx, self.name, self.hash, now).await? {
+            return Err(Code::InvalidState.into());
+        }
         record(tx, self.admin, entry, now).await
     }
 }

@@ -22,10 +22,12 @@ pub(super) async fn has_open_key(tx: &mut Tx, name: &KeyName, now: Timestamp) ->
     Ok(tx.optional(sql.bind(name.as_str()).bind(now)).await?.is_some())
 }
 
-pub(super) async fn insert_key(tx: &mut Tx, name: &KeyName, key_hash: &str, now: Timestamp) -> Result<()> {
-    let sql = Sql::new("INSERT INTO admin_keys (name, key_hash, created_at) VALUES ($1, $2, $3)");
-    tx.execute(sql.bind(name.as_str()).bind(key_hash).bind(now)).await?;
-    Ok(())
+/// Makes the key unless another one of its name came first: the constraint decides between many at once.
+pub(super) async fn insert_key(tx: &mut Tx, name: &KeyName, key_hash: &str, now: Timestamp) -> Result<bool> {
+    let sql = Sql::new(
+        "INSERT INTO admin_keys (name, key_hash, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+    );
+    Ok(tx.execute(sql.bind(name.as_str()).bind(key_hash).bind(now)).await? == 1)
 }
 
 /// Lets the keys of this name end at this time, unless they end before; how many that touches.

@@ -117,6 +117,7 @@ impl Dream {
         let core = &self.core;
         let at = core.now();
         let mut state = core.store.snapshot().await?;
+        store::take_ones_time(&mut state).await?;
         let mut findings = Vec::new();
         for &rule in AuditRule::ALL {
             let broken = store::broken(&mut state, rule, AuditReport::MOST_PER_RULE).await?;
