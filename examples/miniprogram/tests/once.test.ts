@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Dream, DreamError } from '../miniprogram/dream';
-import { type Server, start, until } from './server';
+import { picture } from './picture';
+import { abandon, type Server, start, until } from './server';
 import type { FakeWx, Store } from './wx';
 
 const JOBS = '/v1/jobs';
@@ -42,7 +43,7 @@ test('a generation that was under way when the program was closed is found again
   const first = server.client('cyd');
   await first.dream.get('/v1/users/me');
   first.wx.fate = ({ path }) => (path === JOBS ? 'silent' : undefined);
-  void first.dream.generate({ prompt: 'a lighthouse', mode: 'draft' });
+  abandon(first.dream.generate({ prompt: 'a lighthouse', mode: 'draft' }));
   await until(() => first.wx.sent(JOBS)[0]?.status === 202, 'the request');
   first.wx.close();
 
@@ -59,7 +60,7 @@ test('the same request after a crash is the first one, without anybody resuming 
   const first = server.client('dan');
   await first.dream.get('/v1/users/me');
   first.wx.fate = ({ path }) => (path === JOBS ? 'silent' : undefined);
-  void first.dream.generate({ prompt: 'a lighthouse', mode: 'draft' });
+  abandon(first.dream.generate({ prompt: 'a lighthouse', mode: 'draft' }));
   await until(() => first.wx.sent(JOBS)[0]?.status === 202, 'the request');
   first.wx.close();
 
@@ -110,11 +111,11 @@ test('where the outcome stays unknown, the key stays', async () => {
 test('a body too large to be stored is made once all the same', async () => {
   const first = server.client('ivy');
   await first.dream.get('/v1/users/me');
-  // A picture of 16 × 16 in 2 MiB: what is behind the end of a PNG does not count.
-  const inputImage = `data:image/png;base64,${Buffer.concat([PNG, Buffer.alloc(1_500_000)]).toString('base64')}`;
+  const inputImage = `data:image/png;base64,${picture(900, 600).toString('base64')}`;
+  assert.ok(inputImage.length > 1024 * 1024);
   const what = { prompt: 'like this', mode: 'draft' as const, inputImage };
   first.wx.fate = ({ path }) => (path === JOBS ? 'silent' : undefined);
-  void first.dream.generate(what);
+  abandon(first.dream.generate(what));
   await until(() => first.wx.sent(JOBS)[0]?.status === 202, 'the request');
   first.wx.close();
 
@@ -159,8 +160,3 @@ test('a key that another body has is replaced', async () => {
   await dream.generate(other);
   assert.equal(await jobsOf(dream), 2);
 });
-
-const PNG = Buffer.from(
-  'iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAFklEQVR4nGNkaPjPQApgIkn1qIZRDUNKAwBM3gGQTKtVGwAAAABJRU5ErkJggg==',
-  'base64',
-);

@@ -98,6 +98,11 @@ function bannerOf(child: ChildProcess): Promise<string> {
   });
 }
 
+/** Nobody is there any more to learn how it ends. */
+export function abandon(work: Promise<unknown>): void {
+  work.catch(() => {});
+}
+
 /** Waits until it holds. */
 export async function until(holds: () => boolean | Promise<boolean>, what = 'it'): Promise<void> {
   for (let left = 200; !(await holds()); left -= 1) {

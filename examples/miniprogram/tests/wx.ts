@@ -129,6 +129,7 @@ export class FakeWx implements Platform {
     option: { timeout?: number; fail?: (error: never) => void },
     answered: (answer: { status: number; headers: http.IncomingHttpHeaders; text: string }) => void,
   ): Abortable {
+    if (this.closed) throw new Error('the program is closed');
     if (this.underWay >= AT_ONCE) throw new Error('more than ten requests at once');
     this.underWay += 1;
     this.peak = Math.max(this.peak, this.underWay);

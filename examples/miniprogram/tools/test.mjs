@@ -16,7 +16,7 @@ const files = readdirSync(here('../build/tests')).filter(
 );
 const { status } = spawnSync(
   process.execPath,
-  ['--enable-source-maps', '--test', '--test-timeout=120000', ...files.map((name) => here(`../build/tests/${name}`))],
+  ['--enable-source-maps', '--test', '--test-force-exit', '--test-timeout=120000', ...files.map((name) => here(`../build/tests/${name}`))],
   { stdio: 'inherit', env: { ...process.env, DREAM_BINARY: binary } },
 );
 process.exit(status ?? 1);

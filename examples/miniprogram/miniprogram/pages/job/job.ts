@@ -18,7 +18,9 @@ Page({
   },
 
   onUnload() {
-    this.watch?.stop();
+    const watch = this.watch;
+    this.watch = undefined;
+    watch?.stop();
   },
 
   follow(id: string) {
@@ -32,7 +34,8 @@ Page({
         }),
     });
     this.watch = watch;
-    void attempt(() => watch.done.catch((error) => (this.watch === watch ? Promise.reject(error) : undefined)));
+    // What becomes of it after the page was left is not told to anybody.
+    watch.done.catch((error) => this.watch === watch && attempt(() => Promise.reject(error)));
   },
 
   async onCancel() {
