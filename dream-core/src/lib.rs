@@ -83,6 +83,7 @@ mod blobs;
 pub mod characters;
 mod dream;
 mod error;
+pub mod events;
 pub mod favorites;
 pub mod gallery;
 mod housekeeping;

@@ -187,6 +187,10 @@ pub struct Settings {
     pub avatar_hosts: Vec<String>,
     /// Hosts beside our own storage that a photo of a character may lie at.
     pub photo_hosts: Vec<String>,
+    /// Whether what happens is kept for [`crate::Dream::events`]. On every node or on none.
+    pub keep_events: bool,
+    /// How long before the end of a level it is told of.
+    pub vip_notice: Duration,
     /// Which shard of the hourly figures this node adds to.
     pub shard: i64,
 }
@@ -214,6 +218,8 @@ impl Settings {
             // Where WeChat itself keeps avatars.
             avatar_hosts: vec!["thirdwx.qlogo.cn".into(), "wx.qlogo.cn".into(), "mmbiz.qpic.cn".into()],
             photo_hosts: Vec::new(),
+            keep_events: false,
+            vip_notice: Duration::from_hours(72),
             shard: 0,
         }
     }

@@ -18,6 +18,7 @@
 //! ```
 
 mod app;
+mod beside;
 mod call;
 mod client_address;
 mod connection;

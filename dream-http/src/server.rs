@@ -162,7 +162,7 @@ impl Server {
 }
 
 /// Waits for connections and detached work, within the time for it.
-async fn finish(app: &App, connections: &TaskTracker) {
+pub(crate) async fn finish(app: &App, connections: &TaskTracker) {
     connections.close();
     app.tasks().close();
     let all = async {
@@ -234,7 +234,7 @@ fn prepare(stream: &TcpStream) {
 }
 
 /// What goes on beside the requests: following news of changes, and forgetting who is gone.
-async fn tidy(app: Arc<App>, stop: CancellationToken) {
+pub(crate) async fn tidy(app: Arc<App>, stop: CancellationToken) {
     let mut clock = interval(TIDY_EVERY);
     let news = app.follow_news();
     let mut news = std::pin::pin!(news);

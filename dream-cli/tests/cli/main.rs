@@ -22,3 +22,4 @@ mod serving;
 mod shell;
 mod tour;
 mod users;
+mod weak_secrets;

@@ -6,6 +6,7 @@ use crate::access::Scope;
 use crate::blobs::{self, Unnamed};
 use crate::characters::{self, Face};
 use crate::error::{Code, Error, Result};
+use crate::events::{self, EventKind};
 use crate::gallery;
 use crate::idempotency::{self, Once};
 use crate::kernel::{JobId, Timestamp, UserId};
@@ -302,6 +303,7 @@ async fn end(
     if succeeded && settings.rehost_results {
         outbox::enqueue(tx, TaskKind::JobRehost, job.as_str(), now, now).await?;
     }
+    events::keep(tx, settings, EventKind::JobFinished, job.as_str(), now, now).await?;
     count(tx, &found, ending, settings, now).await?;
     Ok(true)
 }

@@ -257,6 +257,11 @@ async fn find(core: &Core, scope: Scope, job: &JobId) -> Result<Job> {
     store::find(&mut core.store.db(), scope, job).await?.ok_or(Code::JobNotFound.into())
 }
 
+/// Anybody's job, for whoever tells of it.
+pub(crate) async fn read(core: &Core, job: &JobId) -> Result<Option<Job>> {
+    store::find(&mut core.store.db(), Scope::All, job).await
+}
+
 fn job_topic(job: &JobId) -> String {
     format!("job:{job}")
 }

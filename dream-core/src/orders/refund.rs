@@ -213,7 +213,10 @@ impl Change for RequestRefund<'_> {
         if points_taken.is_positive() {
             self.take_points(tx, user, points_taken).await?;
         }
-        let days_taken = if days_taken > 0 { vip::take_back(tx, user, days_taken, now).await? } else { 0 };
+        let days_taken = match days_taken {
+            1.. => vip::take_back(tx, &self.admin.core.settings, user, days_taken, now).await?,
+            _ => 0,
+        };
         let refund = Refund {
             refund_id: self.refund_id.clone(),
             order_id: self.order.clone(),
@@ -405,7 +408,7 @@ impl Change for EndRefund<'_> {
             points::book(tx, &booking, now).await?.ok_or(Code::Internal)?;
         }
         if let (Goods::Vip { level, .. }, true) = (&order.goods, refund.days_taken > 0) {
-            vip::extend(tx, user, *level, refund.days_taken, now).await?;
+            vip::extend(tx, self.settings, user, *level, refund.days_taken, now).await?;
         }
         Ok(true)
     }

@@ -8,6 +8,7 @@ use super::store::{self, Whole};
 use super::{Goods, Order, OrderState, channel};
 use crate::dream::{Core, Dream};
 use crate::error::{Code, Error, Result};
+use crate::events::{self, EventKind};
 use crate::kernel::{OrderId, Points, RefundId, Timestamp};
 use crate::outbox::{self, TaskKind};
 use crate::points::{self, Booking, Cause, EntryKind};
@@ -165,7 +166,7 @@ impl Settle<'_> {
         store::insert_payment(tx, self.channel, self.order_id, self.facts, false, now).await?;
         let (membership, earned) = match &order.goods {
             Goods::Vip { level, days, .. } => {
-                (Some(vip::extend(tx, order.user, *level, *days, now).await?), Points::ZERO)
+                (Some(vip::extend(tx, self.settings, order.user, *level, *days, now).await?), Points::ZERO)
             }
             Goods::Points(points) => {
                 let booking = Booking {
@@ -184,6 +185,7 @@ impl Settle<'_> {
         }
         store::insert_fulfilment(tx, order, membership, now).await?;
         outbox::cancel(tx, TaskKind::OrderCheck, self.order_id.as_str()).await?;
+        events::keep(tx, self.settings, EventKind::OrderPaid, self.order_id.as_str(), now, now).await?;
         let delta =
             Delta { paid_orders: 1, revenue: order.amount.get(), earned: earned.get(), ..Delta::default() };
         stats::add(tx, &self.settings.zone, now, self.settings.shard, &delta).await

@@ -1,10 +1,14 @@
 //! What must follow a commit: written in that commit, done later by a worker, idempotently, under a lease.
 
+mod events;
 mod run;
 mod store;
 
 use std::time::Duration;
 
+use crate::events::EventKind;
+
+pub(crate) use events::{claim_event, complete, next_event, postpone};
 pub use run::Backlog;
 pub(crate) use store::{cancel, enqueue, enqueue_ahead, hasten, plan, subjects, withdraw};
 
@@ -27,10 +31,12 @@ pub(crate) enum TaskKind {
     GalleryCheck,
     /// Throw away what has outlived its use. Subject: a fixed word.
     Housekeeping,
+    /// Tell the program around what happened. No worker takes it: it waits for a listener.
+    Event(EventKind),
 }
 
 impl TaskKind {
-    const ALL: [TaskKind; 8] = [
+    const ALL: [TaskKind; 11] = [
         TaskKind::JobSubmit,
         TaskKind::JobPoll,
         TaskKind::JobRehost,
@@ -39,6 +45,9 @@ impl TaskKind {
         TaskKind::RefundFollow,
         TaskKind::GalleryCheck,
         TaskKind::Housekeeping,
+        TaskKind::Event(EventKind::OrderPaid),
+        TaskKind::Event(EventKind::JobFinished),
+        TaskKind::Event(EventKind::VipEnding),
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -51,6 +60,7 @@ impl TaskKind {
             TaskKind::RefundFollow => "refund.follow",
             TaskKind::GalleryCheck => "gallery.check",
             TaskKind::Housekeeping => "housekeeping",
+            TaskKind::Event(kind) => kind.as_str(),
         }
     }
 

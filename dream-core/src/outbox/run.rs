@@ -198,6 +198,7 @@ async fn perform(core: &Arc<Core>, task: &Task) -> Result<Next> {
         TaskKind::RefundFollow => orders::follow_refund(core, task).await,
         TaskKind::GalleryCheck => gallery::check(core, task).await,
         TaskKind::Housekeeping => housekeeping::clean(core).await,
+        TaskKind::Event(_) => Ok(Next::After(RETRY_MOST)),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Task, TaskKind};
 use crate::error::Result;
 use crate::kernel::Timestamp;
-use crate::store::{Db, Sql, Tx, skip_locked};
+use crate::store::{Db, Row, Sql, Tx, skip_locked};
 
 /// Puts a task in as part of a change. If the same is in already, it becomes due at the earlier time. If somebody is
 /// just doing it, the lease is taken away, so that its completion does not count: it is done once more, after this
@@ -84,6 +84,13 @@ pub(crate) async fn cancel(tx: &mut Tx, kind: TaskKind, subject: &str) -> Result
     Ok(())
 }
 
+/// The kinds that wait for a listener and that no worker takes.
+macro_rules! event_kinds {
+    () => {
+        "('event.order_paid', 'event.job_finished', 'event.vip_ending')"
+    };
+}
+
 /// Takes the lease of tasks that are due and that nobody holds.
 pub(super) async fn claim(
     tx: &mut Tx,
@@ -93,8 +100,12 @@ pub(super) async fn claim(
     until: Timestamp,
 ) -> Result<Vec<Task>> {
     let sql = skip_locked!(
-        "UPDATE outbox SET lease = $1, leased_until = $2 WHERE id IN (SELECT id FROM outbox \
-         WHERE due_at <= $3 AND (leased_until IS NULL OR leased_until <= $3) ORDER BY due_at - priority, id LIMIT $4",
+        concat!(
+            "UPDATE outbox SET lease = $1, leased_until = $2 WHERE id IN (SELECT id FROM outbox \
+             WHERE due_at <= $3 AND (leased_until IS NULL OR leased_until <= $3) AND kind NOT IN ",
+            event_kinds!(),
+            " ORDER BY due_at - priority, id LIMIT $4"
+        ),
         ") RETURNING id, kind, subject, attempts"
     )
     .bind(lease)
@@ -102,19 +113,40 @@ pub(super) async fn claim(
     .bind(now)
     .bind(limit);
     let rows = tx.all(sql).await?;
-    let mut tasks = rows
-        .iter()
-        .map(|row| {
-            Ok(Task {
-                id: row.get("id")?,
-                kind: row.word("kind", TaskKind::parse)?,
-                subject: row.get("subject")?,
-                attempts: row.get("attempts")?,
-            })
-        })
-        .collect::<Result<Vec<_>>>()?;
+    let mut tasks = rows.iter().map(read_task).collect::<Result<Vec<_>>>()?;
     tasks.sort_by_key(|task| task.id);
     Ok(tasks)
+}
+
+fn read_task(row: &Row) -> Result<Task> {
+    Ok(Task {
+        id: row.get("id")?,
+        kind: row.word("kind", TaskKind::parse)?,
+        subject: row.get("subject")?,
+        attempts: row.get("attempts")?,
+    })
+}
+
+/// Takes the lease of the first event that is due and that nobody holds.
+pub(super) async fn claim_event(
+    tx: &mut Tx,
+    lease: &str,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<Option<Task>> {
+    let sql = skip_locked!(
+        concat!(
+            "UPDATE outbox SET lease = $1, leased_until = $2 WHERE id IN (SELECT id FROM outbox \
+             WHERE due_at <= $3 AND (leased_until IS NULL OR leased_until <= $3) AND kind IN ",
+            event_kinds!(),
+            " ORDER BY due_at, id LIMIT 1"
+        ),
+        ") RETURNING id, kind, subject, attempts"
+    )
+    .bind(lease)
+    .bind(until)
+    .bind(now);
+    tx.optional(sql).await?.as_ref().map(read_task).transpose()
 }
 
 /// Takes a task out that is done, unless the lease was lost meanwhile.
@@ -147,10 +179,21 @@ pub(super) async fn postpone(
 
 /// When the next task is due that nobody holds; a lease that runs out counts as such.
 pub(super) async fn next_due(db: &mut impl Db) -> Result<Option<Timestamp>> {
-    let sql = Sql::new(
+    let sql = Sql::new(concat!(
         "SELECT CAST(min(CASE WHEN leased_until > due_at THEN leased_until ELSE due_at END) AS BIGINT) AS at \
-         FROM outbox",
-    );
+         FROM outbox WHERE kind NOT IN ",
+        event_kinds!()
+    ));
+    db.one(sql).await?.get("at")
+}
+
+/// As [`next_due`], of events.
+pub(super) async fn next_event(db: &mut impl Db) -> Result<Option<Timestamp>> {
+    let sql = Sql::new(concat!(
+        "SELECT CAST(min(CASE WHEN leased_until > due_at THEN leased_until ELSE due_at END) AS BIGINT) AS at \
+         FROM outbox WHERE kind IN ",
+        event_kinds!()
+    ));
     db.one(sql).await?.get("at")
 }
 

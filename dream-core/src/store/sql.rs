@@ -39,7 +39,7 @@ pub(crate) use for_update;
 
 /// Takes rows that no other transaction holds: the two parts of the text around the lock clause.
 macro_rules! skip_locked {
-    ($before:literal, $after:literal) => {
+    ($before:expr, $after:literal) => {
         $crate::store::Sql::differing(
             concat!($before, $after),
             concat!($before, " FOR UPDATE SKIP LOCKED", $after),

@@ -2,7 +2,9 @@ use super::{Level, Membership, VipTerm, store};
 use crate::access::Admin;
 use crate::admin::{self, AuditEntry};
 use crate::error::{Code, Result};
+use crate::events;
 use crate::kernel::{Timestamp, UserId};
+use crate::settings::Settings;
 use crate::store::{Change, Tx};
 use crate::users::{self, User};
 
@@ -20,6 +22,7 @@ pub(crate) async fn close(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<(
 /// what was paid is given, so a lower plan lengthens the higher level that came between.
 pub(crate) async fn extend(
     tx: &mut Tx,
+    settings: &Settings,
     user: UserId,
     level: Level,
     days: i64,
@@ -28,13 +31,22 @@ pub(crate) async fn extend(
     let current = store::lock(tx, user, now).await?.ok_or(Code::UserNotFound)?;
     let to = current.extended(level.max(current.level()), days, now).ok_or(Code::Internal)?;
     store::write(tx, user, to, now).await?;
+    events::keep_end(tx, settings, user, to, now).await?;
     Ok(to)
 }
 
 /// Takes back days of a refunded order; how many there were to take, the begun one counted whole.
-pub(crate) async fn take_back(tx: &mut Tx, user: UserId, days: i64, now: Timestamp) -> Result<i64> {
+pub(crate) async fn take_back(
+    tx: &mut Tx,
+    settings: &Settings,
+    user: UserId,
+    days: i64,
+    now: Timestamp,
+) -> Result<i64> {
     let current = store::lock(tx, user, now).await?.ok_or(Code::UserNotFound)?;
-    store::write(tx, user, current.shortened(days, now), now).await?;
+    let to = current.shortened(days, now);
+    store::write(tx, user, to, now).await?;
+    events::keep_end(tx, settings, user, to, now).await?;
     Ok(days.min(current.remaining_days(now)))
 }
 
@@ -64,6 +76,7 @@ impl Change for SetByAdmin<'_> {
             }
         };
         store::write(tx, self.user, to, now).await?;
+        events::keep_end(tx, &self.admin.core.settings, self.user, to, now).await?;
         let action = if self.to.is_some() { "vip.set" } else { "vip.cancel" };
         let entry = AuditEntry::new(action, format!("user:{}", self.user))
             .before(describe(before.membership))

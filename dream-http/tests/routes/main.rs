@@ -13,6 +13,7 @@ mod favorites;
 mod gallery;
 mod jobs;
 mod limits;
+mod mishaps;
 mod orders;
 mod public;
 mod site;

@@ -226,12 +226,12 @@ impl TestDream {
         self.work().await;
     }
 
-    /// The tasks that wait beside housekeeping: kind, subject, and why they failed last.
+    /// The tasks that wait for the worker beside housekeeping: kind, subject, and why they failed last.
     pub async fn waiting(&self) -> Vec<String> {
         self.database
             .texts(
                 "SELECT kind || ' ' || subject || coalesce(' (' || last_error || ')', '') FROM outbox \
-                 WHERE kind <> 'housekeeping' ORDER BY due_at, id",
+                 WHERE kind <> 'housekeeping' AND kind NOT LIKE 'event.%' ORDER BY due_at, id",
             )
             .await
     }
