@@ -49,6 +49,23 @@ pub struct Guest {
 }
 
 /// Someone who has signed in. Lives for one request: it says who was verified, not that it is still true tomorrow.
+///
+/// What an admin may do is no method of it, so this does not compile ([`Admin`] shows its twin that does):
+///
+/// ```compile_fail,E0599
+/// async fn peek(me: dream_core::Session) -> dream_core::Result<()> {
+///     let everybody = dream_core::UserFilter::default();
+///     me.users(&everybody, &dream_core::kernel::PageRequest::default()).await.map(drop)
+/// }
+/// ```
+///
+/// And nothing but [`Dream::session`] makes one:
+///
+/// ```compile_fail,E0451
+/// fn forge(mine: dream_core::Session) -> dream_core::Session {
+///     dream_core::Session { ..mine }
+/// }
+/// ```
 pub struct Session {
     pub(crate) core: Arc<Core>,
     pub(crate) user: UserId,
@@ -65,6 +82,13 @@ pub enum Visitor {
 }
 
 /// The holder of an admin key. What it changes is written to the audit log under the key's name.
+///
+/// ```
+/// async fn look(admin: dream_core::Admin) -> dream_core::Result<()> {
+///     let everybody = dream_core::UserFilter::default();
+///     admin.users(&everybody, &dream_core::kernel::PageRequest::default()).await.map(drop)
+/// }
+/// ```
 pub struct Admin {
     pub(crate) core: Arc<Core>,
     pub(crate) key_name: KeyName,

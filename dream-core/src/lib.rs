@@ -47,10 +47,39 @@
 //! # }
 //! ```
 //!
+//! # Where things are
+//!
+//! | who | what it can do |
+//! |---|---|
+//! | [`Dream`] | check credentials, listen to [`events`], check the books ([`Dream::audit`]), tell how it is |
+//! | [`Guest`] | log in, look at plans ([`vip`]) and [`templates`] |
+//! | [`Session`] | generate ([`jobs`]), buy ([`orders`]), spend ([`points`]), and whatever else is one's own |
+//! | [`Visitor`] | look at the [`gallery`], signed in or not |
+//! | [`Admin`] | manage; every change leaves an [`AuditRecord`] |
+//! | [`Worker`] | what must follow a commit |
+//! | [`orders::VerifiedPayment`], [`orders::VerifiedRefund`], [`VerifiedWebhook`] | let a signed callback take effect |
+//!
+//! What lies outside is a trait in [`ports`], and what really talks to it stands in [`adapters`]. Wire protocols that
+//! need no network are in [`protocol`]. Whoever only takes WeChat payments needs [`adapters::wechat_pay`] and nothing else.
+//!
 //! # Errors
 //!
 //! Every method fails with one [`Error`]: a [`Code`] that is stable and machine-readable, [`Facts`] for the client, and
 //! a source for the log only. [`Error::is_retryable`] says whether the same call may succeed later.
+//!
+//! ```
+//! use dream_core::{Code, Error, Facts};
+//!
+//! fn advice(error: &Error) -> String {
+//!     match (error.code(), error.facts()) {
+//!         (Code::QuotaExceeded, Facts::Quota { points_required, .. }) => format!("it costs {points_required} points"),
+//!         _ if error.is_retryable() => "try again later".to_owned(),
+//!         (code, _) => code.to_string(),
+//!     }
+//! }
+//!
+//! assert_eq!(advice(&Error::new(Code::Unavailable)), "try again later");
+//! ```
 //!
 //! # Dropping a future
 //!
@@ -72,7 +101,7 @@
 //!
 //! # Minimum supported Rust version
 //!
-//! 1.94.1. A later minor version may raise it to a Rust that is at least half a year old.
+//! Rust 1.94.1. A later minor version may raise it to a Rust that is at least half a year old.
 
 mod access;
 pub mod adapters;

@@ -11,6 +11,7 @@ mod credentials;
 mod document;
 mod favorites;
 mod gallery;
+mod guide;
 mod jobs;
 mod limits;
 mod mishaps;
