@@ -7,6 +7,8 @@ use crate::dream::Core;
 use crate::error::Result;
 use crate::kernel::Timestamp;
 use crate::outbox::{self, Next, TaskKind};
+use crate::settings::Settings;
+use crate::stats;
 use crate::store::{Change, Db as _, Sql, Tx};
 
 const EVERY: Duration = Duration::from_hours(1);
@@ -33,11 +35,12 @@ impl Change for Schedule {
     }
 }
 
-struct Clean {
+struct Clean<'a> {
+    settings: &'a Settings,
     now: Timestamp,
 }
 
-impl Change for Clean {
+impl Change for Clean<'_> {
     const NAME: &'static str = "housekeeping.clean";
     type Out = ();
 
@@ -51,11 +54,11 @@ impl Change for Clean {
         for (text, keep) in statements {
             tx.execute(Sql::new(text).bind(self.now.minus(keep))).await?;
         }
-        Ok(())
+        stats::tidy(tx, self.settings, self.now).await
     }
 }
 
 pub(crate) async fn clean(core: &Arc<Core>) -> Result<Next> {
-    core.store.run(&Clean { now: core.now() }).await?;
+    core.store.run(&Clean { settings: &core.settings, now: core.now() }).await?;
     Ok(Next::After(EVERY))
 }

@@ -147,7 +147,9 @@ pub use error::{Code, Error, Facts, Fault, FieldFault, Result};
 pub use outbox::Backlog;
 pub use seeds::SeedReport;
 pub use settings::{AtOnce, ConfiguredAdminKey, Lifetime, QuotaLimit, QuotaLimits, SamplePrices, Settings};
-pub use stats::UserStats;
+pub use stats::{
+    AdminStats, Bucket, CategoryCount, Edge, Totals, UsageBucket, UsageQuery, UserOverview, UserStats,
+};
 pub use store::{
     DatabaseFacts, DatabaseOptions, Durability, SchemaStatus, StoreGate, StorePass, StoreStep, StoreTrouble,
 };

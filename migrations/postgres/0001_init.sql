@@ -446,24 +446,59 @@ CREATE TABLE user_categories (
     PRIMARY KEY (user_id, category)
 );
 
--- Business figures by the hour. Each node adds to a shard of its own, so that no row is hot; readers add them up.
+-- Business figures by the hour, of the hours that are still counted in. Connections and nodes add to rows of their own,
+-- so that none is hot; readers add them up.
 CREATE TABLE usage_hours (
-    at           BIGINT NOT NULL,
-    shard        BIGINT NOT NULL,
-    new_users    BIGINT NOT NULL,
+    at            BIGINT NOT NULL,
+    shard         BIGINT NOT NULL,
+    new_users     BIGINT NOT NULL,
     deleted_users BIGINT NOT NULL,
-    generations  BIGINT NOT NULL,
-    succeeded    BIGINT NOT NULL,
-    failed       BIGINT NOT NULL,
-    images       BIGINT NOT NULL,
-    orders       BIGINT NOT NULL,
-    paid_orders  BIGINT NOT NULL,
-    revenue      BIGINT NOT NULL,
-    refunded     BIGINT NOT NULL,
-    favorites    BIGINT NOT NULL,
-    earned       BIGINT NOT NULL,
-    spent        BIGINT NOT NULL,
+    active_hour   BIGINT NOT NULL,    -- users first seen in this hour
+    active_day    BIGINT NOT NULL,    -- users first seen on this day
+    generations   BIGINT NOT NULL,
+    succeeded     BIGINT NOT NULL,
+    failed        BIGINT NOT NULL,
+    images        BIGINT NOT NULL,
+    orders        BIGINT NOT NULL,
+    paid_orders   BIGINT NOT NULL,
+    revenue       BIGINT NOT NULL,
+    refunded      BIGINT NOT NULL,
+    favorites     BIGINT NOT NULL,
+    earned        BIGINT NOT NULL,
+    spent         BIGINT NOT NULL,
     PRIMARY KEY (at, shard)
+);
+
+-- The same of the hours that are over, a row each.
+CREATE TABLE usage_history (
+    at            BIGINT PRIMARY KEY,
+    new_users     BIGINT NOT NULL,
+    deleted_users BIGINT NOT NULL,
+    active_hour   BIGINT NOT NULL,    -- users first seen in this hour
+    active_day    BIGINT NOT NULL,    -- users first seen on this day
+    generations   BIGINT NOT NULL,
+    succeeded     BIGINT NOT NULL,
+    failed        BIGINT NOT NULL,
+    images        BIGINT NOT NULL,
+    orders        BIGINT NOT NULL,
+    paid_orders   BIGINT NOT NULL,
+    revenue       BIGINT NOT NULL,
+    refunded      BIGINT NOT NULL,
+    favorites     BIGINT NOT NULL,
+    earned        BIGINT NOT NULL,
+    spent         BIGINT NOT NULL
+);
+
+-- What all hours of the history add up to.
+CREATE TABLE usage_totals (
+    id            BIGINT PRIMARY KEY CHECK (id = 1),
+    new_users     BIGINT NOT NULL,
+    deleted_users BIGINT NOT NULL,
+    images        BIGINT NOT NULL,
+    orders        BIGINT NOT NULL,
+    favorites     BIGINT NOT NULL,
+    earned        BIGINT NOT NULL,
+    spent         BIGINT NOT NULL
 );
 
 -- Who was seen in an hour ('H') or day ('D'), by the bucket's start.

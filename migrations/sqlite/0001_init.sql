@@ -446,24 +446,59 @@ CREATE TABLE user_categories (
     PRIMARY KEY (user_id, category)
 ) STRICT;
 
--- Business figures by the hour. Each node adds to a shard of its own, so that no row is hot; readers add them up.
+-- Business figures by the hour, of the hours that are still counted in. Connections and nodes add to rows of their own,
+-- so that none is hot; readers add them up.
 CREATE TABLE usage_hours (
-    at           INTEGER NOT NULL,
-    shard        INTEGER NOT NULL,
-    new_users    INTEGER NOT NULL,
+    at            INTEGER NOT NULL,
+    shard         INTEGER NOT NULL,
+    new_users     INTEGER NOT NULL,
     deleted_users INTEGER NOT NULL,
-    generations  INTEGER NOT NULL,
-    succeeded    INTEGER NOT NULL,
-    failed       INTEGER NOT NULL,
-    images       INTEGER NOT NULL,
-    orders       INTEGER NOT NULL,
-    paid_orders  INTEGER NOT NULL,
-    revenue      INTEGER NOT NULL,
-    refunded     INTEGER NOT NULL,
-    favorites    INTEGER NOT NULL,
-    earned       INTEGER NOT NULL,
-    spent        INTEGER NOT NULL,
+    active_hour   INTEGER NOT NULL,   -- users first seen in this hour
+    active_day    INTEGER NOT NULL,   -- users first seen on this day
+    generations   INTEGER NOT NULL,
+    succeeded     INTEGER NOT NULL,
+    failed        INTEGER NOT NULL,
+    images        INTEGER NOT NULL,
+    orders        INTEGER NOT NULL,
+    paid_orders   INTEGER NOT NULL,
+    revenue       INTEGER NOT NULL,
+    refunded      INTEGER NOT NULL,
+    favorites     INTEGER NOT NULL,
+    earned        INTEGER NOT NULL,
+    spent         INTEGER NOT NULL,
     PRIMARY KEY (at, shard)
+) STRICT;
+
+-- The same of the hours that are over, a row each.
+CREATE TABLE usage_history (
+    at            INTEGER PRIMARY KEY,
+    new_users     INTEGER NOT NULL,
+    deleted_users INTEGER NOT NULL,
+    active_hour   INTEGER NOT NULL,   -- users first seen in this hour
+    active_day    INTEGER NOT NULL,   -- users first seen on this day
+    generations   INTEGER NOT NULL,
+    succeeded     INTEGER NOT NULL,
+    failed        INTEGER NOT NULL,
+    images        INTEGER NOT NULL,
+    orders        INTEGER NOT NULL,
+    paid_orders   INTEGER NOT NULL,
+    revenue       INTEGER NOT NULL,
+    refunded      INTEGER NOT NULL,
+    favorites     INTEGER NOT NULL,
+    earned        INTEGER NOT NULL,
+    spent         INTEGER NOT NULL
+) STRICT;
+
+-- What all hours of the history add up to.
+CREATE TABLE usage_totals (
+    id            INTEGER PRIMARY KEY CHECK (id = 1),
+    new_users     INTEGER NOT NULL,
+    deleted_users INTEGER NOT NULL,
+    images        INTEGER NOT NULL,
+    orders        INTEGER NOT NULL,
+    favorites     INTEGER NOT NULL,
+    earned        INTEGER NOT NULL,
+    spent         INTEGER NOT NULL
 ) STRICT;
 
 -- Who was seen in an hour ('H') or day ('D'), by the bucket's start.

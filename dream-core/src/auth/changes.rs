@@ -35,11 +35,8 @@ impl Change for Enter<'_> {
         let grant = self.grant;
         store::insert_family(tx, &grant.family, user, self.now, grant.refresh_expires_at).await?;
         store::insert_token(tx, &grant.refresh, &grant.family, self.now, grant.refresh_expires_at).await?;
-        if is_new {
-            let delta = stats::Delta { new_users: 1, ..stats::Delta::default() };
-            stats::add(tx, &self.settings.zone, self.now, self.settings.shard, &delta).await?;
-        }
-        stats::seen(tx, &self.settings.zone, self.now, user).await?;
+        let delta = stats::Delta { new_users: is_new.into(), ..stats::Delta::default() };
+        stats::add_by(tx, self.settings, user, self.now, delta).await?;
         users::find(tx, user, self.now).await?.ok_or(Code::TokenRevoked.into())
     }
 }
@@ -49,6 +46,7 @@ pub(super) struct Rotate<'a> {
     pub(super) spent: &'a RefreshToken,
     pub(super) grant: &'a Grant,
     pub(super) now: Timestamp,
+    pub(super) settings: &'a Settings,
 }
 
 pub(super) enum Rotated {
@@ -84,6 +82,7 @@ impl Change for Rotate<'_> {
         store::spend_token(tx, self.spent, self.now).await?;
         let grant = self.grant;
         store::insert_token(tx, &grant.refresh, &token.family, self.now, grant.refresh_expires_at).await?;
+        stats::add_by(tx, self.settings, token.user, self.now, stats::Delta::default()).await?;
         Ok(Rotated::Renewed { user: token.user, family: token.family })
     }
 }
@@ -93,6 +92,7 @@ pub(super) struct Renew<'a> {
     pub(super) user: UserId,
     pub(super) grant: &'a Grant,
     pub(super) now: Timestamp,
+    pub(super) settings: &'a Settings,
 }
 
 impl Change for Renew<'_> {
@@ -104,7 +104,8 @@ impl Change for Renew<'_> {
         if !store::is_alive(tx, self.user, &grant.family).await? {
             return Err(Code::TokenRevoked.into());
         }
-        store::insert_token(tx, &grant.refresh, &grant.family, self.now, grant.refresh_expires_at).await
+        store::insert_token(tx, &grant.refresh, &grant.family, self.now, grant.refresh_expires_at).await?;
+        stats::add_by(tx, self.settings, self.user, self.now, stats::Delta::default()).await
     }
 }
 

@@ -117,7 +117,11 @@ impl Guest {
     pub async fn refresh(&self, token: RefreshToken) -> Result<Tokens> {
         let core = &self.core;
         let grant = Grant::new(core);
-        match core.store.run(&changes::Rotate { spent: &token, grant: &grant, now: grant.now }).await? {
+        match core
+            .store
+            .run(&changes::Rotate { spent: &token, grant: &grant, now: grant.now, settings: &core.settings })
+            .await?
+        {
             changes::Rotated::Renewed { user, family } => grant.in_family(family).tokens(core, user),
             changes::Rotated::Reused { user } => {
                 announce_end(core, user).await;
@@ -135,7 +139,8 @@ impl Session {
     /// `TOKEN_REVOKED` if the login ended meanwhile.
     pub async fn refresh(&self) -> Result<Tokens> {
         let grant = Grant::new(&self.core).in_family(self.family.clone());
-        let renew = changes::Renew { user: self.user, grant: &grant, now: grant.now };
+        let renew =
+            changes::Renew { user: self.user, grant: &grant, now: grant.now, settings: &self.core.settings };
         self.core.store.run(&renew).await?;
         grant.tokens(&self.core, self.user)
     }

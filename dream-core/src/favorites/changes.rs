@@ -64,7 +64,7 @@ async fn count(
     let delta = UserDelta { favorites, image_favorites, ..UserDelta::default() };
     stats::add_to_user(tx, user, &delta).await?;
     let delta = Delta { favorites, ..Delta::default() };
-    stats::add(tx, &settings.zone, now, settings.shard, &delta).await
+    stats::add_by(tx, settings, user, now, delta).await
 }
 
 /// Removes a deleted user's favorites.
@@ -78,5 +78,5 @@ pub(crate) async fn forget(tx: &mut Tx, user: UserId, settings: &Settings, now: 
     };
     stats::add_to_user(tx, user, &delta).await?;
     let delta = Delta { favorites: -had.favorites, ..Delta::default() };
-    stats::add(tx, &settings.zone, now, settings.shard, &delta).await
+    stats::add(tx, settings, now, delta).await
 }

@@ -93,8 +93,7 @@ impl Change for ChargeJob<'_> {
         outbox::enqueue_ahead(tx, TaskKind::JobSubmit, self.job_id.as_str(), now, head_start, now).await?;
         stats::add_to_user(tx, user, &UserDelta { generations: 1, ..UserDelta::default() }).await?;
         let delta = Delta { generations: 1, spent: charge.points.get(), ..Delta::default() };
-        stats::add(tx, &self.settings.zone, now, self.settings.shard, &delta).await?;
-        stats::seen(tx, &self.settings.zone, now, user).await?;
+        stats::add_by(tx, self.settings, user, now, delta).await?;
         Ok(Accepted { job_id: self.job_id.clone(), generation, charge, replayed: false })
     }
 }
@@ -345,7 +344,7 @@ async fn count(
         stats::add_images(tx, user, &settings.zone, now, found.category.as_deref(), images).await?;
     }
     let delta = Delta { succeeded, failed, images, ..Delta::default() };
-    stats::add(tx, &settings.zone, now, settings.shard, &delta).await
+    stats::add(tx, settings, now, delta).await
 }
 
 /// Lets a completion notice take effect, once.

@@ -32,7 +32,7 @@ pub use request::{
     PictureUrl, Prompt, Resolution, SampleCount, Text, UpstreamCredential,
 };
 pub use rules::Charge;
-pub(crate) use store::{lock, names, needs, shows};
+pub(crate) use store::{count_open, lock, names, needs, shows};
 pub(crate) use submit::submit;
 
 /// A generation as its owner sees it.

@@ -171,6 +171,12 @@ pub(super) async fn whole(db: &mut impl Db, job: &JobId) -> Result<Option<Genera
     db.optional(sql).await?.as_ref().map(read_whole).transpose()
 }
 
+/// How many generations have not ended. It reads as much of an index as there are.
+pub(crate) async fn count_open(db: &mut impl Db) -> Result<i64> {
+    let sql = Sql::new("SELECT count(*) AS open FROM generations WHERE completed_at IS NULL");
+    db.one(sql).await?.get("open")
+}
+
 /// The job that the image API knows by this id.
 pub(super) async fn job_of_upstream(db: &mut impl Db, upstream_id: &str) -> Result<Option<JobId>> {
     let sql = Sql::new("SELECT job_id FROM generations WHERE upstream_id = $1").bind(upstream_id);

@@ -112,6 +112,12 @@ impl Day {
         Self(self.0.tomorrow().unwrap_or(self.0))
     }
 
+    /// The day this many days earlier; stays at the beginning of time rather than wrapping.
+    #[must_use]
+    pub fn minus(self, days: i32) -> Self {
+        Self(self.0.saturating_sub(jiff::Span::new().days(days)))
+    }
+
     /// The preceding day.
     #[must_use]
     pub fn previous(self) -> Self {

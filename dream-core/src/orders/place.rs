@@ -90,8 +90,7 @@ impl Change for PlaceOrder<'_> {
         outbox::enqueue(tx, TaskKind::OrderCheck, subject, now.plus(FIRST_LOOK), now).await?;
         stats::add_to_user(tx, user, &UserDelta { orders: 1, ..UserDelta::default() }).await?;
         let delta = Delta { orders: 1, ..Delta::default() };
-        stats::add(tx, &self.settings.zone, now, self.settings.shard, &delta).await?;
-        stats::seen(tx, &self.settings.zone, now, user).await?;
+        stats::add_by(tx, self.settings, user, now, delta).await?;
         Ok(self.order_id.clone())
     }
 }

@@ -254,7 +254,8 @@ impl RequestRefund<'_> {
             description: "充值退款扣回",
         };
         if points::book(tx, &booking, self.now).await?.is_some() {
-            return Ok(());
+            let delta = Delta { spent: points.get(), ..Delta::default() };
+            return stats::add(tx, &self.admin.core.settings, self.now, delta).await;
         }
         let balance = points::lock_balance(tx, user).await?.unwrap_or(Points::ZERO);
         let shortfall = points.get() - balance.get();
@@ -383,14 +384,13 @@ impl Change for EndRefund<'_> {
             return Ok(false);
         }
         outbox::cancel(tx, TaskKind::RefundFollow, refund.refund_id.as_str()).await?;
-        if self.status == RefundStatus::Succeeded {
-            let delta = Delta { refunded: refund.amount.get(), ..Delta::default() };
-            stats::add(tx, &self.settings.zone, now, self.settings.shard, &delta).await?;
-        }
         if refund.surplus {
+            // It never was revenue.
             return Ok(true);
         }
         if self.status == RefundStatus::Succeeded {
+            let delta = Delta { refunded: refund.amount.get(), ..Delta::default() };
+            stats::add(tx, self.settings, now, delta).await?;
             if store::given_back(tx, &refund.order_id).await? == order.amount {
                 store::mark_refunded(tx, &refund.order_id, now).await?;
             }

@@ -188,7 +188,7 @@ impl Settle<'_> {
         events::keep(tx, self.settings, EventKind::OrderPaid, self.order_id.as_str(), now, now).await?;
         let delta =
             Delta { paid_orders: 1, revenue: order.amount.get(), earned: earned.get(), ..Delta::default() };
-        stats::add(tx, &self.settings.zone, now, self.settings.shard, &delta).await
+        stats::add(tx, self.settings, now, delta).await
     }
 
     /// Notes a payment that nobody owes us, and queues its refund. An order whose user is gone ends with it.

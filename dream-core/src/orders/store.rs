@@ -162,6 +162,12 @@ pub(super) struct NewOrder<'a> {
     pub(super) expire_at: Timestamp,
 }
 
+/// How many orders wait for their payment. It reads as much of an index as there are.
+pub(crate) async fn count_pending(db: &mut impl Db) -> Result<i64> {
+    let sql = Sql::new("SELECT count(*) AS pending FROM orders WHERE status = 'PENDING'");
+    db.one(sql).await?.get("pending")
+}
+
 pub(super) async fn insert(tx: &mut Tx, new: &NewOrder<'_>, now: Timestamp) -> Result<()> {
     let (plan, name, level, days, points) = match new.goods {
         Goods::Vip { plan, name, level, days } => {

@@ -3,6 +3,8 @@ use crate::access::Admin;
 use crate::admin::{self, AuditEntry};
 use crate::error::{Code, Error, Facts, Result};
 use crate::kernel::{GenerationId, OrderId, Points, RefundId, Timestamp, UserId};
+use crate::settings::Settings;
+use crate::stats::{self, Delta};
 use crate::store::{Change, Tx};
 use crate::users::{self, User};
 
@@ -81,6 +83,7 @@ pub(crate) struct ByHand<'a> {
     /// A fresh id, so that it is booked once.
     pub(crate) cause: &'a str,
     pub(crate) reason: Option<&'a str>,
+    pub(crate) settings: &'a Settings,
 }
 
 /// Makes the balance this many points, by an entry over the difference; what it was, unless there is no account. The
@@ -115,10 +118,13 @@ async fn book_by_hand(
         cause: Cause::Admin(by_hand.cause),
         description: by_hand.reason.unwrap_or("管理员调整"),
     };
-    book(tx, &booking, now).await?.ok_or_else(|| {
+    let Some(after) = book(tx, &booking, now).await? else {
         let shortfall = -(before.get() + difference.get());
-        Error::new(Code::InvalidState).with_facts(Facts::Shortfall { points: shortfall })
-    })
+        return Err(Error::new(Code::InvalidState).with_facts(Facts::Shortfall { points: shortfall }));
+    };
+    let (earned, spent) = (difference.get().max(0), (-difference.get()).max(0));
+    stats::add(tx, by_hand.settings, now, Delta { earned, spent, ..Delta::default() }).await?;
+    Ok(after)
 }
 
 /// How an admin changes a balance.

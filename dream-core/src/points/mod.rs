@@ -11,7 +11,7 @@ use crate::kernel::{
 use crate::users::User;
 
 pub(crate) use changes::{Booking, ByHand, Cause, book, open, set_by_hand};
-pub(crate) use store::lock_balance;
+pub(crate) use store::{lock_balance, summary};
 
 /// What an entry does to the balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -162,7 +162,7 @@ impl Admin {
         use crate::ports::EntropyExt as _;
         let core = &self.core;
         let cause = core.entropy.uuid().to_string();
-        let by_hand = ByHand { user, cause: &cause, reason };
+        let by_hand = ByHand { user, cause: &cause, reason, settings: &core.settings };
         let change = changes::AdjustByAdmin { admin: self, adjustment, by_hand, now: core.now() };
         let user = core.store.run(&change).await?.ok_or(Code::UserNotFound)?;
         Ok(user)

@@ -139,6 +139,12 @@ pub(super) async fn booked(db: &mut impl Db, before: i64, page: &PageRequest) ->
     db.all(sql.bind(before).bind(page.limit.get() + 1)).await?.iter().map(read).collect()
 }
 
+/// A user's points in sum, and how many entries the ledger has.
+pub(crate) async fn summary(db: &mut impl Db, user: UserId) -> Result<Option<(Balance, i64)>> {
+    let Some(balance) = balance(db, user).await? else { return Ok(None) };
+    Ok(count(db, user, None).await?.map(|entries| (balance, entries)))
+}
+
 /// How many entries there are, from the kept counts.
 pub(super) async fn count(db: &mut impl Db, user: UserId, kind: Option<EntryKind>) -> Result<Option<i64>> {
     let sql = Sql::new("SELECT earn_count, spend_count, refund_count FROM accounts WHERE user_id = $1");

@@ -74,7 +74,12 @@ impl Change for EditByAdmin<'_> {
             store::update_profile(tx, user, nick_name, avatar_url, now).await?;
         }
         if let Some(target) = self.edit.balance {
-            let by_hand = points::ByHand { user, cause: self.cause, reason: self.reason };
+            let by_hand = points::ByHand {
+                user,
+                cause: self.cause,
+                reason: self.reason,
+                settings: &self.admin.core.settings,
+            };
             points::set_by_hand(tx, by_hand, target, now).await?;
         }
         let after = store::find(tx, user, now).await?.ok_or_else(lost_user)?;
@@ -144,7 +149,7 @@ impl Change for Delete<'_> {
         admin::forget(tx, user).await?;
         store::erase(tx, user, now).await?;
         let delta = stats::Delta { deleted_users: 1, ..stats::Delta::default() };
-        stats::add(tx, &self.settings.zone, now, self.settings.shard, &delta).await?;
+        stats::add(tx, self.settings, now, delta).await?;
         if let Some(admin) = self.by {
             let entry = admin::AuditEntry::new("user.delete", format!("user:{user}"));
             admin::record(tx, admin, entry, now).await?;

@@ -12,7 +12,7 @@ use crate::users::User;
 
 pub(crate) use changes::{close, extend, open, take_back};
 pub use rules::{Level, Membership};
-pub(crate) use store::{find as membership_of, find_plan, insert_plan};
+pub(crate) use store::{count_active, find as membership_of, find_plan, insert_plan};
 
 /// Something that can be bought.
 #[derive(Debug, Clone, PartialEq, Eq)]

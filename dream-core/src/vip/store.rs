@@ -34,6 +34,14 @@ pub(super) async fn write(tx: &mut Tx, user: UserId, to: Membership, now: Timest
     Ok(())
 }
 
+/// How many users have a level above the normal one. It reads as much of an index as there are such users.
+pub(crate) async fn count_active(db: &mut impl Db, now: Timestamp) -> Result<i64> {
+    let sql = Sql::new(
+        "SELECT count(*) AS active FROM memberships WHERE level IN ('VIP', 'SVIP') AND expires_at > $1",
+    );
+    db.one(sql.bind(now)).await?.get("active")
+}
+
 macro_rules! plan_columns {
     ($rest:literal) => {
         concat!(

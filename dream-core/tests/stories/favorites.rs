@@ -9,7 +9,8 @@ use futures_util::future::join_all;
 
 use crate::support::code;
 
-const GLOBAL: &str = "SELECT coalesce(sum(favorites), 0) FROM usage_hours";
+const GLOBAL: &str = "SELECT coalesce((SELECT sum(favorites) FROM usage_hours), 0) + \
+                      coalesce((SELECT sum(favorites) FROM usage_totals), 0)";
 
 fn id(text: &str) -> ResourceId {
     text.parse().expect("an id")

@@ -24,6 +24,7 @@ mod refunds;
 mod seeds;
 mod shop;
 mod simulation;
+mod stats;
 mod support;
 mod templates;
 mod tokens;

@@ -39,6 +39,14 @@ impl<T: Deserr<Faults> + Shape + Send + 'static, const LIMIT: u64> Input for Bod
     }
 }
 
+/// Reads a value that came by another way than a request, by the same rules.
+///
+/// # Errors
+/// [`Code::ValidationFailed`] that names every faulty field.
+pub fn read_value<T: Deserr<Faults>>(value: Value) -> Result<T> {
+    from_json(value, Faults::default())
+}
+
 fn from_json<T: Deserr<Faults>>(value: Value, mut faults: Faults) -> Result<T> {
     match T::deserialize_from_value(value.into_value(), ValuePointerRef::Origin) {
         Ok(value) => faults.check(value),

@@ -15,7 +15,7 @@ use std::future::Future;
 
 use dream_core::{Code, Error, Facts, Result};
 
-pub use body::{Body, DEFAULT_BODY};
+pub use body::{Body, DEFAULT_BODY, read_value};
 pub use faults::Faults;
 pub use header::{IDEMPOTENCY_KEY, IdempotencyKey, UpstreamAuthorization};
 pub use page::{Numbered, Paged};

@@ -17,7 +17,7 @@ use dream_core::points::EntryKind;
 use dream_core::ports::JobState;
 use dream_core::templates::{Category, Description};
 use dream_core::vip::Level;
-use dream_core::{AvatarUrl, Code, Fault, NickName};
+use dream_core::{AvatarUrl, Bucket, Code, Edge, Fault, NickName};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, Schema};
 
@@ -322,6 +322,7 @@ macro_rules! named {
 
 named!(
     AspectRatio,
+    Bucket,
     EntryKind,
     FavoriteKind,
     GallerySort,
@@ -359,6 +360,7 @@ words! {
     TemplateId = short_text("portrait_film", NAME), absent TemplateNotFound;
     KeyName = short_text("ops", NAME);
     Timestamp = short_text("2026-01-28T10:00:00.000Z", None);
+    Edge = short_text("2026-01-28", None);
     Day = short_text("2026-01-28", None);
     Limit = whole_number(Some(1), Some(Limit::MAX));
     NickName = bounded(1, NickName::MAX_LEN);

@@ -212,6 +212,9 @@ fn zh_form(form: &str) -> &str {
             "RFC 3339 时间,例如 2026-01-28T10:00:00.000Z"
         }
         "another id than batch" => "除 batch 以外的编号",
+        "a day or a time in RFC 3339" => "日期或 RFC 3339 时间",
+        "at most 366 days before the end" => "结束之前 366 天以内",
+        "at most 744 hours before the end" => "结束之前 744 小时以内",
         "a day, such as 2026-01-28" => "日期,例如 2026-01-28",
         "within the first 10000 rows; use the cursor beyond" => "前 10000 行之内,更靠后的请使用游标",
         super::TEXT_WITHOUT_NUL => "不含 NUL 字符的文本",

@@ -9,6 +9,7 @@ mod gallery;
 mod jobs;
 mod orders;
 mod points;
+mod stats;
 mod templates;
 mod users;
 mod vip;
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Vec<Row> {
         orders::rows(),
         points::rows(),
         jobs::rows(),
+        stats::rows(),
         templates::rows(),
         gallery::rows(),
         favorites::rows(),

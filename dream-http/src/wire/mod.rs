@@ -11,6 +11,7 @@ pub mod message;
 pub mod orders;
 pub mod page;
 pub mod points;
+pub mod stats;
 pub mod templates;
 pub mod time;
 pub mod users;

@@ -18,5 +18,6 @@ mod mishaps;
 mod orders;
 mod public;
 mod site;
+mod stats;
 mod templates;
 mod users;
