@@ -65,6 +65,12 @@ pub(crate) enum Command {
     /// Look at the gallery, let pictures go public, keep them back, take them out
     #[command(subcommand)]
     Gallery(commands::gallery::Verb),
+    /// Look at templates, change them, take them out of here and into here
+    #[command(subcommand)]
+    Template(commands::template::Verb),
+    /// Show figures: of today, of everybody, of a user, of a span of time
+    #[command(subcommand)]
+    Stats(commands::stats::Verb),
     /// Check the books on the live database; exit code 6 names the rows that are wrong
     Audit,
     /// List what admins did, newest first

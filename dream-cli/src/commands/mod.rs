@@ -16,6 +16,8 @@ pub(crate) mod ready;
 pub(crate) mod sandbox;
 pub(crate) mod schema;
 pub(crate) mod serve;
+pub(crate) mod stats;
+pub(crate) mod template;
 pub(crate) mod user;
 pub(crate) mod vip;
 
@@ -46,6 +48,8 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<Exit, Troubl
         Command::Vip(verb) => vip::run(verb, output).await,
         Command::Order(verb) => order::run(verb, output).await,
         Command::Gallery(verb) => gallery::run(verb, output).await,
+        Command::Template(verb) => template::run(verb, output).await,
+        Command::Stats(verb) => stats::run(verb, output).await,
         Command::Audit => audit::audit(output).await,
         Command::AuditLog(args) => audit::log(args, output).await,
         Command::AdminKey(verb) => admin_key::run(verb, output).await,

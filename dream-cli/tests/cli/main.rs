@@ -20,6 +20,8 @@ mod restarts;
 mod secrets;
 mod serving;
 mod shell;
+mod stats;
+mod templates;
 mod tour;
 mod users;
 mod weak_secrets;
