@@ -36,6 +36,10 @@ class Phone extends FakeWx {
     this.visited.push(url);
   }
 
+  async showActionSheet(): Promise<{ tapIndex: number }> {
+    return { tapIndex: 0 };
+  }
+
   async stopPullDownRefresh(): Promise<void> {}
 
   async previewImage(): Promise<void> {}
@@ -81,7 +85,12 @@ function open(page: string): Shown {
     data: structuredClone(options.data),
     setData(change: Data) {
       // It travels to another thread, as JSON.
-      Object.assign(this.data, JSON.parse(JSON.stringify(change)));
+      for (const [path, value] of Object.entries(JSON.parse(JSON.stringify(change)) as Data)) {
+        const words = path.split(/[.[\]]+/).filter(Boolean);
+        const last = words.pop() ?? '';
+        const place = words.reduce((place, word) => place[word] as Data, this.data);
+        place[last] = value;
+      }
     },
   };
 }
@@ -139,6 +148,10 @@ test('somebody comes, picks a template, generates and sees the pictures', async 
   call(job, 'onLoad', { id });
   await until(() => job.data['ended'] === true, 'the end of the job');
   assert.equal(job.data['state'], '已完成');
+  await call(job, 'onPublish');
+  assert.equal(phone.toasts.pop(), '已提交到画廊');
+  await call(job, 'onPublish');
+  assert.equal(phone.toasts.pop(), '该作品已发布');
   call(job, 'onUnload');
 
   const jobs = open('pages/jobs/jobs');
@@ -173,6 +186,20 @@ test('the gallery shows pictures, and those of one category', async () => {
   await until(() => gallery.data['loaded'] === true, 'the category');
   const some = gallery.data['images'] as Array<{ categoryId: string }>;
   assert.ok(some.length > 0 && some.every((image) => image.categoryId === id));
+});
+
+test('a picture that somebody likes shows it, and no longer when they think better of it', async () => {
+  const gallery = open('pages/gallery/gallery');
+  call(gallery, 'onLoad');
+  const first = () => (gallery.data['images'] as Array<{ id: number; isLiked: boolean | null; likes: number }>)[0];
+  await until(() => first() !== undefined, 'the gallery');
+  const { id, likes } = first() ?? { id: 0, likes: 0 };
+  call(gallery, 'onLike', tapOn({ id }));
+  await until(() => first()?.isLiked === true, 'the like');
+  assert.equal(first()?.likes, likes + 1);
+  call(gallery, 'onLike', tapOn({ id }));
+  await until(() => first()?.isLiked === false, 'its end');
+  assert.equal(first()?.likes, likes);
 });
 
 test('a plan that is not paid changes nothing, and one that is paid raises the level', async () => {

@@ -34,7 +34,18 @@ export interface Options {
 export type Generate = components['schemas']['Generate'];
 export type AcceptedJob = components['schemas']['AcceptedJob'];
 
+/** A picture that was stored. */
+export interface Uploaded {
+  url: string;
+  filename: string;
+  originalname: string;
+  /** Bytes. */
+  size: number;
+  mimetype: string;
+}
+
 const TIMEOUT_MS = 15_000;
+const UPLOAD_TIMEOUT_MS = 60_000;
 const LONGEST_WAIT_MS = 15_000;
 const PAYMENT_PATIENCE_MS = 60_000;
 /** How often a request is sent in all. */
@@ -179,6 +190,12 @@ export class Dream {
   /** Pays an order that waits. */
   payOrder(orderId: string): Promise<Order> {
     return this.payments.payOrder(orderId);
+  }
+
+  /** Stores a picture of the phone's on the server: JPEG, PNG, GIF or WebP of at most 10 MiB. */
+  upload(filePath: string, control: Control = {}): Promise<Uploaded> {
+    const call = this.callOf('POST', '/v1/upload/image', { timeout: UPLOAD_TIMEOUT_MS, ...control });
+    return this.perform({ ...call, filePath });
   }
 
   /**

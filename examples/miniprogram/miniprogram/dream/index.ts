@@ -1,4 +1,4 @@
-export { Dream, type AcceptedJob, type Generate, type Options } from './client';
+export { Dream, type AcceptedJob, type Generate, type Options, type Uploaded } from './client';
 export {
   type Code,
   DreamError,

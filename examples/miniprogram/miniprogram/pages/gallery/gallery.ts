@@ -44,6 +44,19 @@ Page({
     void wx.previewImage({ urls: [event.currentTarget.dataset.url] });
   },
 
+  onLike(event: WechatMiniprogram.BaseEvent<WechatMiniprogram.IAnyObject, { id: number }>) {
+    const at = this.data.images.findIndex(({ id }) => id === event.currentTarget.dataset.id);
+    const image = this.data.images[at];
+    if (!image) return;
+    void attempt(async () => {
+      const path = { path: { id: image.id } };
+      const { liked, totalLikes } = image.isLiked
+        ? await dream.delete('/v1/gallery/images/{id}/like', path)
+        : await dream.post('/v1/gallery/images/{id}/like', path);
+      this.setData({ [`images[${at}].isLiked`]: liked, [`images[${at}].likes`]: totalLikes });
+    });
+  },
+
   async read(work: () => Promise<void>) {
     const asked = list;
     await attempt(work);

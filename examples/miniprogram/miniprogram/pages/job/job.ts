@@ -1,6 +1,8 @@
 import { attempt, dream } from '../../client';
-import { isFinal, type Job, type Watch } from '../../dream/index';
+import { type components, DreamError, isFinal, type Job, type Watch } from '../../dream/index';
 import { stateOf } from '../../format';
+
+type CategoryId = components['schemas']['Publication']['categoryId'];
 
 Page({
   data: {
@@ -8,6 +10,7 @@ Page({
     state: '',
     ended: false,
     canCancel: false,
+    canPublish: false,
   },
 
   /** Ends with the page. */
@@ -31,6 +34,7 @@ Page({
           state: stateOf(job.status),
           ended: isFinal(job),
           canCancel: job.status === 'QUEUED' || job.status === 'RETRYING',
+          canPublish: job.status === 'SUCCEEDED' && job.resultUrls.length > 0,
         }),
     });
     this.watch = watch;
@@ -43,6 +47,22 @@ Page({
     if (jobId === undefined) return;
     // The watch tells the page what became of it.
     await attempt(() => dream.delete('/v1/jobs/{jobId}', { path: { jobId } }));
+  },
+
+  async onPublish() {
+    const jobId = this.data.job?.jobId;
+    if (jobId === undefined) return;
+    const published = await attempt(async () => {
+      const { categories } = await dream.get('/v1/gallery/categories');
+      const choice = categories.filter(({ id }) => id !== 'all');
+      const chosen = await wx.showActionSheet({ itemList: choice.map(({ name }) => name) }).catch(() => undefined);
+      const categoryId = chosen && choice[chosen.tapIndex]?.id;
+      if (categoryId === undefined) throw new DreamError('STOPPED');
+      await dream.post('/v1/gallery/publish', { body: { jobId, categoryId: categoryId as CategoryId } });
+    });
+    if (!published) return;
+    this.setData({ canPublish: false });
+    await wx.showToast({ title: '已提交到画廊', icon: 'success' });
   },
 
   onPicture(event: WechatMiniprogram.BaseEvent<WechatMiniprogram.IAnyObject, { url: string }>) {
