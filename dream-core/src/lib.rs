@@ -140,7 +140,7 @@ pub use access::{
 };
 pub use admin::{AuditFilter, AuditRecord, FreshKey, KeyRecord, UserFilter};
 pub use audit::{AuditFinding, AuditReport, AuditRule, Vitals, Watch};
-pub use auth::{LoggedIn, Login, PhoneProof, RefreshToken, Tokens};
+pub use auth::{LoggedIn, Login, LoginRecord, PhoneProof, RefreshToken, Tokens};
 pub use blobs::{Missing, Removed, SweepOptions, SweepProgress, SweepReport};
 pub use dream::{AtStart, Builder, DependencyHealth, Dream};
 pub use error::{Code, Error, Facts, Fault, FieldFault, Result};
@@ -153,4 +153,4 @@ pub use stats::{
 pub use store::{
     DatabaseFacts, DatabaseOptions, Durability, SchemaStatus, StoreGate, StorePass, StoreStep, StoreTrouble,
 };
-pub use users::{AvatarUrl, NickName, ProfileUpdate, PublicUser, User, UserEdit, UserView};
+pub use users::{AvatarUrl, NickName, ProfileUpdate, PublicUser, User, UserEdit, UserExport, UserView};

@@ -65,6 +65,7 @@ pub mod conformance;
 pub mod entropy;
 pub mod fakes;
 pub mod faults;
+pub mod flaky_blobs;
 pub mod sandbox;
 pub mod simulation;
 pub mod wait;

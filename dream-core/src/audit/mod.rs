@@ -61,6 +61,8 @@ rules! {
     OpenOrderHasTask = "open_order_has_task",
     /// A refund that has not ended is waiting to be followed.
     OpenRefundHasTask = "open_refund_has_task",
+    /// The photos counted on a character are those it has.
+    CountEqualsPhotos = "count_equals_photos",
     /// The orders and generations counted on a user's page are those on record.
     FiguresEqualRecords = "figures_equal_records",
     /// The favorites counted on a user's page are those on record.

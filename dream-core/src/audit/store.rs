@@ -42,6 +42,7 @@ fn statement(rule: AuditRule) -> Sql<'static> {
         AuditRule::OrderEqualsRefunds => ORDER_EQUALS_REFUNDS,
         AuditRule::OpenOrderHasTask => OPEN_ORDER_HAS_TASK,
         AuditRule::OpenRefundHasTask => OPEN_REFUND_HAS_TASK,
+        AuditRule::CountEqualsPhotos => COUNT_EQUALS_PHOTOS,
         AuditRule::FiguresEqualRecords => FIGURES_EQUAL_RECORDS,
         AuditRule::FavoritesEqualRecords => FAVORITES_EQUAL_RECORDS,
         AuditRule::LikesEqualRecords => LIKES_EQUAL_RECORDS,
@@ -79,6 +80,11 @@ macro_rules! account_differs {
          OR a.refund_count <> coalesce(e.refunds, 0))"
     };
 }
+
+const COUNT_EQUALS_PHOTOS: &str = "SELECT 'character:' || CAST(c.id AS TEXT) AS subject, \
+     CAST(c.photo_count AS TEXT) || ' counted, ' || CAST(coalesce(p.n, 0) AS TEXT) || ' there' AS detail \
+     FROM characters c LEFT JOIN (SELECT character_id, count(*) AS n FROM character_photos GROUP BY character_id) p \
+     ON p.character_id = c.id WHERE c.photo_count <> coalesce(p.n, 0) ORDER BY c.id LIMIT $1";
 
 const ACCOUNT_EQUALS_LEDGER: &str = concat!(
     "SELECT 'user:' || CAST(a.user_id AS TEXT) AS subject, \

@@ -16,7 +16,8 @@ use crate::users::{AvatarUrl, NickName, User};
 
 pub(crate) use alive::Alive;
 pub(crate) use changes::revoke_all_of;
-pub use store::RefreshToken;
+pub(crate) use store::logins_of;
+pub use store::{LoginRecord, RefreshToken};
 
 /// The login that tokens come from: logging out ends all of them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,19 @@ use crate::kernel::{Timestamp, UserId};
 use crate::ports::{Entropy, EntropyExt as _};
 use crate::store::{Db, Sql, Tx, for_update};
 
+/// A login that is on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginRecord {
+    /// When.
+    pub at: Timestamp,
+    /// When it ends by itself.
+    pub expires_at: Timestamp,
+    /// When it was ended before its time.
+    pub ended_at: Option<Timestamp>,
+    /// Why it was ended: `LOGOUT`, `REUSE`, `DELETED` or `ADMIN`.
+    pub reason: Option<String>,
+}
+
 /// A refresh token. It gives the next pair once, so it is taken by value.
 pub struct RefreshToken(SecretString);
 
@@ -171,4 +184,22 @@ pub(super) async fn revoke_families_of(
     )
     .await?;
     Ok(())
+}
+
+/// A user's logins that are still on record, oldest first.
+pub(crate) async fn logins_of(db: &mut impl Db, user: UserId) -> Result<Vec<LoginRecord>> {
+    let sql = Sql::new(
+        "SELECT created_at, expires_at, revoked_at, reason FROM token_families WHERE user_id = $1 \
+         ORDER BY created_at, id",
+    );
+    let rows = db.all(sql.bind(user.get())).await?;
+    let read = |row: &crate::store::Row| {
+        Ok(LoginRecord {
+            at: row.get("created_at")?,
+            expires_at: row.get("expires_at")?,
+            ended_at: row.get("revoked_at")?,
+            reason: row.get("reason")?,
+        })
+    };
+    rows.iter().map(read).collect()
 }

@@ -21,7 +21,7 @@ use crate::users;
 
 pub use photos::{PhotoLink, PhotoUpload};
 pub use rules::{CharacterDescription, CharacterName, PhotoUrl};
-pub(crate) use store::{forget, names};
+pub(crate) use store::{all_of, forget, names};
 
 /// Most photos of one character.
 pub const MAX_PHOTOS: i64 = 10;

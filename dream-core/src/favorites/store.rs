@@ -85,3 +85,11 @@ pub(super) async fn list(
     }
     db.all(sql).await?.iter().map(read).collect()
 }
+
+/// All favorites of a user, oldest first.
+pub(crate) async fn all_of(db: &mut impl Db, user: UserId) -> Result<Vec<Favorite>> {
+    let sql = Sql::new(
+        "SELECT id, user_id, type, resource_id, created_at FROM favorites WHERE user_id = $1 ORDER BY created_at, id",
+    );
+    db.all(sql.bind(user.get())).await?.iter().map(read).collect()
+}

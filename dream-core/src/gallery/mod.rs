@@ -16,7 +16,7 @@ pub(crate) use changes::{follow_results, forget};
 pub(crate) use check::check;
 pub use desk::ModeratedImage;
 pub use rules::Tag;
-pub(crate) use store::{insert_seed, names, public_images, shows};
+pub(crate) use store::{all_of, insert_seed, names, public_images, shows};
 
 /// What nodes tell each other when what everybody sees has changed.
 const TOPIC: &str = "gallery";

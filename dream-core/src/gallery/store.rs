@@ -640,3 +640,11 @@ pub(super) async fn list_moderated(
     let sql = Sql::new(text).bind(status.as_str()).bind(start.by).bind(start.id).bind(page.limit.get() + 1);
     db.all(sql).await?.iter().map(read_moderated).collect()
 }
+
+/// All pictures that a user published and that were not removed, oldest first.
+pub(crate) async fn all_of(db: &mut impl Db, author: UserId) -> Result<Vec<GalleryImage>> {
+    let sql =
+        Sql::new(images!("WHERE g.author_id = $2 AND g.status <> 'REMOVED' ORDER BY g.created_at, g.id"));
+    let rows = db.all(sql.bind(author.get()).bind(author.get())).await?;
+    rows.iter().map(|row| read(row, Some(author))).collect()
+}

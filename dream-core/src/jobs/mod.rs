@@ -32,7 +32,7 @@ pub use request::{
     PictureUrl, Prompt, Resolution, SampleCount, Text, UpstreamCredential,
 };
 pub use rules::Charge;
-pub(crate) use store::{count_open, lock, names, needs, shows};
+pub(crate) use store::{all_of, count_open, lock, names, needs, shows};
 pub(crate) use submit::submit;
 
 /// A generation as its owner sees it.
@@ -271,10 +271,18 @@ fn new_job_id(core: &Core, now: Timestamp) -> Result<JobId> {
     text.parse().map_err(|_| Error::internal("a fresh id is none"))
 }
 
+/// Before the names of pictures that came with a request.
+const INPUTS: &str = "inputs/";
+
+/// Whether it is a picture that came with a request, for the image API alone.
+pub(crate) fn is_input(key: &BlobKey) -> bool {
+    key.as_str().starts_with(INPUTS)
+}
+
 /// Reads the picture for what it is and keeps it until the job has ended.
 async fn keep_input(core: &Core, picture: &InlinePicture, now: Timestamp) -> Result<Unnamed> {
     let picture = media::clean(picture.bytes().clone()).await?;
-    let name = format!("inputs/{}.{}", core.entropy.uuid_at(now).simple(), picture.kind.extension());
+    let name = format!("{INPUTS}{}.{}", core.entropy.uuid_at(now).simple(), picture.kind.extension());
     let key: BlobKey = name.parse().map_err(|_| Error::internal("a fresh name is none"))?;
     Unnamed::write(core, [(key, picture)]).await
 }

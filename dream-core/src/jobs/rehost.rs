@@ -113,13 +113,17 @@ async fn copy(
             return Ok(None);
         }
     };
-    // A picture too large for a thumbnail is still worth keeping.
-    if index == 0
-        && let Ok(small) = media::thumbnail(picture.bytes.clone()).await
-    {
-        let key = key(&format!("results/{id}_thumb.{}", small.kind.extension()))?;
-        copies.thumbnail = Some(core.blobs.public_url(&key));
-        copies.written.push(Unnamed::write(core, [(key, small)]).await?);
+    if index == 0 {
+        match media::thumbnail(picture.bytes.clone()).await {
+            Ok(small) => {
+                let key = key(&format!("results/{id}_thumb.{}", small.kind.extension()))?;
+                copies.thumbnail = Some(core.blobs.public_url(&key));
+                copies.written.push(Unnamed::write(core, [(key, small)]).await?);
+            }
+            Err(error) if error.is_retryable() => return Err(error),
+            // A picture too large for a thumbnail is still worth keeping.
+            Err(_) => {}
+        }
     }
     let key = key(&format!("results/{id}_{index}.{}", picture.kind.extension()))?;
     let url = core.blobs.public_url(&key);

@@ -394,3 +394,10 @@ pub(super) async fn lock_unsubmitted(tx: &mut Tx, job: &JobId) -> Result<bool> {
     );
     Ok(tx.optional(sql.bind(job.as_str())).await?.is_some())
 }
+
+/// All records of a user, oldest first, each with what else was asked for as it is stored.
+pub(crate) async fn all_of(db: &mut impl Db, user: UserId) -> Result<Vec<(Job, serde_json::Value)>> {
+    let sql = Sql::new(jobs!("WHERE user_id = $1 ORDER BY created_at, id"));
+    let rows = db.all(sql.bind(user.get())).await?;
+    rows.iter().map(|row| Ok((read(row)?, row.json("request")?))).collect()
+}

@@ -509,3 +509,9 @@ pub(crate) async fn forget(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<
 pub(super) async fn payer_of(db: &mut impl Db, user: UserId) -> Result<Option<String>> {
     crate::users::openid_of(db, user).await
 }
+
+/// All orders of a user, oldest first.
+pub(crate) async fn all_of(db: &mut impl Db, user: UserId) -> Result<Vec<Order>> {
+    let sql = Sql::new(orders!("WHERE user_id = $1 ORDER BY created_at, id"));
+    db.all(sql.bind(user.get())).await?.iter().map(read).collect()
+}

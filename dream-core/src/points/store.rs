@@ -159,3 +159,12 @@ pub(super) async fn count(db: &mut impl Db, user: UserId, kind: Option<EntryKind
         None => of(EntryKind::Earn)? + of(EntryKind::Spend)? + of(EntryKind::Refund)?,
     }))
 }
+
+/// A user's whole ledger, oldest entry first.
+pub(crate) async fn all_of(db: &mut impl Db, user: UserId) -> Result<Vec<LedgerEntry>> {
+    let sql = Sql::new(
+        "SELECT id, user_id, type, amount, description, balance_after, order_id, generation_id, created_at \
+         FROM ledger_entries WHERE user_id = $1 ORDER BY created_at, id",
+    );
+    db.all(sql.bind(user.get())).await?.iter().map(read).collect()
+}

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use crate::access::{Guest, Session};
 use crate::blobs::Unnamed;
 use crate::error::{Code, Error, Result};
+use crate::jobs;
 use crate::kernel::{Timestamp, UserId};
 use crate::media::{self, PictureKind};
 use crate::ports::{BlobInfo, BlobKey, ByteRange, EntropyExt as _};
 use crate::store::{Change, Tx};
 use crate::users;
 
-pub(crate) use store::{forget, names};
+pub(crate) use store::{all_of, forget, names};
 
 /// A picture that a user uploaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +118,7 @@ impl Guest {
     /// A picture of our storage. `which` says what of it is wanted, knowing its size.
     ///
     /// # Errors
-    /// `IMAGE_NOT_FOUND`, also for an object that is no picture; `UPSTREAM_ERROR` and its kin if it could not be read.
+    /// `IMAGE_NOT_FOUND`, also for an object that is no picture, or one that came with a request for a generation; `UPSTREAM_ERROR` and its kin if it could not be read.
     pub async fn stored_picture(
         &self,
         key: &BlobKey,
@@ -125,6 +126,9 @@ impl Guest {
     ) -> Result<StoredPicture> {
         let blobs = &self.core.blobs;
         let absent = || Error::new(Code::ImageNotFound);
+        if jobs::is_input(key) {
+            return Err(absent());
+        }
         let info = blobs.head(key).await?.ok_or_else(absent)?;
         let kind = info.content_type.as_deref().and_then(PictureKind::parse).ok_or_else(absent)?;
         let range = match which(&info) {

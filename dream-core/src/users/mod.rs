@@ -1,6 +1,7 @@
 //! Users: who they are, what they may be called, and how they leave.
 
 mod changes;
+mod export;
 mod rules;
 mod store;
 
@@ -11,6 +12,7 @@ use crate::ports::EntropyExt as _;
 use crate::vip::{Level, Membership};
 
 pub(crate) use changes::arrive;
+pub use export::UserExport;
 pub(crate) use rules::name_key;
 pub use rules::{AvatarUrl, NickName};
 pub(crate) use store::{Arrival, find, lock, names, openid_of, read as read_user, user_view};

@@ -69,6 +69,11 @@ on_every_backend!(each_kind_of_damage_is_found_and_named, |backend| async move {
             AuditRule::TagsOfPublicImages,
         ),
         (
+            "INSERT INTO characters (uuid, user_id, name, photo_count, created_at, updated_at) \
+             SELECT 'u', id, 'x', 3, 1, 1 FROM users WHERE openid = 'o-alice'",
+            AuditRule::CountEqualsPhotos,
+        ),
+        (
             "INSERT INTO orders (order_id, user_id, kind, channel, status, amount, points, description, transaction_id, \
              paid_at, expire_at, created_at, updated_at) \
              SELECT 'order-1', id, 'POINTS', 'wechat', 'PAID', 100, 10, 'x', 't', 1, 1, 1, 1 FROM users WHERE openid = 'o-alice'",

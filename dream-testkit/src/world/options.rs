@@ -25,6 +25,7 @@ use crate::fakes::image_api::{FakeImageApi, ImageApiOptions, Pace};
 use crate::fakes::r2::{FakeR2, R2Options};
 use crate::fakes::wechat::{FakeWeChat, WeChatOptions};
 use crate::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+use crate::flaky_blobs::FlakyBlobs;
 
 /// The admin key that every world is configured with.
 pub const ADMIN_KEY: &str = "the-admin-key-of-the-world";
@@ -49,6 +50,7 @@ pub struct WorldOptions {
     on_r2: bool,
     durability: Durability,
     lost_objects_allowed: bool,
+    flaky_storage: bool,
 }
 
 impl fmt::Debug for WorldOptions {
@@ -88,6 +90,7 @@ impl WorldOptions {
             on_r2: false,
             durability: Durability::Process,
             lost_objects_allowed: false,
+            flaky_storage: false,
         }
     }
 
@@ -185,6 +188,13 @@ impl WorldOptions {
         self
     }
 
+    /// Lets half of all that Dream asks of the storage fail. The test itself is served well.
+    #[must_use]
+    pub fn flaky_storage(mut self) -> Self {
+        self.flaky_storage = true;
+        self
+    }
+
     /// Takes payments through this channel too.
     #[must_use]
     pub fn pay(mut self, channel: Arc<dyn PayChannel>) -> Self {
@@ -269,7 +279,11 @@ impl WorldOptions {
                 clock,
                 wechat: wechat.clone(),
                 image_api: image_api.clone(),
-                blobs: blobs.clone(),
+                blobs: if self.flaky_storage {
+                    Arc::new(FlakyBlobs::new(blobs.clone(), self.seed))
+                } else {
+                    blobs.clone()
+                },
                 pay: pay.clone(),
                 channels: self.channels,
                 payment_url: callbacks.payment_url(),

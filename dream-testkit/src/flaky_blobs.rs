@@ -1,0 +1,93 @@
+//! A storage that fails half of the time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dream_core::ports::{
+    Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, Failure, FailureKind, PresignedPut,
+};
+
+use crate::fakes::lock;
+
+/// Stands before a storage and lets one call in two fail: before it does anything, or after it has done everything.
+#[derive(Debug)]
+pub struct FlakyBlobs {
+    inner: Arc<dyn Blobs>,
+    dice: Mutex<fastrand::Rng>,
+}
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    Succeeds,
+    FailsBefore,
+    FailsAfter,
+}
+
+impl FlakyBlobs {
+    /// Stands before this storage. The same seed makes the same calls fail.
+    pub fn new(inner: Arc<dyn Blobs>, seed: u64) -> Self {
+        Self { inner, dice: Mutex::new(fastrand::Rng::with_seed(seed)) }
+    }
+
+    fn turn(&self) -> Turn {
+        match lock(&self.dice).u8(0..4) {
+            0 => Turn::FailsBefore,
+            1 => Turn::FailsAfter,
+            _ => Turn::Succeeds,
+        }
+    }
+}
+
+fn broken<T>() -> Result<T, Failure> {
+    Err(Failure::new("flaky", FailureKind::Unknown, "it fails half of the time"))
+}
+
+macro_rules! in_turn {
+    ($this:expr, $call:expr) => {{
+        let turn = $this.turn();
+        if turn == Turn::FailsBefore {
+            return broken();
+        }
+        let done = $call.await;
+        if turn == Turn::FailsAfter { broken() } else { done }
+    }};
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl Blobs for FlakyBlobs {
+    async fn put(&self, key: &BlobKey, content_type: &str, bytes: Bytes) -> Result<(), Failure> {
+        in_turn!(self, self.inner.put(key, content_type, bytes))
+    }
+
+    async fn get(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<Blob>, Failure> {
+        in_turn!(self, self.inner.get(key, range))
+    }
+
+    async fn head(&self, key: &BlobKey) -> Result<Option<BlobInfo>, Failure> {
+        in_turn!(self, self.inner.head(key))
+    }
+
+    async fn delete(&self, key: &BlobKey) -> Result<(), Failure> {
+        in_turn!(self, self.inner.delete(key))
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&BlobKey>) -> Result<BlobPage, Failure> {
+        in_turn!(self, self.inner.list(prefix, after))
+    }
+
+    fn public_url(&self, key: &BlobKey) -> String {
+        self.inner.public_url(key)
+    }
+
+    fn key_of(&self, public_url: &str) -> Option<BlobKey> {
+        self.inner.key_of(public_url)
+    }
+
+    fn presign_put(&self, key: &BlobKey, content_type: &str, ttl: Duration) -> Option<PresignedPut> {
+        self.inner.presign_put(key, content_type, ttl)
+    }
+}
