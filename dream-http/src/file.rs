@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use dream_core::Result;
 use dream_core::ports::ByteRange;
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_RANGE, RANGE};
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
+};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
@@ -12,17 +14,21 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use crate::call::Call;
 use crate::input::Input;
 use crate::openapi::{Described, Schemas, Sketch};
+use crate::public_cache::is_fresh;
 use crate::reply::{IntoReply, Payload, Reply};
 
 /// A name is never used again for other content.
 const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 
-/// Which part of a file is wanted: `Range` and `If-Range`. Several ranges at once, or nonsense, mean the whole.
+/// What of a file is wanted: `If-None-Match`, `Range` and `If-Range`. Several ranges at once, or nonsense, mean the
+/// whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     span: Option<Span>,
     if_range: Option<HeaderValue>,
+    /// Only what the client has already.
+    known: HeaderMap,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,16 +46,23 @@ pub enum Portion {
     Part(ByteRange),
     /// The range lies behind the end.
     Outside,
+    /// Nothing: the client has it.
+    Known,
 }
 
 impl Wanted {
     fn of(headers: &HeaderMap) -> Self {
         let range = headers.get(RANGE).and_then(|value| value.to_str().ok());
-        Self { span: range.and_then(span), if_range: headers.get(IF_RANGE).cloned() }
+        let mut known = HeaderMap::new();
+        known.extend(headers.get_all(IF_NONE_MATCH).iter().map(|tag| (IF_NONE_MATCH, tag.clone())));
+        Self { span: range.and_then(span), if_range: headers.get(IF_RANGE).cloned(), known }
     }
 
     /// What of a file of this size and tag is to be sent.
     pub fn portion(&self, size: u64, etag: &HeaderValue) -> Portion {
+        if is_fresh(&self.known, etag) {
+            return Portion::Known;
+        }
         if self.if_range.as_ref().is_some_and(|known| known != etag) {
             return Portion::Whole;
         }
@@ -122,9 +135,12 @@ impl IntoReply for File {
                 Some(format!("bytes {}-{}/{}", part.first, part.last, self.size)),
             ),
             Portion::Outside => (StatusCode::RANGE_NOT_SATISFIABLE, Some(format!("bytes */{}", self.size))),
+            Portion::Known => (StatusCode::NOT_MODIFIED, None),
         };
         let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, self.content_type);
+        if !matches!(self.portion, Portion::Outside | Portion::Known) {
+            headers.insert(CONTENT_TYPE, self.content_type);
+        }
         headers.insert(ETAG, self.etag);
         headers.insert(CACHE_CONTROL, FOR_EVER);
         headers.insert(ACCEPT_RANGES, BYTES);
@@ -138,6 +154,7 @@ impl IntoReply for File {
         vec![
             Described::other(StatusCode::OK, "The file", "image/*"),
             Described::other(StatusCode::PARTIAL_CONTENT, "The part that was asked for", "image/*"),
+            Described::empty(StatusCode::NOT_MODIFIED, "The client has it"),
             Described::empty(StatusCode::RANGE_NOT_SATISFIABLE, "The part lies behind the end"),
         ]
     }

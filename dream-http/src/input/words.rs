@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef, take_cf_content};
+use dream_core::characters::{CharacterDescription, CharacterName, PhotoRef, PhotoUrl};
 use dream_core::favorites::{FavoriteKind, ResourceId};
 use dream_core::gallery::{GallerySort, ImageStatus};
 use dream_core::jobs::{
@@ -12,9 +13,10 @@ use dream_core::kernel::{
     CharacterId, Day, FavoriteId, GenerationId, ImageId, JobId, KeyName, Limit, OrderId, Patch, PhotoId,
     PlanId, TemplateId, Timestamp, UserId,
 };
+use dream_core::media::PictureKind;
 use dream_core::orders::{OrderKind, OrderStatus};
 use dream_core::points::EntryKind;
-use dream_core::ports::JobState;
+use dream_core::ports::{BlobKey, JobState};
 use dream_core::templates::{Category, Description};
 use dream_core::vip::Level;
 use dream_core::{AvatarUrl, Bucket, Code, Edge, Fault, NickName};
@@ -332,6 +334,7 @@ named!(
     Mode,
     OrderKind,
     OrderStatus,
+    PictureKind,
     Resolution
 );
 
@@ -373,5 +376,10 @@ words! {
     PictureUrl = bounded(1, 2048);
     InlinePicture = short_text("data:image/png;base64,iVBORw0KGgo=", None);
     CharacterRef = short_text("7", None), absent CharacterNotFound;
+    CharacterName = bounded(1, CharacterName::MAX_LEN);
+    CharacterDescription = bounded(0, CharacterDescription::MAX_LEN);
+    PhotoRef = short_text("7", None), absent PhotoNotFound;
+    PhotoUrl = bounded(1, PhotoUrl::MAX_LEN);
+    BlobKey = short_text("0198c0ffee007000800000000000000a.jpg", NAME), absent ImageNotFound;
     ResourceId = bounded(1, ResourceId::MAX_LEN);
 }

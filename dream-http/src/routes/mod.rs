@@ -3,6 +3,7 @@
 mod admin;
 pub(crate) mod application;
 mod auth;
+mod characters;
 mod docs;
 mod favorites;
 mod gallery;
@@ -11,6 +12,7 @@ mod orders;
 mod points;
 mod stats;
 mod templates;
+mod uploads;
 mod users;
 mod vip;
 mod wechat;
@@ -31,6 +33,8 @@ pub(crate) fn all() -> Vec<Row> {
         stats::rows(),
         templates::rows(),
         gallery::rows(),
+        characters::rows(),
+        uploads::rows(),
         favorites::rows(),
         wechat::rows(),
         admin::rows(),

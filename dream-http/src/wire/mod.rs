@@ -4,6 +4,8 @@
 pub mod admin;
 pub mod application;
 pub mod auth;
+pub mod characters;
+pub mod export;
 pub mod favorites;
 pub mod gallery;
 pub mod jobs;
@@ -14,5 +16,6 @@ pub mod points;
 pub mod stats;
 pub mod templates;
 pub mod time;
+pub mod uploads;
 pub mod users;
 pub mod vip;

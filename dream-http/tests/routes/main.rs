@@ -7,6 +7,7 @@
 
 mod admin;
 mod auth;
+mod characters;
 mod credentials;
 mod document;
 mod favorites;
@@ -20,4 +21,5 @@ mod public;
 mod site;
 mod stats;
 mod templates;
+mod uploads;
 mod users;

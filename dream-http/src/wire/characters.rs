@@ -1,0 +1,293 @@
+//! Characters and their photos.
+
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use dream_core::characters::{
+    self, CharacterDescription, CharacterName, CharacterUpdate, MAX_PHOTOS, PhotoLink, PhotoUpload, PhotoUrl,
+};
+use dream_core::media::PictureKind;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+use super::message::Message;
+use super::time::At;
+use crate::input::{Blank, Faults, OneOf, Parsed, Shape, Text, Whole};
+use crate::openapi::Schemas;
+use crate::problem::Lang;
+
+/// The largest body with a photo: it and its small copy in base64.
+pub const PHOTO_BODY: u64 = 2 * PhotoUpload::MAX_TEXT as u64;
+/// The largest size in bytes that a photo elsewhere may be said to have.
+const LARGEST: i64 = 1024 * 1024 * 1024;
+
+/// A character, with its photos.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Character {
+    id: i64,
+    #[schema(example = "0198c0ff-ee00-7000-8000-000000000000")]
+    uuid: String,
+    user_id: i64,
+    name: String,
+    description: Option<String>,
+    /// Oldest first. The first one is the face that is kept.
+    photos: Vec<Photo>,
+    #[schema(inline)]
+    created_at: At,
+    #[schema(inline)]
+    updated_at: At,
+}
+
+impl From<characters::Character> for Character {
+    fn from(character: characters::Character) -> Self {
+        Self {
+            id: character.id.get(),
+            uuid: character.uuid.to_string(),
+            user_id: character.user.get(),
+            name: character.name,
+            description: character.description,
+            photos: character.photos.into_iter().map(Photo::from).collect(),
+            created_at: character.created_at.into(),
+            updated_at: character.updated_at.into(),
+        }
+    }
+}
+
+/// A photo of a character.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Photo {
+    id: i64,
+    #[schema(example = "0198c0ff-ee00-7000-8000-000000000000")]
+    uuid: String,
+    character_id: i64,
+    thumbnail_url: String,
+    original_url: String,
+    #[schema(example = "image/jpeg")]
+    mime_type: String,
+    /// In bytes; 0 where it is not known.
+    thumbnail_size: i64,
+    /// In bytes; 0 where it is not known.
+    original_size: i64,
+    #[schema(inline)]
+    created_at: At,
+}
+
+impl From<characters::Photo> for Photo {
+    fn from(photo: characters::Photo) -> Self {
+        Self {
+            id: photo.id.get(),
+            uuid: photo.uuid.to_string(),
+            character_id: photo.character.get(),
+            thumbnail_url: photo.thumbnail_url,
+            original_url: photo.original_url,
+            mime_type: photo.mime_type,
+            thumbnail_size: photo.thumbnail_size,
+            original_size: photo.original_size,
+            created_at: photo.created_at.into(),
+        }
+    }
+}
+
+/// One's characters.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Characters {
+    characters: Vec<Character>,
+    limits: CharacterLimits,
+}
+
+/// How many there may be.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CharacterLimits {
+    #[schema(example = 10)]
+    max_photos_per_character: i64,
+}
+
+impl From<Vec<characters::Character>> for Characters {
+    fn from(characters: Vec<characters::Character>) -> Self {
+        Self {
+            characters: characters.into_iter().map(Character::from).collect(),
+            limits: CharacterLimits { max_photos_per_character: MAX_PHOTOS },
+        }
+    }
+}
+
+/// One character.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CharacterAnswer {
+    character: Character,
+}
+
+impl From<characters::Character> for CharacterAnswer {
+    fn from(character: characters::Character) -> Self {
+        Self { character: character.into() }
+    }
+}
+
+/// A character that was made or changed.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CharacterDone {
+    /// Always true.
+    success: bool,
+    character: Character,
+}
+
+impl From<characters::Character> for CharacterDone {
+    fn from(character: characters::Character) -> Self {
+        Self { success: true, character: character.into() }
+    }
+}
+
+/// One photo.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PhotoAnswer {
+    photo: Photo,
+}
+
+impl From<characters::Photo> for PhotoAnswer {
+    fn from(photo: characters::Photo) -> Self {
+        Self { photo: photo.into() }
+    }
+}
+
+/// A photo that was added.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PhotoDone {
+    /// Always true.
+    success: bool,
+    photo: Photo,
+}
+
+impl From<characters::Photo> for PhotoDone {
+    fn from(photo: characters::Photo) -> Self {
+        Self { success: true, photo: photo.into() }
+    }
+}
+
+/// That something was done, for people and for programs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Done {
+    /// Always true.
+    success: bool,
+    /// In the language of `Accept-Language`.
+    #[schema(value_type = String)]
+    message: &'static str,
+}
+
+impl Done {
+    /// The sentence in the reader's language.
+    pub const fn new(lang: Lang, zh: &'static str, en: &'static str) -> Self {
+        let Message { message } = Message::new(lang, zh, en);
+        Self { success: true, message }
+    }
+}
+
+crate::input! {
+    /// A character to be made.
+    pub struct NewCharacter {
+        /// What it is called.
+        pub name: Parsed<CharacterName>,
+        /// What there is to say about it.
+        pub description: Blank<CharacterDescription>,
+    }
+}
+
+impl From<NewCharacter> for characters::NewCharacter {
+    fn from(new: NewCharacter) -> Self {
+        Self { name: new.name.0, description: new.description.0 }
+    }
+}
+
+crate::input! {
+    /// What is to change about a character. What is left out stays as it is.
+    pub struct CharacterChanges {
+        /// A new name.
+        pub name: Option<Parsed<CharacterName>>,
+        /// A new description; an empty one takes it away.
+        pub description: Option<Blank<CharacterDescription>>,
+    }
+}
+
+impl From<CharacterChanges> for CharacterUpdate {
+    fn from(changes: CharacterChanges) -> Self {
+        Self {
+            name: changes.name.map(|Parsed(name)| name),
+            description: changes.description.map(|Blank(description)| description),
+        }
+    }
+}
+
+/// A picture as text. It may be long, so it is not copied, and what it is is found later.
+#[derive(Debug)]
+pub struct Base64(String);
+
+impl Deserr<Faults> for Base64 {
+    fn deserialize_from_value<V: IntoValue>(
+        value: Value<V>,
+        place: ValuePointerRef<'_>,
+    ) -> Result<Self, Faults> {
+        <String as Deserr<Faults>>::deserialize_from_value(value, place).map(Self)
+    }
+}
+
+impl Shape for Base64 {
+    fn shape(_: &mut Schemas) -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .max_length(Some(PhotoUpload::MAX_TEXT))
+            .examples([serde_json::Value::from("data:image/png;base64,iVBORw0KGgo=")])
+            .into()
+    }
+}
+
+crate::input! {
+    /// A photo that is sent along: it, a small copy, or both.
+    pub struct SentPhoto {
+        /// The photo in base64, with or without a `data:` prefix.
+        pub original_data: Option<Base64>,
+        /// A small copy, likewise. It is made where it is not sent.
+        pub thumbnail_data: Option<Base64>,
+        /// What the client takes the photo for. The content decides.
+        pub mime_type: Option<Text<0, 100>>,
+    }
+}
+
+impl TryFrom<SentPhoto> for PhotoUpload {
+    type Error = dream_core::Error;
+
+    fn try_from(photo: SentPhoto) -> dream_core::Result<Self> {
+        let text = |data: Option<Base64>| data.map(|Base64(text)| text);
+        PhotoUpload::new(text(photo.original_data), text(photo.thumbnail_data))
+    }
+}
+
+crate::input! {
+    /// A photo that lies elsewhere.
+    pub struct LinkedPhoto {
+        /// A small copy, by `https` at an allowed host.
+        pub thumbnail_url: Parsed<PhotoUrl>,
+        /// The photo, by `https` at an allowed host.
+        pub original_url: Parsed<PhotoUrl>,
+        /// What the photo is; `image/jpeg` unless given.
+        pub mime_type: Option<OneOf<PictureKind>>,
+        /// Bytes of the small copy.
+        pub thumbnail_size: Option<Whole<0, LARGEST>>,
+        /// Bytes of the photo.
+        pub original_size: Option<Whole<0, LARGEST>>,
+    }
+}
+
+impl From<LinkedPhoto> for PhotoLink {
+    fn from(photo: LinkedPhoto) -> Self {
+        let size = |size: Option<Whole<0, LARGEST>>| size.map_or(0, |Whole(bytes)| bytes);
+        Self {
+            thumbnail_url: photo.thumbnail_url.0,
+            original_url: photo.original_url.0,
+            kind: photo.mime_type.map_or(PictureKind::Jpeg, |OneOf(kind)| kind),
+            thumbnail_size: size(photo.thumbnail_size),
+            original_size: size(photo.original_size),
+        }
+    }
+}
