@@ -81,6 +81,12 @@ pub(crate) enum Command {
     /// Write whole tables as CSV, or as JSON lines with --json
     #[command(subcommand)]
     Export(commands::export::Verb),
+    /// Look at users' characters, delete them
+    #[command(subcommand)]
+    Character(commands::character::Verb),
+    /// Look after the storage of pictures
+    #[command(subcommand)]
+    Storage(commands::storage::Verb),
     /// Print the OpenAPI document of what `serve` serves
     Openapi,
     /// Print a completion script for a shell

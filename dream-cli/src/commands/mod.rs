@@ -3,6 +3,7 @@
 
 pub(crate) mod admin_key;
 pub(crate) mod audit;
+pub(crate) mod character;
 pub(crate) mod config;
 mod desk;
 mod doctor;
@@ -17,6 +18,7 @@ pub(crate) mod sandbox;
 pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod stats;
+pub(crate) mod storage;
 pub(crate) mod template;
 pub(crate) mod user;
 pub(crate) mod vip;
@@ -54,6 +56,8 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<Exit, Troubl
         Command::AuditLog(args) => audit::log(args, output).await,
         Command::AdminKey(verb) => admin_key::run(verb, output).await,
         Command::Export(verb) => export::run(verb, output).await,
+        Command::Character(verb) => character::run(verb, output).await,
+        Command::Storage(verb) => storage::run(verb, output).await,
         Command::Openapi => manual::openapi(output),
         Command::Completions { shell } => manual::completions(shell, output),
         Command::Man(args) => manual::man(&args, output),

@@ -281,6 +281,21 @@ pub(crate) fn origins(text: &str) -> Parsed<Origins> {
     items(text).map(origin).collect::<Parsed<Vec<_>>>().map(Origins::Listed)
 }
 
+/// Bare names of hosts, without scheme or port.
+pub(crate) fn hosts(text: &str) -> Parsed<Vec<String>> {
+    let host = |item: &str| {
+        let part = |part: &str| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        if item.len() <= 253 && item.split('.').all(part) {
+            Ok(item.to_ascii_lowercase())
+        } else {
+            Err(format!("must be names of hosts such as photos.example.com, but has {item:?}"))
+        }
+    };
+    items(text).map(host).collect()
+}
+
 /// The name of a key that was given without one.
 const UNNAMED: &str = "admin";
 
@@ -368,6 +383,17 @@ mod tests {
         assert!(origins("https://a.example,*").is_err());
         assert!(origins("https://a.example/path").is_err());
         assert!(origins("a.example").is_err());
+    }
+
+    #[test]
+    fn hosts_are_bare_names() {
+        assert_eq!(
+            hosts("Photos.example.com, cdn-2.example"),
+            Ok(vec!["photos.example.com".to_owned(), "cdn-2.example".to_owned()])
+        );
+        for wrong in ["https://photos.example", "photos.example:8443", "*.example", "a@b", "a..b", "a/b"] {
+            assert!(hosts(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -131,6 +131,8 @@ table! {
             .also(&["R2_PUBLIC_BASE_URL"]);
         R2_ENDPOINT: String = Variable::new(parse::http_url, "The S3 API of the bucket")
             .otherwise("derived from R2_ACCOUNT_ID");
+        PHOTO_HOSTS: Vec<String> = Variable::new(parse::hosts, "Hosts beside our own storage whose pictures may be \
+            photos of characters, such as `photos.example.com,cdn.example.com`").otherwise("none");
         UPLOAD_DIR: PathBuf = Variable::new(parse::path, "Folder for pictures where R2 is not configured")
             .or("dream-data/uploads");
     }

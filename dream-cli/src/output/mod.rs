@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::args::Write;
 use crate::exit::{Exit, Trouble};
 
-use progress::Progress;
+pub(crate) use progress::Progress;
 pub(crate) use sheet::{Cell, Sheet};
 pub(crate) use text::{Column, or_dash, pairs, table};
 
