@@ -61,7 +61,8 @@ async fn file(_: Anyone, Path(name): Path<FileName>) -> Result<Reply> {
     asset(&name.0)
 }
 
-struct FileName(String);
+/// The name of a file of a page.
+pub(super) struct FileName(pub(super) String);
 
 impl FromStr for FileName {
     type Err = Fault;

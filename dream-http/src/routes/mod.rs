@@ -4,6 +4,7 @@ mod admin;
 pub(crate) mod application;
 mod auth;
 mod characters;
+mod console;
 mod docs;
 mod favorites;
 mod gallery;
@@ -24,6 +25,7 @@ pub(crate) fn all() -> Vec<Row> {
     [
         application::rows(),
         docs::rows(),
+        console::rows(),
         auth::rows(),
         users::rows(),
         vip::rows(),

@@ -176,7 +176,8 @@ async fn the_document_lists_every_listed_row() {
     for row in house.app.table().rows() {
         let operation = &document["paths"][row.path()][row.method().as_str().to_lowercase()];
         if operation.is_null() {
-            assert!(["/metrics", "/api/docs/", "/api/docs/{*file}"].contains(&row.path()), "{row:?}");
+            let page = row.path().starts_with("/api/docs/") || row.path().starts_with("/admin");
+            assert!(page || row.path() == "/metrics", "{row:?}");
         } else {
             assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{row:?}");
         }
@@ -231,6 +232,31 @@ async fn the_documentation_page_comes_out_of_the_program() {
     let start = house.get("/api/docs/swagger-initializer.js").await;
     assert!(String::from_utf8(start.body).unwrap().contains("/api/docs-json"));
     assert_eq!(house.get("/api/docs/nothing.js").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_console_comes_out_of_the_program_and_runs_nothing_inline() {
+    let house = House::open().await;
+    let moved = house.get("/admin").await;
+    assert_eq!((moved.status, moved.header("location")), (301, "/admin/"));
+    for (file, kind) in [
+        ("", "text/html"),
+        ("app.js", "text/javascript"),
+        ("words.js", "text/javascript"),
+        ("style.css", "text/css"),
+    ] {
+        let answer = house.get(&format!("/admin/{file}")).await;
+        assert_eq!(answer.status, 200, "{file}");
+        assert!(answer.header("content-type").starts_with(kind), "{file}");
+        let policy = answer.header("content-security-policy");
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+        let text = String::from_utf8(answer.body).unwrap();
+        assert!(!text.contains(" style=") && !text.contains("innerHTML"), "{file}");
+        // The namespace of drawings is a name and no address.
+        let addresses = text.replace("http://www.w3.org/2000/svg", "");
+        assert!(!addresses.contains("https://") && !addresses.contains("http://"), "{file}");
+    }
+    assert_eq!(house.get("/admin/nothing.js").await.status, 404);
 }
 
 #[tokio::test]
