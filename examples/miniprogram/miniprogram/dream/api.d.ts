@@ -466,6 +466,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/stats/global": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What there is in all */
+        get: operations["getV1StatsGlobal"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/stats/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One's figures at length */
+        get: operations["getV1StatsOverview"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/templates/params": {
         parameters: {
             query?: never;
@@ -742,6 +776,12 @@ export interface components {
             id: string;
             name: string;
         };
+        /** @description A category and how many pictures are of it. */
+        CategoryCount: {
+            /** Format: int64 */
+            count: number;
+            name: string;
+        };
         /** @description A category by name. */
         CategoryName: {
             id: string;
@@ -892,6 +932,30 @@ export interface components {
              * @example portrait_film
              */
             templateId?: string | null;
+        };
+        /** @description What there is in all. */
+        Global: {
+            /**
+             * Format: int64
+             * @description Points.
+             */
+            totalEarned: number;
+            /** Format: int64 */
+            totalFavorites: number;
+            /**
+             * Format: int64
+             * @description Pictures ever generated.
+             */
+            totalImages: number;
+            /** Format: int64 */
+            totalOrders: number;
+            /**
+             * Format: int64
+             * @description Points, whether given back or not.
+             */
+            totalSpent: number;
+            /** Format: int64 */
+            totalUsers: number;
         };
         /** @description That it is there. */
         Health: {
@@ -1116,6 +1180,58 @@ export interface components {
             hasMore: boolean;
             items: components["schemas"]["Order"][];
             nextCursor: string | null;
+        };
+        /** @description A user's figures at length. */
+        Overview: {
+            /**
+             * Format: int64
+             * @description Points.
+             */
+            balance: number;
+            /**
+             * Format: int64
+             * @description Pictures received today and on the 29 days before.
+             */
+            monthlyGenerated: number;
+            /**
+             * Format: double
+             * @description Percent of the generations that ended, from 0 to 100.
+             * @example 97.5
+             */
+            successRate: number;
+            /** @description Kinds of templates, those that most pictures were made from first. */
+            topCategories: components["schemas"]["CategoryCount"][];
+            /**
+             * Format: int64
+             * @description Points.
+             */
+            totalEarned: number;
+            /** Format: int64 */
+            totalFavorites: number;
+            /**
+             * Format: int64
+             * @description Pictures received.
+             */
+            totalImagesGenerated: number;
+            /** Format: int64 */
+            totalOrders: number;
+            /**
+             * Format: int64
+             * @description Points, whether given back or not.
+             */
+            totalSpent: number;
+            /**
+             * Format: int64
+             * @description Entries of the points ledger.
+             */
+            totalTransactions: number;
+            /** Format: int64 */
+            userId: number;
+            /**
+             * Format: int64
+             * @description Pictures received today and on the six days before.
+             */
+            weeklyGenerated: number;
         };
         /** @description A set of parameters. */
         ParamTemplate: {
@@ -3529,6 +3645,73 @@ export interface operations {
             };
             /** @description UPSTREAM_TIMEOUT */
             504: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getV1StatsGlobal: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Global"];
+                };
+            };
+            /** @description RATE_LIMITED */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    getV1StatsOverview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The answer */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Overview"];
+                };
+            };
+            /** @description UNAUTHENTICATED, TOKEN_EXPIRED, TOKEN_REVOKED */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description RATE_LIMITED */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -51,6 +51,7 @@ export const ACCESS: Readonly<Record<string, 'open' | 'optional'>> = {
   'get /v1/gallery/images': 'optional',
   'get /v1/gallery/images/{id}': 'optional',
   'get /v1/health': 'open',
+  'get /v1/stats/global': 'open',
   'get /v1/templates/params': 'open',
   'get /v1/templates/params/{templateId}': 'open',
   'get /v1/templates/prompts': 'open',
