@@ -22,7 +22,7 @@ impl Tag {
     pub fn clean(text: &str) -> Result<Option<Self>, Fault> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let words = words.join(" ");
-        let tag = words.trim_start_matches(['#', '＃']).trim_start();
+        let tag = words.trim_start_matches(['#', '＃', ' ']);
         if tag.chars().count() > Self::MAX_LEN {
             return Err(Fault::Length { min: 0, max: Self::MAX_LEN });
         }
