@@ -39,13 +39,13 @@ async fn the_example_of_an_env_file_can_be_used_as_it_is_and_line_by_line() {
     fs::write(shell.path(".env"), &example).unwrap();
     assert_eq!(shell.run(&["config", "check"]).await.code, 0);
     // With every default said aloud, nothing changes.
-    let said: String = example
+    let said: Vec<&str> = example
         .lines()
         .filter_map(|line| {
             line.strip_prefix('#').filter(|rest| !rest.starts_with(' ') && !rest.ends_with('='))
         })
-        .map(|line| format!("{line}\n"))
         .collect();
+    let said = said.join("\n");
     assert!(said.lines().count() > 20, "{said}");
     fs::write(shell.path(".env"), said.replace("WECHAT_API_BASE_URL", "#")).unwrap();
     let ran = shell.run(&["config", "check"]).await;

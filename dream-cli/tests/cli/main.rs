@@ -5,6 +5,10 @@
     clippy::panic,
     reason = "in a test, an unwrap is a check: whatever it stumbles over is the finding"
 )]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what a test writes is small, and nobody else waits for its runtime"
+)]
 
 mod books;
 mod config;

@@ -78,7 +78,7 @@ on_every_backend!(two_hundred_likes_by_as_many_users_count_two_hundred, |backend
     hang_up(&world, 1..=1).await;
     let names: Vec<String> = (0..200).map(|number| format!("fan-{number}")).collect();
     let fans = join_all(names.iter().map(|name| world.user(name))).await;
-    let sessions = join_all(fans.iter().map(|fan| fan.session())).await;
+    let sessions = join_all(fans.iter().map(dream_testkit::world::Actor::session)).await;
     let likes = join_all(sessions.iter().map(|fan| fan.like(image(1)))).await;
     let highest = likes.into_iter().map(Result::unwrap).max();
     assert_eq!(highest, Some(200));

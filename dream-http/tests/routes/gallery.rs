@@ -33,7 +33,13 @@ async fn checked(site: &Site, pushes: usize) {
     let wechat = site.world.wechat();
     let all = || wechat.media_checks().iter().map(|check| check.pushes.len()).sum::<usize>();
     assert!(eventually(SOON, || all() >= pushes).await);
-    assert!(wechat.media_checks().iter().flat_map(|check| &check.pushes).all(|push| push.is_received()));
+    assert!(
+        wechat
+            .media_checks()
+            .iter()
+            .flat_map(|check| &check.pushes)
+            .all(dream_testkit::fakes::wechat::Pushed::is_received)
+    );
 }
 
 on_every_backend!(a_result_is_published_liked_and_taken_out, |backend| async move {

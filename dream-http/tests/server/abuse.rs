@@ -147,7 +147,7 @@ fn files() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_half_open_connections_slow_nobody_down() {
-    let limits = Limits { header_time: Duration::from_secs(60), ..settings().limits };
+    let limits = Limits { header_time: Duration::from_mins(1), ..settings().limits };
     let house = House::with(Settings { limits, ..settings() }).await;
     // Both ends of each are in this process.
     let count = (files().saturating_sub(500) / 2).min(5_000);
@@ -171,10 +171,6 @@ async fn thousands_of_half_open_connections_slow_nobody_down() {
     }
     times.sort();
     let (median, worst, grown) = (times[100], times[199], memory().saturating_sub(before));
-    println!(
-        "{count} half-open connections: median {median:?}, worst {worst:?}, {} KiB each",
-        grown / 1024 / count as u64
-    );
     assert!(worst < Duration::from_secs(2), "median {median:?}, worst {worst:?}");
     assert!(grown < 64 * 1024 * count as u64, "{grown} bytes for {count}");
     drop(half_open);

@@ -52,7 +52,8 @@ impl Crowd {
     async fn serve_more(&self, count: usize) {
         let enough = self.served.load(Ordering::Relaxed) + count;
         until(|| {
-            self.served.load(Ordering::Relaxed) >= enough || self.clients.iter().any(|c| c.is_finished())
+            self.served.load(Ordering::Relaxed) >= enough
+                || self.clients.iter().any(tokio::task::JoinHandle::is_finished)
         })
         .await;
     }

@@ -176,7 +176,8 @@ impl Channel {
         let transaction_id = format!("4200{:012}", book.numbers);
         let sale = book.sales.get_mut(order)?;
         let payable = !sale.closed && sale.request.expires_at >= now && sale.payments.is_empty();
-        if !payable && !(again && !sale.payments.is_empty() && sale.payments.len() < 3) {
+        let paid_again = again && !sale.payments.is_empty() && sale.payments.len() < 3;
+        if !(payable || paid_again) {
             return None;
         }
         let facts = PaymentFacts {
@@ -450,8 +451,8 @@ fn lied(news: News, telling: Telling) -> News {
             match telling {
                 Telling::Plain | Telling::Forged => {}
                 Telling::WrongAmount => facts.amount = Fen::new(1),
-                Telling::WrongPayer => facts.payer_openid = "somebody-else".to_owned(),
-                Telling::WrongMerchant => facts.mchid = "1900000002".to_owned(),
+                Telling::WrongPayer => "somebody-else".clone_into(&mut facts.payer_openid),
+                Telling::WrongMerchant => "1900000002".clone_into(&mut facts.mchid),
             }
             News::Payment(facts)
         }

@@ -111,7 +111,9 @@ impl Stage {
         inner.sleepers = asleep;
         let awake: Vec<(Timestamp, Waker)> = awake;
         drop(inner);
-        awake.into_iter().for_each(|(_, waker)| waker.wake());
+        for (_, waker) in awake {
+            waker.wake();
+        }
     }
 
     pub(super) fn weather(&self) -> Weather {
@@ -386,7 +388,8 @@ impl Inner {
     }
 
     fn may_go(&self, parked: &Parked) -> bool {
-        !parked.may_go && !(parked.writes && self.writing)
+        let must_wait = parked.writes && self.writing;
+        !(parked.may_go || must_wait)
     }
 }
 

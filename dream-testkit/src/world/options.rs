@@ -35,6 +35,7 @@ pub const ADMIN_NAME: &str = "ops";
 const SECRET: &str = "the secret of the world, which has more than 32 bytes";
 
 /// What a world is to be like.
+#[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of its own")]
 pub struct WorldOptions {
     backend: Backend,
     seed: u64,
