@@ -290,9 +290,9 @@ async fn end(
     }
     outbox::cancel(tx, TaskKind::JobSubmit, job.as_str()).await?;
     outbox::cancel(tx, TaskKind::JobPoll, job.as_str()).await?;
-    // Its place may be what the user's next one waits for.
+    // Its place may be what the user's next one waits for, or is just being refused.
     if let Some(next) = store::next_unsubmitted(tx, user).await? {
-        outbox::hasten(tx, TaskKind::JobSubmit, next.as_str(), now).await?;
+        outbox::enqueue(tx, TaskKind::JobSubmit, next.as_str(), now, now).await?;
     }
     if let (true, Some(input)) = (found.extras.owns_input, &found.extras.input_blob)
         && let Ok(key) = input.parse()

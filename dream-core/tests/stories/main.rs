@@ -24,7 +24,6 @@ mod races;
 mod refunds;
 mod seeds;
 mod shop;
-mod simulation;
 mod stats;
 mod storage;
 mod support;
