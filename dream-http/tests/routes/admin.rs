@@ -86,7 +86,6 @@ on_every_backend!(users_are_listed_by_page_and_by_cursor_with_their_number, |bac
         ("limit=0", vec!["limit RANGE"]),
         ("page=0", vec!["page RANGE"]),
         ("vipLevel=GOLD&limit=x", vec!["limit TYPE", "vipLevel ONE_OF"]),
-        ("search=", vec!["search LENGTH"]),
         ("sort=name", vec!["sort UNKNOWN"]),
     ] {
         let mut told = admin.get(&format!("/v1/admin/users?{query}")).await.faults();

@@ -120,7 +120,7 @@ on_every_backend!(every_format_is_taken_by_content_and_nothing_else_is, |backend
 on_every_backend!(a_form_that_is_none_is_refused_and_so_is_too_large_a_file, |backend| async move {
     let site = Site::open(&backend).await;
     let alice = site.user("alice").await;
-    assert_eq!(send(&alice, Form::new()).await.faults(), ["file REQUIRED"]);
+    assert_eq!(send(&alice, Form::new()).await.faults(), ["body FORMAT"]);
     let form = file(picture(8), "a", "image/png").text("folder", "/etc");
     assert_eq!(send(&alice, form).await.faults(), ["folder UNKNOWN"]);
     let twice = file(picture(8), "a", "image/png").part("file", Part::bytes(picture(8)).file_name("b"));
