@@ -149,7 +149,7 @@ on_every_backend!(an_export_takes_no_more_memory_however_long_it_is, |backend| a
     let database = world.database();
     let users = format!(
         "INSERT INTO users (openid, nick_name, name_key, avatar_url, created_at, updated_at) \
-         SELECT 'o-' || n, 'A name of some length ' || n, 'x', 'https://dream.test/uploads/avatars/' || n || '.png', 1, 1 \
+         SELECT 'o-' || n, 'A name of some length ' || n, 'x', 'https://wx.qlogo.cn/mmopen/' || n || '/132', 1, 1 \
          FROM (WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {MANY}) \
          SELECT CAST(n AS TEXT) AS n FROM numbers) numbered"
     );
