@@ -1,8 +1,10 @@
 //! Asks any server that speaks S3 whether it keeps what Dream expects of its storage.
 //!
 //! ```text
-//! s3_conformance ENDPOINT BUCKET ACCESS_KEY_ID SECRET_ACCESS_KEY
+//! s3_conformance ENDPOINT BUCKET ACCESS_KEY_ID SECRET_ACCESS_KEY [--unsigned]
 //! ```
+//!
+//! With `--unsigned` it is not asked to turn away uploads whose signature is wrong.
 //!
 //! The bucket must be there, must be empty, and must let anybody read under `ENDPOINT/BUCKET/`.
 #![expect(clippy::print_stdout, reason = "a program tells how it went")]
@@ -16,7 +18,8 @@ use secrecy::SecretString;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let signed = arguments.pop_if(|last| last == "--unsigned").is_none();
     let [endpoint, bucket, access_key_id, secret] = arguments.as_slice() else {
         return Err("usage: s3_conformance ENDPOINT BUCKET ACCESS_KEY_ID SECRET_ACCESS_KEY".into());
     };
@@ -30,7 +33,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
         public_url: format!("{endpoint}/{bucket}"),
     };
     let storage = R2Blobs::new(&config, Arc::new(SystemClock))?;
-    blobs::all(&storage).await?;
+    if signed {
+        blobs::all(&storage).await?
+    } else {
+        blobs::all_but_signatures(&storage).await?
+    }
     println!("ok  {endpoint} keeps every promise");
     Ok(())
 }

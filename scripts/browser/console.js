@@ -40,7 +40,7 @@ await withPage(async (page, complaints) => {
   await page.getByLabel("Admin key").fill(key);
   await page.getByRole("button", { name: "Sign in" }).click();
   await page.getByRole("heading", { name: "Overview" }).waitFor();
-  await page.locator("svg .bar").first().waitFor();
+  await page.locator("svg .bar").first().waitFor({ state: "attached" });
   assert.ok(Number(await page.locator('[data-figure="totalUsers"]').textContent()) >= 1);
   await shoot("overview");
 

@@ -159,7 +159,7 @@ impl Change for BeginSubmission<'_> {
         points::lock_balance(tx, user).await?;
         let level = vip::membership_of(tx, user, self.now).await?.map_or(Level::Normal, Membership::level);
         if let Some(limit) = self.settings.at_once.of(level)
-            && store::others_submitted(tx, user, self.job).await? >= limit
+            && store::before_this_one(tx, user, self.job).await? >= limit
         {
             return Ok(Begun::Full);
         }

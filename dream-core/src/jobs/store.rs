@@ -215,11 +215,12 @@ pub(super) async fn waiting_of(db: &mut impl Db, job: &JobId) -> Result<Option<U
     db.optional(sql.bind(job.as_str())).await?.map(|row| row.get("user_id")).transpose()
 }
 
-/// How many other open jobs of the user were submitted, or are being so.
-pub(super) async fn others_submitted(db: &mut impl Db, user: UserId, job: &JobId) -> Result<i64> {
+/// How many other open jobs of the user were submitted, or are older and so come first.
+pub(super) async fn before_this_one(db: &mut impl Db, user: UserId, job: &JobId) -> Result<i64> {
     let sql = Sql::new(
         "SELECT count(*) AS submitted FROM generations WHERE user_id = $1 AND completed_at IS NULL \
-         AND submitted_at IS NOT NULL AND job_id <> $2",
+         AND job_id <> $2 AND (submitted_at IS NOT NULL \
+         OR (created_at, id) < (SELECT created_at, id FROM generations WHERE job_id = $2))",
     );
     db.one(sql.bind(user.get()).bind(job.as_str())).await?.get("submitted")
 }

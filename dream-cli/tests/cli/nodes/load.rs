@@ -213,7 +213,7 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     /// A table of what happened, for whoever looks on.
-    #[expect(clippy::print_stdout, reason = "it is the result that `scripts/test.d/nodes` shows")]
+    #[expect(clippy::print_stdout, reason = "it is the result that `scripts/nodes` shows")]
     pub(crate) fn tell(&self) {
         println!(
             "{:10} {:>9} {:>12} {:>7} {:>8} {:>8}",

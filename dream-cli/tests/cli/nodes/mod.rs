@@ -1,6 +1,6 @@
 //! Three nodes behind nginx over PostgreSQL, Redis and R2, under load, while everything is restarted.
 //!
-//! `scripts/test.d/nodes` runs it. `DREAM_NODES=long` makes it 20 rolling restarts, 10 deaths of Redis and 5 restarts of
+//! `scripts/nodes` runs it. `DREAM_NODES=long` makes it 20 rolling restarts, 10 deaths of Redis and 5 restarts of
 //! PostgreSQL.
 
 mod cluster;
@@ -39,7 +39,7 @@ const CALM: Duration = Duration::from_secs(2);
 const AWAY: Duration = Duration::from_secs(3);
 
 #[test]
-#[ignore = "needs nginx and a minute or two: scripts/test.d/nodes runs it"]
+#[ignore = "needs nginx and a minute or two: scripts/nodes runs it"]
 fn nothing_is_lost_while_nodes_redis_and_postgres_are_restarted() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(Box::pin(everything_is_restarted()));
