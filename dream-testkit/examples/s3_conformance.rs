@@ -34,9 +34,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     let storage = R2Blobs::new(&config, Arc::new(SystemClock))?;
     if signed {
-        blobs::all(&storage).await?
+        blobs::all(&storage).await?;
     } else {
-        blobs::all_but_signatures(&storage).await?
+        blobs::all_but_signatures(&storage).await?;
     }
     println!("ok  {endpoint} keeps every promise");
     Ok(())
