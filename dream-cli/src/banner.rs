@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use dream_core::SeedReport;
+use dream_http::Docs;
 use secrecy::ExposeSecret as _;
 
 use crate::config::{Config, Mode, Storage, without_password};
@@ -16,6 +17,7 @@ pub(crate) struct Banner {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     url: String,
+    docs: Docs,
     database: String,
     cache: String,
     pictures: String,
@@ -41,6 +43,7 @@ impl Banner {
             mode: config.mode,
             address,
             url,
+            docs: config.http.docs,
             database: without_password(operator.database.url.expose_secret()),
             cache: redis.unwrap_or_else(|| "in this process".to_owned()),
             pictures: match &config.storage {
@@ -56,12 +59,17 @@ impl Banner {
         }
     }
 
+    fn docs(&self) -> String {
+        match self.docs {
+            Docs::Open => format!("{}/api/docs", self.url),
+            Docs::Admin => format!("{}/api/docs, to whoever has an admin key", self.url),
+            Docs::Off => "off".to_owned(),
+        }
+    }
+
     fn rows(&self) -> Vec<(&'static str, String)> {
-        let mut rows = vec![
-            ("address", self.url.clone()),
-            ("docs", format!("{}/api/docs", self.url)),
-            ("database", self.database.clone()),
-        ];
+        let mut rows =
+            vec![("address", self.url.clone()), ("docs", self.docs()), ("database", self.database.clone())];
         if let Some(seeds) = self.seeds.filter(|seeds| seeds.planted > 0) {
             rows.push(("seeds", format!("{} planted: plans, templates, pictures", seeds.planted)));
         }

@@ -163,9 +163,9 @@ impl App {
     pub fn builder(dream: Dream, settings: Settings) -> AppBuilder {
         let asked = dream.clone();
         AppBuilder {
+            rows: routes::all(settings.docs),
             dream,
             settings,
-            rows: routes::all(),
             version: env!("CARGO_PKG_VERSION"),
             entropy: Arc::new(OsEntropy),
             probe: Arc::new(move || {

@@ -108,7 +108,7 @@ pub use app::{App, AppBuilder, Phase, Probe, RenderMetrics};
 pub use call::{Call, Caller};
 pub use origin::Origins;
 pub use server::{Door, Server};
-pub use settings::{Limits, Settings};
+pub use settings::{Docs, Limits, Settings};
 pub use throttle::{ClassLimits, LimitClass, ThrottleRule};
 
 /// The OpenAPI document of everything that is served, as JSON, without starting anything.
@@ -116,7 +116,7 @@ pub use throttle::{ClassLimits, LimitClass, ThrottleRule};
 /// # Errors
 /// [`dream_core::Code::Internal`] for a table that contradicts itself.
 pub fn openapi_json() -> dream_core::Result<String> {
-    let table = table::Table::new(routes::all()).map_err(dream_core::Error::internal)?;
+    let table = table::Table::new(routes::all(Docs::Open)).map_err(dream_core::Error::internal)?;
     let document =
         openapi::document(&table, env!("CARGO_PKG_VERSION")).map_err(dream_core::Error::internal)?;
     let mut json = document.to_pretty_json().map_err(dream_core::Error::internal)?;

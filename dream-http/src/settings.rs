@@ -22,6 +22,8 @@ pub struct Settings {
     pub metrics_allow: Vec<IpNet>,
     /// Proxies whose `X-Forwarded-For` counts.
     pub trusted_proxies: Vec<IpNet>,
+    /// Who may read the documentation of the API.
+    pub docs: Docs,
     /// Whose pages may read our answers.
     pub origins: Origins,
     /// How many requests a caller may make; `None` for any number.
@@ -30,6 +32,18 @@ pub struct Settings {
     pub class_limits: ClassLimits,
     /// Sizes, counts and times.
     pub limits: Limits,
+}
+
+/// Who may read the OpenAPI document and the page that shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Docs {
+    /// Everybody.
+    #[default]
+    Open,
+    /// Whoever has an admin key.
+    Admin,
+    /// Nobody: they are not there.
+    Off,
 }
 
 /// Every limit of the server, by name.
@@ -98,6 +112,7 @@ impl Default for Settings {
                 IpNet::from(std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)),
             ],
             trusted_proxies: Vec::new(),
+            docs: Docs::default(),
             origins: Origins::Any,
             throttle: NonZeroU32::new(100)
                 .map(|limit| ThrottleRule { limit, period: Duration::from_mins(1) }),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dream_core::kernel::{Fen, KeyName, Points, Zone};
 use dream_core::{ConfiguredAdminKey, Fault, Lifetime};
-use dream_http::Origins;
+use dream_http::{Docs, Origins};
 use http::{HeaderValue, Uri};
 use ipnet::IpNet;
 use secrecy::SecretString;
@@ -74,6 +74,15 @@ pub(crate) fn log_format(text: &str) -> Parsed<LogFormat> {
         "pretty" => Ok(LogFormat::Pretty),
         "json" => Ok(LogFormat::Json),
         _ => Err("must be pretty or json".to_owned()),
+    }
+}
+
+pub(crate) fn docs(text: &str) -> Parsed<Docs> {
+    match text {
+        "open" => Ok(Docs::Open),
+        "admin" => Ok(Docs::Admin),
+        "off" => Ok(Docs::Off),
+        _ => Err("must be open, admin or off".to_owned()),
     }
 }
 

@@ -13,10 +13,11 @@ use super::environment::Origin;
 use super::parse::{MIN_JWT_SECRET, UpstreamAuth};
 use super::reader::Reader;
 use super::table::{
-    BASE_URL, CORS_ORIGIN, DRAIN_NOTICE, HOST, JWT_SECRET, METRICS_ADDR, OTEL_EXPORTER_OTLP_ENDPOINT, PORT,
-    R2_ACCESS_KEY_ID, R2_ACCOUNT_ID, R2_BUCKET_NAME, R2_ENDPOINT, R2_PUBLIC_URL, R2_SECRET_ACCESS_KEY,
-    RESULTS_REHOST, REUSE_PORT, THIRD_PARTY_AUTH, THROTTLE_LIMIT, THROTTLE_LIMIT_GENERATE,
-    THROTTLE_LIMIT_LOGIN, THROTTLE_LIMIT_PAY, THROTTLE_TTL, TRUSTED_PROXIES, UPLOAD_DIR, WECHAT_PAY_MCH_ID,
+    API_DOCS, BASE_URL, CORS_ORIGIN, DRAIN_NOTICE, HOST, JWT_SECRET, METRICS_ADDR,
+    OTEL_EXPORTER_OTLP_ENDPOINT, PORT, R2_ACCESS_KEY_ID, R2_ACCOUNT_ID, R2_BUCKET_NAME, R2_ENDPOINT,
+    R2_PUBLIC_URL, R2_SECRET_ACCESS_KEY, RESULTS_REHOST, REUSE_PORT, THIRD_PARTY_AUTH, THROTTLE_LIMIT,
+    THROTTLE_LIMIT_GENERATE, THROTTLE_LIMIT_LOGIN, THROTTLE_LIMIT_PAY, THROTTLE_TTL, TRUSTED_PROXIES,
+    UPLOAD_DIR, WECHAT_PAY_MCH_ID,
 };
 use super::{Config, Mode, Need, Storage, Tools, operator, outside};
 
@@ -114,6 +115,7 @@ fn http(reader: &mut Reader<'_>) -> Option<dream_http::Settings> {
     let (reuse_port, drain_notice) = (reader.get(&REUSE_PORT), reader.get(&DRAIN_NOTICE));
     let metrics_listen = reader.get(&METRICS_ADDR);
     let trusted_proxies = reader.get(&TRUSTED_PROXIES);
+    let docs = reader.get(&API_DOCS);
     let origins = reader.get(&CORS_ORIGIN);
     let (period, limit) = (reader.get(&THROTTLE_TTL), reader.get(&THROTTLE_LIMIT));
     let [login, pay, generate] = [&THROTTLE_LIMIT_LOGIN, &THROTTLE_LIMIT_PAY, &THROTTLE_LIMIT_GENERATE]
@@ -126,6 +128,7 @@ fn http(reader: &mut Reader<'_>) -> Option<dream_http::Settings> {
         reuse_port: reuse_port?,
         metrics_listen,
         trusted_proxies: trusted_proxies.unwrap_or_default(),
+        docs: docs?,
         origins: origins?,
         throttle: throttle(period?, limit?),
         class_limits: ClassLimits { login: login?, pay: pay?, generate: generate? },

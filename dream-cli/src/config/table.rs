@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dream_core::kernel::{Fen, Points, Zone};
 use dream_core::{ConfiguredAdminKey, Lifetime};
-use dream_http::Origins;
+use dream_http::{Docs, Origins};
 use ipnet::IpNet;
 use secrecy::SecretString;
 
@@ -38,6 +38,8 @@ table! {
             uploads begin with it").otherwise("http://localhost:$PORT");
         CORS_ORIGIN: Origins = Variable::new(parse::origins, "Origins whose pages may read answers, \
             comma-separated; `*` for any, without credentials").or("*");
+        API_DOCS: Docs = Variable::new(parse::docs, "Who may read `/api/docs` and `/api/docs-json`: `open` for \
+            everybody, `admin` for whoever sends an admin key in `X-Admin-Key`, `off` for nobody").or("open");
         TRUSTED_PROXIES: Vec<IpNet> = Variable::new(parse::networks, "Addresses or networks, comma-separated, of \
             proxies whose `X-Forwarded-For` counts");
         THROTTLE_TTL: u32 = Variable::new(parse::count, "Seconds in which THROTTLE_LIMIT requests are allowed, per \

@@ -19,6 +19,7 @@ async fn a_check_names_every_fault_at_once_and_quotes_no_secret() {
         ("R2_BUCKET_NAME", "pictures"),
         ("REDIS_PASSWORD", "hunter3"),
         ("LOG_FORMAT", "xml"),
+        ("API_DOCS", "maybe"),
         ("DATABSE_URL", "x"),
         ("WECHAT_APIID", "x"),
     ]);
@@ -38,6 +39,7 @@ async fn a_check_names_every_fault_at_once_and_quotes_no_secret() {
         "R2_ACCOUNT_ID",
         "REDIS_HOST",
         "LOG_FORMAT",
+        "API_DOCS",
     ] {
         assert!(
             ran.err.lines().any(|line| line.trim_start().starts_with(variable)),

@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dream_core::{Code, Error, Fault, Result};
+use dream_core::{Admin, Code, Error, Fault, Result};
 use flate2::read::GzDecoder;
 use http::header::{CONTENT_SECURITY_POLICY, LOCATION};
 use http::{HeaderValue, StatusCode};
@@ -15,9 +15,12 @@ use utoipa::openapi::Schema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa_swagger_ui::{Config, SwaggerFile};
 
-use crate::gate::Anyone;
+use crate::app::App;
+use crate::call::{Call, Caller};
+use crate::gate::{Anyone, Gate, Guard};
 use crate::input::{Path, Word};
 use crate::reply::{JSON_UTF8, Reply};
+use crate::settings::Docs;
 use crate::table::{Row, get};
 
 const DOCUMENT: &str = "/api/docs-json";
@@ -34,30 +37,78 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
 static CONFIG: LazyLock<Arc<Config<'static>>> =
     LazyLock::new(|| Arc::new(Config::from(DOCUMENT).try_it_out_enabled(true).persist_authorization(true)));
 
-pub(crate) fn rows() -> Vec<Row> {
-    vec![
-        get(DOCUMENT, document).doc("This document: OpenAPI 3.1").public(KEPT, TOPIC).any_query(),
-        get("/api/docs", to_page).doc("A page to read and try this API").any_query(),
-        get("/api/docs/", page).public(KEPT, TOPIC).any_query().unlisted(),
-        get("/api/docs/{*file}", file).public(KEPT, TOPIC).any_query().unlisted(),
+pub(crate) fn rows(docs: Docs) -> Vec<Row> {
+    match docs {
+        Docs::Open => {
+            let [document, moved, page, file] = rows_for::<Anyone>();
+            let kept = |row: Row| row.public(KEPT, TOPIC);
+            vec![kept(document), moved, kept(page), kept(file)]
+        }
+        // Not kept: what is kept is given to everybody.
+        Docs::Admin => rows_for::<Keyed>().to_vec(),
+        Docs::Off => Vec::new(),
+    }
+}
+
+fn rows_for<G: Reader>() -> [Row; 4] {
+    [
+        get(DOCUMENT, document::<G>).doc("This document: OpenAPI 3.1").any_query(),
+        get("/api/docs", to_page::<G>).doc("A page to read and try this API").any_query(),
+        get("/api/docs/", page::<G>).any_query().unlisted(),
+        get("/api/docs/{*file}", file::<G>).any_query().unlisted(),
     ]
 }
 
-async fn document(Anyone(app): Anyone, (): ()) -> Result<Reply> {
-    Ok(Reply::bytes(StatusCode::OK, JSON_UTF8, app.document().clone()))
+/// Somebody who may read the documentation.
+trait Reader: Gate {
+    fn app(&self) -> &App;
+}
+
+impl Reader for Anyone {
+    fn app(&self) -> &App {
+        &self.0
+    }
+}
+
+/// The holder of an admin key.
+struct Keyed {
+    admin: Admin,
+    app: Arc<App>,
+}
+
+impl Gate for Keyed {
+    const GUARD: Guard = Admin::GUARD;
+
+    async fn enter(call: &mut Call) -> Result<Self> {
+        Ok(Self { admin: Admin::enter(call).await?, app: Arc::clone(call.app()) })
+    }
+
+    fn caller(&self) -> Caller {
+        self.admin.caller()
+    }
+}
+
+impl Reader for Keyed {
+    fn app(&self) -> &App {
+        &self.app
+    }
+}
+
+async fn document<G: Reader>(reader: G, (): ()) -> Result<Reply> {
+    Ok(Reply::bytes(StatusCode::OK, JSON_UTF8, reader.app().document().clone()))
 }
 
 /// The page's own links are relative, and need the slash at the end.
-async fn to_page(_: Anyone, (): ()) -> Result<Reply> {
+async fn to_page<G: Reader>(_: G, (): ()) -> Result<Reply> {
     let reply = Reply::empty(StatusCode::MOVED_PERMANENTLY);
     Ok(reply.with(LOCATION, HeaderValue::from_static("/api/docs/")))
 }
 
-async fn page(_: Anyone, (): ()) -> Result<Reply> {
+async fn page<G: Reader>(_: G, (): ()) -> Result<Reply> {
     asset("index.html")
 }
 
-async fn file(_: Anyone, Path(name): Path<FileName>) -> Result<Reply> {
+async fn file<G: Reader>(_: G, Path(name): Path<FileName>) -> Result<Reply> {
     asset(&name.0)
 }
 

@@ -18,13 +18,14 @@ mod users;
 mod vip;
 mod wechat;
 
+use crate::settings::Docs;
 use crate::table::Row;
 
 /// Every row of the contract.
-pub(crate) fn all() -> Vec<Row> {
+pub(crate) fn all(docs: Docs) -> Vec<Row> {
     [
         application::rows(),
-        docs::rows(),
+        docs::rows(docs),
         console::rows(),
         auth::rows(),
         users::rows(),

@@ -9,6 +9,7 @@ mod admin;
 mod auth;
 mod characters;
 mod credentials;
+mod docs;
 mod document;
 mod favorites;
 mod gallery;
