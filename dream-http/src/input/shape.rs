@@ -15,6 +15,9 @@ use crate::openapi::Schemas;
 
 /// A type that input is made of.
 pub trait Shape: Sized {
+    /// Whether it is written as a text, so that an empty one can say that there is none.
+    const TEXT: bool = false;
+
     /// What a field of this type is when it is not there; `None` if it must be there.
     fn absent() -> Option<Self> {
         None
@@ -169,6 +172,17 @@ fn or_null(schema: RefOr<Schema>) -> RefOr<Schema> {
     }
 }
 
+/// An empty text says the same as null.
+fn or_empty(schema: RefOr<Schema>) -> RefOr<Schema> {
+    let RefOr::T(Schema::Object(mut object)) = schema else { return schema };
+    object.min_length = None;
+    object.pattern = object.pattern.map(|pattern| format!("^$|{pattern}"));
+    if let Some(words) = &mut object.enum_values {
+        words.push("".into());
+    }
+    RefOr::T(Schema::Object(object))
+}
+
 fn described(schema: RefOr<Schema>, description: Option<String>) -> RefOr<Schema> {
     match (schema, description) {
         (RefOr::T(Schema::Object(mut object)), Some(text)) => {
@@ -202,12 +216,16 @@ impl<T: Shape> Shape for Option<T> {
 }
 
 impl<T: Word> Shape for Parsed<T> {
+    const TEXT: bool = true;
+
     fn shape(_: &mut Schemas) -> RefOr<Schema> {
         T::schema().into()
     }
 }
 
 impl<const MIN: usize, const MAX: usize> Shape for Text<MIN, MAX> {
+    const TEXT: bool = true;
+
     fn shape(_: &mut Schemas) -> RefOr<Schema> {
         <Self as Word>::schema().into()
     }
@@ -220,6 +238,8 @@ impl<const MIN: i64, const MAX: i64> Shape for Whole<MIN, MAX> {
 }
 
 impl<T: Named> Shape for OneOf<T> {
+    const TEXT: bool = true;
+
     fn shape(_: &mut Schemas) -> RefOr<Schema> {
         <Self as Word>::schema().into()
     }
@@ -231,7 +251,7 @@ impl<T: Word> Shape for Blank<T> {
     }
 
     fn shape(_: &mut Schemas) -> RefOr<Schema> {
-        T::schema().into()
+        or_empty(T::schema().into())
     }
 }
 
@@ -241,7 +261,8 @@ impl<T: Shape> Shape for Clearable<T> {
     }
 
     fn shape(schemas: &mut Schemas) -> RefOr<Schema> {
-        T::shape(schemas)
+        let shape = T::shape(schemas);
+        if T::TEXT { or_empty(shape) } else { shape }
     }
 }
 

@@ -23,7 +23,7 @@ use dream_core::{AvatarUrl, Bucket, Code, Edge, Fault, NickName};
 use utoipa::openapi::schema::{ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, Schema};
 
-use super::Faults;
+use super::{Faults, Shape};
 
 /// A value that a text can be read as: of the path, of the query, or in a JSON string.
 pub trait Word: FromStr<Err = Fault> + Send + 'static {
@@ -242,18 +242,19 @@ impl<T: Word> Deserr<Faults> for Blank<T> {
     }
 }
 
-/// A field that keeps its value where it is not sent, and loses it where it is sent as null or as an empty text.
+/// A field that keeps its value where it is not sent, and loses it where it is sent as null. What is written as a text is
+/// lost by an empty one too; a number is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clearable<T>(pub Patch<T>);
 
-impl<T: Deserr<Faults>> Deserr<Faults> for Clearable<T> {
+impl<T: Deserr<Faults> + Shape> Deserr<Faults> for Clearable<T> {
     fn deserialize_from_value<V: IntoValue>(
         value: Value<V>,
         place: ValuePointerRef<'_>,
     ) -> Result<Self, Faults> {
         match value {
             Value::Null => Ok(Self(Patch::Clear)),
-            Value::String(text) if text.is_empty() => Ok(Self(Patch::Clear)),
+            Value::String(text) if T::TEXT && text.is_empty() => Ok(Self(Patch::Clear)),
             value => T::deserialize_from_value(value, place).map(|value| Self(Patch::Set(value))),
         }
     }

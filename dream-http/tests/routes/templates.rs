@@ -114,6 +114,8 @@ on_every_backend!(an_admin_makes_changes_and_removes_a_parameter_template, |back
         changed["mode"].is_null() && changed["sampleCount"].is_null() && changed["aspectRatio"].is_null()
     );
     assert_eq!(nobody.get(path).await.ok(200)["template"], changed);
+    // An empty text is no number, and says nothing of one.
+    assert_eq!(admin.put(path, &json!({ "sampleCount": "" })).await.faults(), ["sampleCount TYPE"]);
     assert_eq!(members(&admin.delete(path).await.ok(200)), ["message"]);
     for answer in
         [nobody.get(path).await, admin.put(path, &json!({ "title": "x" })).await, admin.delete(path).await]
