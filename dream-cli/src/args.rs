@@ -78,7 +78,7 @@ pub(crate) enum Command {
     /// Make, list, rotate and end the keys of the administration
     #[command(subcommand)]
     AdminKey(commands::admin_key::Verb),
-    /// Write whole tables as CSV, or as JSON lines with --json
+    /// Write whole tables as CSV, or as JSON lines with --json; or all about one user
     #[command(subcommand)]
     Export(commands::export::Verb),
     /// Look at users' characters, delete them

@@ -1,16 +1,18 @@
-//! `dream export …`: whole tables, a page at a time, so that their size does not matter.
+//! `dream export …`: whole tables, a page at a time, so that their size does not matter; and all that is kept about one
+//! user.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use dream_core::kernel::{Limit, Page, PageRequest};
+use dream_core::kernel::{Limit, Page, PageRequest, UserId};
 use dream_core::orders::{Goods, Order, OrderFilter};
 use dream_core::points::LedgerEntry;
-use dream_core::{User, UserFilter};
+use dream_core::{Admin, User, UserFilter};
 use dream_http::wire;
 use serde::Serialize;
 
 use super::Desk;
+use crate::args::user_id;
 use crate::exit::{Exit, Trouble};
 use crate::output::{Cell, Output, Sheet};
 
@@ -22,6 +24,16 @@ pub(crate) enum Verb {
     Orders(Target),
     /// The whole ledger of points, the last entry first
     Ledger(Target),
+    /// Everything that is kept about one user, as one JSON document: for who asks for the data about oneself
+    User {
+        /// The user's id
+        #[arg(value_parser = user_id)]
+        user: UserId,
+        /// Into this file, which only its owner may read and which is there once it is whole; standard output unless
+        /// given
+        #[arg(long, short = 'o', value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
 }
 
 /// Where it goes. CSV for spreadsheets, with what people wrote made harmless; one object a line with `--json`.
@@ -42,7 +54,11 @@ trait Record {
 }
 
 pub(super) async fn run(verb: Verb, output: Output) -> Result<Exit, Trouble> {
-    let desk = Desk::to_look().open().await?;
+    let opening = match verb {
+        Verb::User { .. } => Desk::to_look().with_pictures(),
+        Verb::Users(_) | Verb::Orders(_) | Verb::Ledger(_) => Desk::to_look(),
+    };
+    let desk = opening.open().await?;
     let admin = desk.admin();
     let outcome = match verb {
         Verb::Users(target) => {
@@ -56,9 +72,19 @@ pub(super) async fn run(verb: Verb, output: Output) -> Result<Exit, Trouble> {
         Verb::Ledger(target) => {
             write("entries", &target, output, async |page| admin.ledger(&page).await).await
         }
+        Verb::User { user, output: file } => one_user(&admin, user, file.as_deref(), output).await,
     };
     desk.close().await;
     outcome.map(|()| Exit::Done)
+}
+
+async fn one_user(admin: &Admin, user: UserId, file: Option<&Path>, output: Output) -> Result<(), Trouble> {
+    let export = wire::export::Export::from(admin.export_user(user).await?);
+    output.document(&export, file)?;
+    if let Some(file) = file {
+        output.note(&format!("all about user {user} is in {}", file.display()));
+    }
+    Ok(())
 }
 
 async fn write<T: Record>(

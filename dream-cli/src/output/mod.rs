@@ -35,12 +35,12 @@ struct Changed<'a, T> {
 impl Output {
     /// A result: `value` for programs, what `human` gives for people.
     pub(crate) fn show<T: Serialize>(self, value: &T, human: impl FnOnce() -> String) -> Result<(), Trouble> {
-        if self.json {
-            let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
-            self.data(&text)
-        } else {
-            self.data(human().trim_end())
-        }
+        if self.json { self.show_as_json(value) } else { self.data(human().trim_end()) }
+    }
+
+    fn show_as_json<T: Serialize>(self, value: &T) -> Result<(), Trouble> {
+        let text = serde_json::to_string_pretty(value).map_err(io::Error::other)?;
+        self.data(&text)
     }
 
     /// The result of a change, or of its rehearsal: the same, with `dryRun` for programs and a note for people.

@@ -1,4 +1,5 @@
-//! Rows that are written as they come, to standard output or into a file: CSV (RFC 4180) or JSON lines.
+//! Rows that are written as they come, to standard output or into a file: CSV (RFC 4180) or JSON lines. And whole
+//! documents, into the same kind of file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -15,10 +16,16 @@ type Sink = Box<dyn Write + Send>;
 /// A table that is written row by row, and never held as a whole: CSV, or for programs one JSON object a line.
 pub(crate) struct Sheet {
     rows: Rows,
-    /// What is written until all of it is there, and what it is called then.
-    file: Option<(PathBuf, PathBuf)>,
+    file: Option<Unfinished>,
     /// Whoever reads has had enough.
     closed: bool,
+}
+
+/// A file that gets its name only once it is whole, and is gone if it never is.
+struct Unfinished {
+    unfinished: PathBuf,
+    path: PathBuf,
+    done: bool,
 }
 
 enum Rows {
@@ -35,13 +42,8 @@ impl Sheet {
         let (sink, file): (Sink, _) = match file {
             None => (Box::new(io::stdout()), None),
             Some(path) => {
-                let mut unfinished = path.as_os_str().to_owned();
-                unfinished.push(".part");
-                let unfinished = PathBuf::from(unfinished);
-                let sink = create(&unfinished).map_err(|error| {
-                    Trouble::new(Exit::Failed, "IO", format!("{}: {error}", unfinished.display()))
-                })?;
-                (Box::new(sink), Some((unfinished, path.to_owned())))
+                let (sink, file) = Unfinished::begin(path)?;
+                (Box::new(sink), Some(file))
             }
         };
         let rows = if output.json {
@@ -81,11 +83,7 @@ impl Sheet {
             Rows::Json(lines) => lines.flush(),
         };
         self.note(flushed)?;
-        if let Some((unfinished, path)) = &self.file {
-            fs::rename(unfinished, path)?;
-            self.file = None;
-        }
-        Ok(())
+        self.file.map_or(Ok(()), Unfinished::finish)
     }
 
     fn note(&mut self, outcome: io::Result<()>) -> Result<(), Trouble> {
@@ -105,10 +103,28 @@ fn of_csv(error: csv::Error) -> io::Error {
     }
 }
 
-impl Drop for Sheet {
+impl Unfinished {
+    fn begin(path: &Path) -> Result<(File, Self), Trouble> {
+        let mut unfinished = path.as_os_str().to_owned();
+        unfinished.push(".part");
+        let unfinished = PathBuf::from(unfinished);
+        let sink = create(&unfinished).map_err(|error| {
+            Trouble::new(Exit::Failed, "IO", format!("{}: {error}", unfinished.display()))
+        })?;
+        Ok((sink, Self { unfinished, path: path.to_owned(), done: false }))
+    }
+
+    fn finish(mut self) -> Result<(), Trouble> {
+        fs::rename(&self.unfinished, &self.path)?;
+        self.done = true;
+        Ok(())
+    }
+}
+
+impl Drop for Unfinished {
     fn drop(&mut self) {
-        if let Some((unfinished, _)) = &self.file {
-            drop(fs::remove_file(unfinished));
+        if !self.done {
+            drop(fs::remove_file(&self.unfinished));
         }
     }
 }
@@ -118,6 +134,17 @@ fn create(path: &Path) -> io::Result<File> {
 }
 
 impl Output {
+    /// A result that is JSON for people too, as a whole: to standard output, or into a file like that of a sheet.
+    pub(crate) fn document<T: Serialize>(self, value: &T, file: Option<&Path>) -> Result<(), Trouble> {
+        let Some(path) = file else { return self.show_as_json(value) };
+        let (sink, file) = Unfinished::begin(path)?;
+        let mut sink = BufWriter::new(sink);
+        serde_json::to_writer_pretty(&mut sink, value).map_err(io::Error::from)?;
+        sink.write_all(b"\n")?;
+        sink.flush()?;
+        file.finish()
+    }
+
     /// Whether progress would be mixed with the rows of a sheet that goes to the same terminal.
     pub(crate) fn beside_sheet(self, file: Option<&Path>) -> Self {
         Self { json: self.json || (file.is_none() && has_reader()) }

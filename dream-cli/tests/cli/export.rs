@@ -82,6 +82,53 @@ on_every_backend!(orders_and_the_ledger_are_exported_into_a_file_of_ones_own, |b
     world.check_books().await;
 });
 
+on_every_backend!(all_about_one_user_is_one_document_and_of_nobody_else, |backend| async move {
+    let world = TestDream::on(&backend).system_clock().start().await;
+    let shell = Shell::beside(&world, &backend, false);
+    let (alice, bob) = (world.alice().await, world.user("bob").await);
+    for user in [&alice, &bob] {
+        user.generates(&format!("a cat of {}", user.openid())).await;
+    }
+    world.admin().await.grant_points(alice.id(), Points::new(5), "a gift").await.unwrap();
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(8, 8).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let upload = alice.session().await.upload_picture(png.into_inner().into(), "me.png").await.unwrap();
+    let id = alice.id().to_string();
+
+    let told: Value = serde_json::from_str(&shell.out(&["export", "user", &id]).await).unwrap();
+    assert_eq!(told["user"]["openid"], alice.openid());
+    assert_eq!(
+        (told["transactions"][0]["amount"].as_i64(), told["orders"].as_array().map(Vec::len)),
+        (Some(5), Some(0))
+    );
+    assert_eq!(told["jobs"][0]["prompt"], format!("a cat of {}", alice.openid()));
+    assert_eq!(
+        (told["jobs"].as_array().map(Vec::len), told["logins"].as_array().map(Vec::len)),
+        (Some(1), Some(1))
+    );
+    assert!(told["uploads"][0]["url"].as_str().unwrap().ends_with(&upload.key.to_string()), "{told}");
+    assert!(!told.to_string().contains(bob.openid()));
+
+    let said = shell.run(&["export", "user", &id, "-o", "alice.json"]).await;
+    assert!(said.err.contains(&format!("all about user {id} is in alice.json")), "{said:?}");
+    assert_eq!(said.done(), "");
+    let file = shell.path("alice.json");
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let mut kept: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    let mut for_programs = shell.json(&["export", "user", &id]).await;
+    for document in [&mut kept, &mut for_programs] {
+        document["exportedAt"] = told["exportedAt"].clone();
+    }
+    assert_eq!((&kept, &for_programs), (&told, &told), "it says the same in every way");
+
+    shell.run(&["export", "user", "999999", "-o", "nobody.json"]).await.failed(3, "USER_NOT_FOUND");
+    shell.run(&["export", "user", &id, "-o", "no/such/folder.json"]).await.failed(1, "no/such/folder.json");
+    let left: Vec<_> =
+        fs::read_dir(shell.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["alice.json"]);
+    world.finish().await;
+});
+
 on_every_backend!(a_reader_who_has_had_enough_is_no_trouble, |backend| async move {
     let world = TestDream::start(&backend).await;
     let shell = Shell::beside(&world, &backend, false);

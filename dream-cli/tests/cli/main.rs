@@ -11,6 +11,7 @@
 )]
 
 mod books;
+mod characters;
 mod config;
 mod doctor;
 mod documents;
@@ -25,6 +26,7 @@ mod secrets;
 mod serving;
 mod shell;
 mod stats;
+mod storage;
 mod templates;
 mod tour;
 mod users;
