@@ -1,13 +1,19 @@
 //! Log lines and metrics.
 
+use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::sync::Arc;
 use std::time::Duration;
 
+use dream_core::trace::{self, Work};
 use dream_http::RenderMetrics;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing::{Event, Subscriber};
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{self, Format, Json, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{LogFormat, Logging};
 use crate::exit::{Exit, Trouble};
@@ -28,10 +34,51 @@ pub(crate) fn start_logging(logging: &Logging, usual: &str) -> Result<WorkerGuar
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let started = match logging.format {
         LogFormat::Pretty => lines.with_ansi(in_colour()).with_target(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_span_list(false).try_init(),
+        LogFormat::Json => {
+            let line = format::format().json().flatten_event(true).with_span_list(false);
+            lines.json().event_format(WithWork(line)).try_init()
+        }
     };
     started.map_err(|error| Trouble::new(Exit::Failed, "LOGGING", error.to_string()))?;
     Ok(guard)
+}
+
+/// Log lines that tell which request and which trace they belong to. The task itself knows, so that no span has to be
+/// made for it.
+struct WithWork(Format<Json>);
+
+impl<S, N> FormatEvent<S, N> for WithWork
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let Some(members) = trace::current(|work| members(work, event)) else {
+            return self.0.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        let Some(open) = line.trim_end().strip_suffix('}') else { return writer.write_str(&line) };
+        writeln!(writer, "{open}{members}}}")
+    }
+}
+
+/// What the line of an event does not tell by itself. Both are letters, digits and marks that JSON leaves alone.
+fn members(work: &Work, event: &Event<'_>) -> String {
+    let says = |name: &str| event.metadata().fields().field(name).is_some();
+    let mut members = String::new();
+    if let Some(id) = work.request_id().filter(|_| !says("request.id")) {
+        members = format!(",\"request.id\":\"{id}\"");
+    }
+    if !says("trace_id") {
+        members = format!("{members},\"trace_id\":\"{}\"", work.context().trace_id());
+    }
+    members
 }
 
 #[expect(clippy::disallowed_methods, reason = "NO_COLOR is the terminal's setting and not one of ours")]

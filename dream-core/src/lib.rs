@@ -131,6 +131,7 @@ mod stats;
 mod store;
 mod tally;
 pub mod templates;
+pub mod trace;
 pub mod uploads;
 mod users;
 pub mod vip;

@@ -43,7 +43,7 @@ pub(crate) async fn serve(
     if writes {
         return Ok(detached(visit, record, found, request).await);
     }
-    let response = answer(&visit, found, request).await;
+    let response = visit.within(answer(&visit, found, request)).await;
     record.close(response.status().as_u16(), response.body().len(), false);
     Ok(response)
 }
@@ -64,7 +64,7 @@ async fn detached(
     let (tell, told) = oneshot::channel();
     let worker = Arc::clone(&visit);
     visit.app.tasks().spawn(async move {
-        let response = answer(&worker, found, request).await;
+        let response = worker.within(answer(&worker, found, request)).await;
         let (status, bytes) = (response.status().as_u16(), response.body().len());
         let left = tell.send(response).is_err();
         record.close(status, bytes, left);
@@ -202,7 +202,7 @@ fn respond(
 }
 
 fn refusal(visit: &Visit, error: &Error, wording: Option<Wording>) -> Response<Payload> {
-    problem::log(error, visit.route, visit.id.as_str());
+    problem::log(error, visit.route, visit.id.as_str(), visit.trace.trace_id());
     finish::dress(visit, problem::answer(error, visit.asked(), wording))
 }
 

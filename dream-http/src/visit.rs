@@ -2,11 +2,13 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dream_core::kernel::RequestId;
 use dream_core::ports::EntropyExt as _;
+use dream_core::trace::{self, Fact, Span, SpanKind, TRACEPARENT, TraceContext, Work};
 use http::header::ORIGIN;
-use http::{HeaderName, HeaderValue, Method, Request, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version};
 use tokio::time::Instant;
 
 use crate::app::App;
@@ -29,6 +31,9 @@ pub(crate) struct Visit {
     pub(crate) path: String,
     pub(crate) route: &'static str,
     pub(crate) id: RequestId,
+    pub(crate) trace: TraceContext,
+    /// The caller's place in the trace.
+    parent: Option<TraceContext>,
     pub(crate) lang: Lang,
     pub(crate) client: IpAddr,
     pub(crate) origin: Option<HeaderValue>,
@@ -45,6 +50,7 @@ impl Visit {
         route: Option<&'static str>,
     ) -> Self {
         let headers = request.headers();
+        let parent = traceparent(headers);
         Self {
             app: Arc::clone(app),
             method: request.method().clone(),
@@ -52,6 +58,11 @@ impl Visit {
             path: request.uri().path().to_owned(),
             route: route.unwrap_or(NO_ROUTE),
             id: request_id(app, headers.get(REQUEST_ID)),
+            trace: match parent {
+                Some(parent) => parent.entered(app.entropy()),
+                None => TraceContext::fresh(app.entropy()),
+            },
+            parent,
             lang: Lang::preferred(headers),
             client: client_address::of(peer, headers, &app.settings().trusted_proxies),
             origin: headers.get(ORIGIN).cloned(),
@@ -61,8 +72,33 @@ impl Visit {
         }
     }
 
+    /// Does a part of the answering: what is logged and called meanwhile belongs to this request.
+    pub(crate) async fn within<F: Future>(&self, work: F) -> F::Output {
+        Work::new(self.trace).for_request(self.id.clone()).run(work).await
+    }
+
     pub(crate) fn asked(&self) -> Asked<'_> {
         Asked { lang: self.lang, request_id: self.id.as_str(), path: &self.path, now: self.app.now() }
+    }
+
+    fn span(&self, status: u16, took: Duration) -> Span {
+        let method = method_label(&self.method);
+        Span {
+            context: self.trace,
+            parent: self.parent.map(TraceContext::span_id),
+            parent_is_remote: true,
+            kind: SpanKind::Server,
+            name: format!("{method} {}", self.route).into(),
+            begun: self.app.now().minus(took),
+            took,
+            failed: status >= 500,
+            facts: vec![
+                ("http.request.method", Fact::Text(method.into())),
+                ("http.route", Fact::Text(self.route.into())),
+                ("http.response.status_code", Fact::Number(status.into())),
+                ("request.id", Fact::Text(self.id.as_str().to_owned().into())),
+            ],
+        }
     }
 
     pub(crate) fn arrival(&self) -> Arrival {
@@ -74,6 +110,13 @@ impl Visit {
             notes: Arc::clone(&self.notes),
         }
     }
+}
+
+/// The caller's place in a trace, if it tells of one, and of one only.
+fn traceparent(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let (first, second) = (values.next()?, values.next());
+    first.to_str().ok().filter(|_| second.is_none()).and_then(TraceContext::parse)
 }
 
 /// The caller's id, if it is a sane one, else a new one.
@@ -133,12 +176,14 @@ impl Record {
             http.bytes = bytes,
             http.client_left = left.then_some(true),
             request.id = visit.id.as_str(),
+            trace_id = %visit.trace.trace_id(),
             user.id = user,
             admin.key = admin,
             client.address = %visit.client
             },
             "request"
         );
+        trace::tell(visit.trace, || visit.span(status, took));
     }
 }
 

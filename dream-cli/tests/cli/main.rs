@@ -29,5 +29,6 @@ mod stats;
 mod storage;
 mod templates;
 mod tour;
+mod traces;
 mod users;
 mod weak_secrets;

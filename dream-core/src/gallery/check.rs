@@ -143,7 +143,11 @@ impl VerifiedPush {
             return Ok(());
         };
         if let Err(code) = outcome {
-            tracing::warn!(trace.id = trace_id, wechat.code = code, "WeChat could not check a picture");
+            tracing::warn!(
+                wechat.trace_id = trace_id,
+                wechat.code = code,
+                "WeChat could not check a picture"
+            );
         }
         let now = core.now();
         let verdict = outcome.ok();

@@ -13,7 +13,7 @@ use super::{LONGEST, changes, job_topic};
 use crate::dream::Core;
 use crate::error::{Error, Result};
 use crate::kernel::JobId;
-use crate::outbox::{Next, Task, growing};
+use crate::outbox::{self, Next, Task, growing};
 use crate::ports::{JobError, JobState, Tenant, UpstreamJob};
 use crate::protocol::webhook::JobEvent;
 
@@ -44,7 +44,7 @@ async fn look_and_tell(
     task: Task,
     known: Arc<HashMap<String, UpstreamJob>>,
 ) -> (Task, Result<Next>) {
-    let outcome = look(&core, &task, &known).await;
+    let outcome = outbox::traced(&core, &task, look(&core, &task, &known)).await;
     (task, outcome)
 }
 

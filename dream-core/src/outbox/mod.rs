@@ -7,9 +7,11 @@ mod store;
 use std::time::Duration;
 
 use crate::events::EventKind;
+use crate::trace::TraceContext;
 
 pub(crate) use events::{claim_event, complete, next_event, postpone};
 pub use run::Backlog;
+pub(crate) use run::traced;
 pub(crate) use store::{cancel, enqueue, enqueue_ahead, hasten, plan, subjects, withdraw};
 
 /// What is to be done.
@@ -77,6 +79,16 @@ pub(crate) struct Task {
     pub(crate) subject: String,
     /// How often it was tried before.
     pub(crate) attempts: i64,
+    /// What asked for it.
+    pub(crate) trace: Option<TraceContext>,
+}
+
+impl Task {
+    /// Where this try of it stands in the trace of what asked for it.
+    pub(crate) fn place(&self) -> Option<TraceContext> {
+        let number = self.id.unsigned_abs().wrapping_shl(16).wrapping_add(self.attempts.unsigned_abs());
+        self.trace.map(|trace| trace.part(number))
+    }
 }
 
 /// What becomes of a task that was tried.

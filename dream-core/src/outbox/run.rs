@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::kernel::Timestamp;
 use crate::ports::EntropyExt as _;
 use crate::store::{Change, Tx};
+use crate::trace::{self, Fact, Span, SpanKind, TraceContext, Work};
 use crate::{blobs, gallery, housekeeping, jobs, orders};
 
 /// Longer than any call to the outside may take, so that a lease runs out only when its holder died.
@@ -67,7 +68,10 @@ async fn claim(core: &Core, most: usize) -> Result<Option<Claimed>> {
     }
     let lease = core.entropy.token();
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let tasks = core.store.run(&Claim { lease: &lease, most, now }).await?;
+    let mut tasks = core.store.run(&Claim { lease: &lease, most, now }).await?;
+    for task in &mut tasks {
+        task.trace.get_or_insert_with(|| TraceContext::fresh(&*core.entropy));
+    }
     Ok((!tasks.is_empty()).then_some(Claimed { lease, tasks }))
 }
 
@@ -100,7 +104,7 @@ fn finished(done: Result<usize, JoinError>) -> usize {
 
 /// It borrows nothing: in a stream of futures that borrow, the compiler finds no proof that they may be spawned.
 async fn one(core: Arc<Core>, lease: Arc<str>, task: Task) {
-    let outcome = perform(&core, &task).await;
+    let outcome = traced(&core, &task, perform(&core, &task)).await;
     settle(&core, &lease, &task, outcome).await;
 }
 
@@ -188,6 +192,32 @@ impl Dream {
     }
 }
 
+/// One try of a task, as a part of what asked for it.
+pub(crate) async fn traced(
+    core: &Core,
+    task: &Task,
+    work: impl Future<Output = Result<Next>>,
+) -> Result<Next> {
+    let Some(context) = task.place() else { return work.await };
+    let begun = core.now();
+    let outcome = Work::new(context).run(work).await;
+    trace::tell(context, || Span {
+        context,
+        parent: task.trace.map(TraceContext::span_id),
+        parent_is_remote: false,
+        kind: SpanKind::Task,
+        name: task.kind.as_str().into(),
+        begun,
+        took: core.now().since(begun),
+        failed: outcome.is_err(),
+        facts: vec![
+            ("task.subject", Fact::Text(task.subject.clone().into())),
+            ("task.attempts", Fact::Number(task.attempts)),
+        ],
+    });
+    outcome
+}
+
 async fn perform(core: &Arc<Core>, task: &Task) -> Result<Next> {
     match task.kind {
         TaskKind::JobSubmit => jobs::submit(core, task).await,
@@ -203,6 +233,14 @@ async fn perform(core: &Arc<Core>, task: &Task) -> Result<Next> {
 }
 
 async fn settle(core: &Core, lease: &str, task: &Task, outcome: Result<Next>) {
+    let work = keep(core, lease, task, outcome);
+    match task.place() {
+        Some(context) => Work::new(context).run(work).await,
+        None => work.await,
+    }
+}
+
+async fn keep(core: &Core, lease: &str, task: &Task, outcome: Result<Next>) {
     let mut db = core.store.db();
     let kept = match &outcome {
         Ok(Next::Done) => store::complete(&mut db, task, lease).await,

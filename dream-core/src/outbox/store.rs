@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Task, TaskKind};
 use crate::error::Result;
 use crate::kernel::Timestamp;
 use crate::store::{Db, Row, Sql, Tx, skip_locked};
+use crate::trace::{self, TraceContext};
 
 /// Puts a task in as part of a change. If the same is in already, it becomes due at the earlier time. If somebody is
 /// just doing it, the lease is taken away, so that its completion does not count: it is done once more, after this
@@ -33,7 +36,7 @@ pub(crate) async fn enqueue_ahead(
     tx.execute(
         Sql::new(
             "INSERT INTO outbox (kind, subject, payload, priority, due_at, attempts, created_at) \
-             VALUES ($1, $2, '{}', $5, $3, 0, $4) ON CONFLICT (kind, subject) DO UPDATE SET \
+             VALUES ($1, $2, $6, $5, $3, 0, $4) ON CONFLICT (kind, subject) DO UPDATE SET \
              due_at = CASE WHEN excluded.due_at < outbox.due_at THEN excluded.due_at ELSE outbox.due_at END, \
              lease = NULL, leased_until = NULL",
         )
@@ -41,7 +44,8 @@ pub(crate) async fn enqueue_ahead(
         .bind(subject)
         .bind(due_at)
         .bind(now)
-        .bind(i64::try_from(head_start.as_micros()).unwrap_or(i64::MAX)),
+        .bind(i64::try_from(head_start.as_micros()).unwrap_or(i64::MAX))
+        .bind(payload()),
     )
     .await?;
     Ok(())
@@ -58,10 +62,11 @@ pub(crate) async fn plan(
 ) -> Result<bool> {
     let sql = Sql::new(
         "INSERT INTO outbox (kind, subject, payload, priority, due_at, attempts, created_at) \
-         VALUES ($1, $2, '{}', 0, $3, 0, $4) ON CONFLICT (kind, subject) DO UPDATE SET due_at = excluded.due_at \
+         VALUES ($1, $2, $5, 0, $3, 0, $4) ON CONFLICT (kind, subject) DO UPDATE SET due_at = excluded.due_at \
          WHERE outbox.lease IS NULL",
     );
-    Ok(tx.execute(sql.bind(kind.as_str()).bind(subject).bind(due_at).bind(now)).await? == 1)
+    let sql = sql.bind(kind.as_str()).bind(subject).bind(due_at).bind(now).bind(payload());
+    Ok(tx.execute(sql).await? == 1)
 }
 
 /// Takes a planned task out, unless somebody is doing it or has done it; whether it was there.
@@ -106,7 +111,7 @@ pub(super) async fn claim(
             event_kinds!(),
             " ORDER BY due_at - priority, id LIMIT $4"
         ),
-        ") RETURNING id, kind, subject, attempts"
+        ") RETURNING id, kind, subject, attempts, payload"
     )
     .bind(lease)
     .bind(until)
@@ -124,7 +129,26 @@ fn read_task(row: &Row) -> Result<Task> {
         kind: row.word("kind", TaskKind::parse)?,
         subject: row.get("subject")?,
         attempts: row.get("attempts")?,
+        trace: read_trace(&row.get::<String>("payload")?),
     })
+}
+
+/// What goes along with a task: the trace that asks for it.
+#[derive(Default, Serialize, Deserialize)]
+struct Payload {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<String>,
+}
+
+fn payload() -> String {
+    let traceparent = trace::current(|work| work.context().to_string());
+    // A text is always JSON; without it the task is done all the same.
+    serde_json::to_string(&Payload { traceparent }).unwrap_or_else(|_| "{}".to_owned())
+}
+
+fn read_trace(payload: &str) -> Option<TraceContext> {
+    let payload: Payload = serde_json::from_str(payload).ok()?;
+    TraceContext::parse(&payload.traceparent?)
 }
 
 /// Takes the lease of the first event that is due and that nobody holds.
@@ -141,7 +165,7 @@ pub(super) async fn claim_event(
             event_kinds!(),
             " ORDER BY due_at, id LIMIT 1"
         ),
-        ") RETURNING id, kind, subject, attempts"
+        ") RETURNING id, kind, subject, attempts, payload"
     )
     .bind(lease)
     .bind(until)

@@ -29,6 +29,7 @@ mod storage;
 mod support;
 mod templates;
 mod tokens;
+mod traces;
 mod users;
 mod vip;
 mod webhooks;

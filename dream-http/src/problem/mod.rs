@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use dream_core::kernel::Timestamp;
+use dream_core::trace::TraceId;
 use dream_core::{Code, Error, Facts};
 use http::header::{CONTENT_LANGUAGE, CONTENT_TYPE, RETRY_AFTER, VARY};
 use http::{HeaderValue, Response};
@@ -225,10 +226,11 @@ fn retry_after(error: &Error) -> Option<u64> {
 
 /// Logs an error that somebody has to look at, once, with its whole chain. What the caller did wrong is in the
 /// access log already.
-pub(crate) fn log(error: &Error, route: &'static str, request_id: &str) {
+pub(crate) fn log(error: &Error, route: &'static str, request_id: &str, trace: TraceId) {
     if status(error.code()).is_server_error() {
         tracing::error!(
             request.id = request_id,
+            trace_id = %trace,
             http.route = route,
             error.code = error.code().as_str(),
             error = error.chain(),
@@ -237,6 +239,7 @@ pub(crate) fn log(error: &Error, route: &'static str, request_id: &str) {
     } else if std::error::Error::source(error).is_some() {
         tracing::debug!(
             request.id = request_id,
+            trace_id = %trace,
             http.route = route,
             error.code = error.code().as_str(),
             error = error.chain(),

@@ -99,6 +99,39 @@ async fn each_request_leaves_one_line_with_its_route_and_outcome() {
     assert_eq!(log.lines().len(), 4);
 }
 
+/// The trace that a line names.
+fn trace_of(line: &str) -> &str {
+    line.split("trace_id=").nth(1).expect("a trace").split(' ').next().unwrap()
+}
+
+#[tokio::test]
+async fn each_line_names_the_callers_trace_or_a_new_one() {
+    let log = Log::listen();
+    let house = House::open().await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let good = format!("00-{trace}-00f067aa0ba902b7-01");
+    let ask = async |headers: &str| {
+        let before = log.lines().len();
+        house.ask(&format!("GET /v1/nothing HTTP/1.1\r\nHost: t\r\n{headers}\r\n"), b"").await;
+        trace_of(&log.last(before + 1).await).to_owned()
+    };
+    assert_eq!(ask(&format!("traceparent: {good}\r\n")).await, trace);
+    let mut made = vec![
+        ask("").await,
+        ask("traceparent: nonsense\r\n").await,
+        ask(&format!("traceparent: {}\r\n", good.to_uppercase())).await,
+        // Whom to believe?
+        ask(&format!("traceparent: {good}\r\ntraceparent: {good}\r\n")).await,
+    ];
+    for trace in &made {
+        assert!(trace.len() == 32 && trace.bytes().all(|byte| byte.is_ascii_hexdigit()), "{trace}");
+    }
+    made.push(trace.to_owned());
+    made.sort_unstable();
+    made.dedup();
+    assert_eq!(made.len(), 5, "each is another: {made:?}");
+}
+
 #[tokio::test]
 async fn no_credential_or_input_is_ever_logged() {
     let log = Log::listen();

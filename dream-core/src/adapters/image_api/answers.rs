@@ -33,6 +33,10 @@ impl Answer {
         Self { status, retry_after, body, callers_key: false }
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     pub(super) fn of_callers_key(mut self) -> Self {
         self.callers_key = true;
         self

@@ -25,6 +25,7 @@ use self::wire::{CreatedWire, JobWire, ListWire, SubmitWire};
 use super::outbound;
 use crate::error::Fault;
 use crate::ports::{Clock, Failure, FailureKind, ImageApi, ImageRequest, Tenant, UpstreamJob};
+use crate::trace::{self, Fact, Part, Span, SpanKind, TRACEPARENT};
 
 const SERVICE: &str = "image_api";
 
@@ -88,6 +89,7 @@ pub struct ImageApiHttp {
     meter: Meter,
     places: Option<Semaphore>,
     downloads: Downloads,
+    clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for ImageApiHttp {
@@ -113,7 +115,8 @@ impl ImageApiHttp {
         Ok(Self {
             client: outbound::client(SERVICE, config.timeout, Policy::none())?,
             downloads: Downloads::new(&base_url)?,
-            meter: Meter::new(config.per_minute, clock),
+            meter: Meter::new(config.per_minute, Arc::clone(&clock)),
+            clock,
             places: places.map(Semaphore::new),
             timeout: config.timeout,
             base_url,
@@ -127,7 +130,7 @@ impl ImageApiHttp {
     /// [`Failure`] if it does not answer or is not well.
     pub async fn health(&self) -> Result<(), Failure> {
         let request = self.client.get(format!("{}/health", self.base_url));
-        self.exchange(request).await?.into_success().map(|_| ())
+        self.exchange("image_api.health", request).await?.into_success().map(|_| ())
     }
 
     fn request(&self, method: Method, path: &str, tenant: &Tenant) -> Result<RequestBuilder, Failure> {
@@ -143,16 +146,22 @@ impl ImageApiHttp {
     }
 
     /// Sends the request once there is room for it within our own limits.
-    async fn ask(&self, tenant: &Tenant, errand: Errand, request: RequestBuilder) -> Result<Answer, Failure> {
+    async fn ask(
+        &self,
+        name: &'static str,
+        tenant: &Tenant,
+        errand: Errand,
+        request: RequestBuilder,
+    ) -> Result<Answer, Failure> {
         let Tenant::Service = tenant else {
-            return self.exchange(request).await.map(Answer::of_callers_key);
+            return self.exchange(name, request).await.map(Answer::of_callers_key);
         };
         self.meter.admit(errand).map_err(|wait| {
             Failure::new(SERVICE, FailureKind::Throttled, "held back by our own limit")
                 .with_retry_after(Some(wait))
         })?;
         let _place = self.place().await?;
-        let answer = self.exchange(request).await?;
+        let answer = self.exchange(name, request).await?;
         if let Some(wait) = answer.throttled_for() {
             self.meter.pause(wait);
         }
@@ -166,7 +175,31 @@ impl ImageApiHttp {
         place.map(Some).map_err(|_| full())
     }
 
-    async fn exchange(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+    /// The exchange as a part of the trace that asks for it, which the other side learns of.
+    async fn exchange(&self, name: &'static str, request: RequestBuilder) -> Result<Answer, Failure> {
+        let Some(Part { context, parent }) = trace::next_part() else { return self.send(request).await };
+        let begun = self.clock.now();
+        let outcome = self.send(request.header(TRACEPARENT, context.to_string())).await;
+        trace::tell(context, || Span {
+            context,
+            parent: Some(parent),
+            parent_is_remote: false,
+            kind: SpanKind::Client,
+            name: name.into(),
+            begun,
+            took: self.clock.now().since(begun),
+            failed: outcome.as_ref().map_or(true, |answer| !answer.status().is_success()),
+            facts: match &outcome {
+                Ok(answer) => {
+                    vec![("http.response.status_code", Fact::Number(answer.status().as_u16().into()))]
+                }
+                Err(failure) => vec![("error.type", Fact::Text(format!("{:?}", failure.kind).into()))],
+            },
+        });
+        outcome
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
         let response = request.send().await.map_err(|error| outbound::broken(SERVICE, error))?;
         let (status, retry_after) = (response.status(), answers::retry_after(response.headers()));
         // Without a status there is nothing to decide by; with one, an unreadable body of a refusal changes nothing.
@@ -190,14 +223,14 @@ impl ImageApi for ImageApiHttp {
             .request(Method::POST, "/v1/images/generate", tenant)?
             .header("Idempotency-Key", idempotency_key)
             .json(&SubmitWire::new(request));
-        let answer = self.ask(tenant, Errand::Submit, call).await?;
+        let answer = self.ask("image_api.submit", tenant, Errand::Submit, call).await?;
         answer.read::<CreatedWire>()?.into_job()
     }
 
     async fn job(&self, tenant: &Tenant, id: &str) -> Result<Option<UpstreamJob>, Failure> {
         let Some(path) = job_path(id) else { return Ok(None) };
         let call = self.request(Method::GET, &path, tenant)?;
-        let answer = self.ask(tenant, Errand::Look, call).await?;
+        let answer = self.ask("image_api.job", tenant, Errand::Look, call).await?;
         if answer.says_unknown_job() {
             return Ok(None);
         }
@@ -206,7 +239,7 @@ impl ImageApi for ImageApiHttp {
 
     async fn recent(&self, tenant: &Tenant) -> Result<Vec<UpstreamJob>, Failure> {
         let call = self.request(Method::GET, "/v1/jobs", tenant)?.query(&[("limit", PAGE)]);
-        let answer = self.ask(tenant, Errand::Look, call).await?;
+        let answer = self.ask("image_api.recent", tenant, Errand::Look, call).await?;
         Ok(answer.read::<ListWire>()?.into_jobs())
     }
 
@@ -216,7 +249,7 @@ impl ImageApi for ImageApiHttp {
                 .with_code(answers::JOB_NOT_FOUND)
         })?;
         let call = self.request(Method::DELETE, &path, tenant)?;
-        self.ask(tenant, Errand::Submit, call).await?.into_success().map(|_| ())
+        self.ask("image_api.cancel", tenant, Errand::Submit, call).await?.into_success().map(|_| ())
     }
 
     async fn download(&self, url: &str, max_bytes: u64) -> Result<(Bytes, String), Failure> {

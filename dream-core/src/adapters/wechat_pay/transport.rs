@@ -143,7 +143,7 @@ impl Transport {
         let id = answer.header("Request-ID").unwrap_or_default();
         // The query may hold the token of a download.
         let path = request.target.split('?').next();
-        tracing::debug!(status = status.as_u16(), path, request.id = id, "WeChat Pay answered");
+        tracing::debug!(status = status.as_u16(), path, wechat.request_id = id, "WeChat Pay answered");
         if status.is_success() { Ok(answer) } else { Err(refusal(status, &answer)) }
     }
 

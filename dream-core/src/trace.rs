@@ -1,0 +1,328 @@
+//! What belongs together across processes ([W3C Trace Context](https://www.w3.org/TR/trace-context/)), and the spans
+//! that tell how long each part of it took.
+//!
+//! Work runs inside of [`Work::run`]; log lines and outgoing calls ask there which trace and which request they belong
+//! to. A span is made only when somebody listens ([`send_spans_to`]) and the trace is sampled: else nothing is kept.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::kernel::{RequestId, Timestamp};
+use crate::ports::Entropy;
+
+/// The name of the header.
+pub const TRACEPARENT: &str = "traceparent";
+
+const SAMPLED: u128 = 1;
+
+/// The number of a trace. Shown as 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct TraceId(u128);
+
+impl TraceId {
+    /// As bytes, the highest first.
+    pub const fn to_bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+}
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// The number of a span. Shown as 16 hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpanId(u64);
+
+impl SpanId {
+    /// As bytes, the highest first.
+    pub const fn to_bytes(self) -> [u8; 8] {
+        self.0.to_be_bytes()
+    }
+
+    /// Another number for each `part` of this span.
+    const fn part(self, part: u64) -> Self {
+        // SplitMix64: of one span no two parts get the same number.
+        let mut z = self.0.wrapping_add(part.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        Self(if z == 0 { 1 } else { z })
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// A place in a trace. Shown as the value of `traceparent`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceContext {
+    trace: TraceId,
+    span: SpanId,
+    sampled: bool,
+}
+
+impl TraceContext {
+    /// Reads the value of `traceparent`; `None` if it is malformed, as the specification wants such a one ignored.
+    pub fn parse(traceparent: &str) -> Option<Self> {
+        let mut parts = traceparent.splitn(5, '-');
+        let version = number(parts.next()?, 2)?;
+        let (trace, span) = (number(parts.next()?, 32)?, number(parts.next()?, 16)?);
+        let flags = number(parts.next()?, 2)?;
+        // Later versions may add something at the end.
+        if version == 0xff || (version == 0 && parts.next().is_some()) || trace == 0 || span == 0 {
+            return None;
+        }
+        let span = SpanId(u64::try_from(span).ok()?);
+        Some(Self { trace: TraceId(trace), span, sampled: flags & SAMPLED == SAMPLED })
+    }
+
+    /// The beginning of a new trace, sampled if somebody listens to spans.
+    pub fn fresh(entropy: &dyn Entropy) -> Self {
+        let (mut trace, mut span) = ([0; 16], [0; 8]);
+        entropy.fill(&mut trace);
+        entropy.fill(&mut span);
+        let (trace, span) = (u128::from_be_bytes(trace).max(1), u64::from_be_bytes(span).max(1));
+        Self { trace: TraceId(trace), span: SpanId(span), sampled: is_heard() }
+    }
+
+    /// The place of what we do for a caller at this place. Where nobody listens to spans it is the caller's own: a
+    /// span that nobody ever sees must not come between those that are seen.
+    #[must_use]
+    pub fn entered(self, entropy: &dyn Entropy) -> Self {
+        if !is_heard() {
+            return self;
+        }
+        let mut span = [0; 8];
+        entropy.fill(&mut span);
+        Self { span: SpanId(u64::from_be_bytes(span).max(1)), ..self }
+    }
+
+    /// The place of one part of what is done here; the same number is the same part.
+    #[must_use]
+    pub fn part(self, number: u64) -> Self {
+        if is_heard() { Self { span: self.span.part(number), ..self } } else { self }
+    }
+
+    /// The number of the trace.
+    pub const fn trace_id(self) -> TraceId {
+        self.trace
+    }
+
+    /// The number of the span.
+    pub const fn span_id(self) -> SpanId {
+        self.span
+    }
+
+    /// Whether its spans are kept.
+    pub const fn is_sampled(self) -> bool {
+        self.sampled
+    }
+}
+
+fn number(digits: &str, length: usize) -> Option<u128> {
+    let lower = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let right = digits.len() == length && digits.bytes().all(lower);
+    right.then(|| u128::from_str_radix(digits, 16).ok()).flatten()
+}
+
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "00-{}-{}-{:02x}", self.trace, self.span, u8::from(self.sampled))
+    }
+}
+
+tokio::task_local! {
+    static CURRENT: Work;
+}
+
+/// What a task is doing: its place in a trace, and the request that it answers, if it does.
+#[derive(Debug)]
+pub struct Work {
+    context: TraceContext,
+    request: Option<RequestId>,
+    parts: AtomicU64,
+}
+
+impl Work {
+    /// Work at this place.
+    pub fn new(context: TraceContext) -> Self {
+        Self { context, request: None, parts: AtomicU64::new(0) }
+    }
+
+    /// Answering this request.
+    #[must_use]
+    pub fn for_request(mut self, id: RequestId) -> Self {
+        self.request = Some(id);
+        self
+    }
+
+    /// Does it. Whatever is logged, called and put into the outbox meanwhile, in the same task, belongs to it.
+    pub async fn run<F: Future>(self, work: F) -> F::Output {
+        CURRENT.scope(self, work).await
+    }
+
+    /// The place in the trace.
+    pub fn context(&self) -> TraceContext {
+        self.context
+    }
+
+    /// The request that is answered.
+    pub fn request_id(&self) -> Option<&RequestId> {
+        self.request.as_ref()
+    }
+}
+
+/// Asks the work that this task does; `None` if it does none that has a name.
+pub fn current<T>(ask: impl FnOnce(&Work) -> T) -> Option<T> {
+    CURRENT.try_with(ask).ok()
+}
+
+/// A part of the current work: a call, for example.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    pub(crate) context: TraceContext,
+    pub(crate) parent: SpanId,
+}
+
+/// The next part of the current work.
+pub(crate) fn next_part() -> Option<Part> {
+    current(|work| {
+        let number = work.parts.fetch_add(1, Ordering::Relaxed);
+        Part { context: work.context.part(number), parent: work.context.span }
+    })
+}
+
+/// From which side a span was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpanKind {
+    /// We were called.
+    Server,
+    /// We called.
+    Client,
+    /// We did what a commit had left to be done.
+    Task,
+}
+
+/// A fact about a span.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A text.
+    Text(Cow<'static, str>),
+    /// A number.
+    Number(i64),
+}
+
+/// Something that was done, and is over.
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// Its place.
+    pub context: TraceContext,
+    /// What it is a part of.
+    pub parent: Option<SpanId>,
+    /// Whether that happened in another process.
+    pub parent_is_remote: bool,
+    /// From which side it was seen.
+    pub kind: SpanKind,
+    /// One of few names, without ids.
+    pub name: Cow<'static, str>,
+    /// When it began.
+    pub begun: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether it failed for a reason that its caller is not to blame for.
+    pub failed: bool,
+    /// What else is known of it.
+    pub facts: Vec<(&'static str, Fact)>,
+}
+
+/// Takes spans, quickly: it is called by whoever did the work.
+pub trait SpanSink: fmt::Debug + Send + Sync + 'static {
+    /// This one is over.
+    fn take(&self, span: Span);
+}
+
+static SINK: OnceLock<Box<dyn SpanSink>> = OnceLock::new();
+
+/// Sends the spans of this process there, from now on. The first call counts; whether this was it.
+pub fn send_spans_to(sink: Box<dyn SpanSink>) -> bool {
+    SINK.set(sink).is_ok()
+}
+
+fn is_heard() -> bool {
+    SINK.get().is_some()
+}
+
+/// Tells of what is over, if somebody listens and the trace is sampled; else the span is not even made.
+pub fn tell(context: TraceContext, span: impl FnOnce() -> Span) {
+    if context.sampled
+        && let Some(sink) = SINK.get()
+    {
+        sink.take(span());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::OsEntropy;
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn a_traceparent_is_read_and_written_alike() {
+        let context = TraceContext::parse(GOOD).unwrap();
+        assert_eq!(context.to_string(), GOOD);
+        assert_eq!(context.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert!(context.is_sampled());
+        assert!(!TraceContext::parse(&GOOD.replace("-01", "-00")).unwrap().is_sampled());
+        // A later version is read as far as it is known.
+        let later = TraceContext::parse(&format!("cc{}-what-comes", &GOOD[2..])).unwrap();
+        assert_eq!(later.to_string(), GOOD);
+    }
+
+    #[test]
+    fn a_malformed_traceparent_is_none() {
+        for bad in [
+            "",
+            "00",
+            "4bf92f3577b34da6a3ce929d0e0e4736",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "00-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-四bf92f3577b34da6a3ce929d0e0e4-00f067aa0ba902b7-01",
+        ] {
+            assert_eq!(TraceContext::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_fresh_trace_is_like_no_other_and_can_be_sent() {
+        let (one, other) = (TraceContext::fresh(&OsEntropy), TraceContext::fresh(&OsEntropy));
+        assert_ne!(one.trace_id(), other.trace_id());
+        assert_eq!(TraceContext::parse(&one.to_string()), Some(one));
+        assert!(!one.is_sampled(), "nobody listens here");
+    }
+
+    #[test]
+    fn no_two_parts_have_the_same_number() {
+        let span = TraceContext::parse(GOOD).unwrap().span_id();
+        let parts: std::collections::HashSet<_> = (0..10_000).map(|part| span.part(part)).collect();
+        assert!(parts.len() == 10_000 && !parts.contains(&span));
+    }
+}
