@@ -13,11 +13,13 @@
 mod books;
 mod characters;
 mod config;
+mod crash;
 mod doctor;
 mod documents;
 mod export;
 mod gallery;
 mod keys;
+mod load;
 mod nodes;
 mod orders;
 mod process;

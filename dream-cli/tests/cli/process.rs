@@ -159,6 +159,11 @@ impl Node {
         kill_process(id, Signal::TERM).unwrap();
     }
 
+    /// Ends it at once, whatever it is at.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     /// Waits for its end.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let ended = timeout(PATIENCE, self.child.wait()).await;

@@ -9,9 +9,9 @@ use crate::dream::Core;
 use crate::error::{Error, Result};
 use crate::gallery;
 use crate::kernel::{JobId, Timestamp};
-use crate::media;
+use crate::media::{self, Picture};
 use crate::outbox::{Next, Task};
-use crate::ports::BlobKey;
+use crate::ports::{BlobKey, EntropyExt as _};
 use crate::store::{Change, Tx};
 
 /// Largest result that is copied, in bytes.
@@ -20,31 +20,35 @@ const MAX_PICTURE: u64 = 64 * 1024 * 1024;
 const MOST_TRIES: i64 = 40;
 
 struct ReplaceResults<'a> {
-    job: &'a JobId,
+    /// As it was when its pictures were copied.
+    job: &'a Job,
     copies: &'a Copies,
     now: Timestamp,
 }
 
 impl Change for ReplaceResults<'_> {
     const NAME: &'static str = "jobs.replace_results";
-    /// Whether the job still had its results.
+    /// Whether the job still had the results that were copied.
     type Out = bool;
 
     async fn apply(&self, tx: &mut Tx) -> Result<bool> {
         let Copies { urls, thumbnail, written } = self.copies;
-        if !store::replace_results(tx, self.job, urls, thumbnail.as_deref(), self.now).await? {
+        let job = &self.job.job_id;
+        let copied = &self.job.result_urls;
+        if !store::replace_results(tx, job, copied, urls, thumbnail.as_deref(), self.now).await? {
             return Ok(false);
         }
         for copy in written {
             copy.name(tx).await?;
         }
-        gallery::follow_results(tx, self.job, urls, thumbnail.as_deref(), self.now).await?;
+        gallery::follow_results(tx, job, urls, thumbnail.as_deref(), self.now).await?;
         Ok(true)
     }
 }
 
-/// The task: copy a job's pictures into our storage, with a thumbnail of the first. The copies' names follow from the
-/// job, so that doing it again writes the same objects. What cannot be had stays where it is.
+/// The task: copy a job's pictures into our storage, with a thumbnail of the first. What cannot be had stays
+/// where it is. Each try writes objects of its own: a removal that an earlier one has left behind, however late it takes
+/// effect, never meets what a job names by now.
 pub(crate) async fn rehost(core: &Arc<Core>, task: &Task) -> Result<Next> {
     let id: JobId = task.subject.parse().map_err(|_| Error::internal("a task names no job"))?;
     let Some(Generation { job, .. }) = store::whole(&mut core.store.db(), &id).await? else {
@@ -68,10 +72,10 @@ pub(crate) async fn rehost(core: &Arc<Core>, task: &Task) -> Result<Next> {
     if copies.written.is_empty() {
         return Ok(Next::Done);
     }
-    if core.store.run(&ReplaceResults { job: &id, copies: &copies, now: core.now() }).await? {
+    if core.store.run(&ReplaceResults { job: &job, copies: &copies, now: core.now() }).await? {
         core.announce(&job_topic(&id)).await;
     } else {
-        // Its user was deleted meanwhile, and the pictures with it.
+        // Somebody else has copied them, or the user was deleted meanwhile, and the pictures with it.
         for copy in &copies.written {
             copy.abandon(core).await;
         }
@@ -116,7 +120,7 @@ async fn copy(
     if index == 0 {
         match media::thumbnail(picture.bytes.clone()).await {
             Ok(small) => {
-                let key = key(&format!("results/{id}_thumb.{}", small.kind.extension()))?;
+                let key = fresh_name(core, &small)?;
                 copies.thumbnail = Some(core.blobs.public_url(&key));
                 copies.written.push(Unnamed::write(core, [(key, small)]).await?);
             }
@@ -125,12 +129,14 @@ async fn copy(
             Err(_) => {}
         }
     }
-    let key = key(&format!("results/{id}_{index}.{}", picture.kind.extension()))?;
+    let key = fresh_name(core, &picture)?;
     let url = core.blobs.public_url(&key);
     copies.written.push(Unnamed::write(core, [(key, picture)]).await?);
     Ok(Some(url))
 }
 
-fn key(name: &str) -> Result<BlobKey> {
-    name.parse().map_err(|_| Error::internal("a job has no name"))
+fn fresh_name(core: &Core, picture: &Picture) -> Result<BlobKey> {
+    let name = core.entropy.uuid_at(core.now()).simple();
+    let key = format!("results/{name}.{}", picture.kind.extension());
+    key.parse().map_err(|_| Error::internal("a fresh name is none"))
 }

@@ -295,19 +295,21 @@ pub(super) async fn end(tx: &mut Tx, job: &JobId, ending: &Ending<'_>, now: Time
     Ok(tx.execute(sql).await? == 1)
 }
 
-/// Puts copies in the place of a finished job's pictures; whether it still had any.
+/// Puts copies in the place of a finished job's pictures; whether those were still the ones that were copied.
 pub(super) async fn replace_results(
     tx: &mut Tx,
     job: &JobId,
+    copied: &[String],
     urls: &[String],
     thumbnail: Option<&str>,
     now: Timestamp,
 ) -> Result<bool> {
     let sql = Sql::new(
         "UPDATE generations SET result_urls = $2, thumbnail_url = $3, updated_at = $4 \
-         WHERE job_id = $1 AND status = 'SUCCEEDED' AND result_urls <> '[]'",
+         WHERE job_id = $1 AND status = 'SUCCEEDED' AND result_urls = $5",
     );
-    Ok(tx.execute(sql.bind(job.as_str()).bind(json_text(&urls)).bind(thumbnail).bind(now)).await? == 1)
+    let sql = sql.bind(job.as_str()).bind(json_text(&urls)).bind(thumbnail).bind(now);
+    Ok(tx.execute(sql.bind(json_text(&copied))).await? == 1)
 }
 
 /// The jobs of a user that have pictures, and where those lie.

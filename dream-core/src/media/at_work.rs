@@ -1,5 +1,6 @@
 //! Work on pixels, off the async threads.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use tokio::sync::Semaphore;
@@ -22,8 +23,19 @@ static PLACES: LazyLock<Places> = LazyLock::new(|| {
     Places { at_work: Arc::new(Semaphore::new(at_work)), in_line: Semaphore::new(at_work + MOST_WAITING) }
 });
 
+static IN_PLACE: AtomicBool = AtomicBool::new(false);
+
+/// From now on this process works on pictures in the task that asks for it, and not on threads of their own. A
+/// simulation on one thread wants that, where no other thread may decide who is first; a server never does.
+pub fn work_in_place() {
+    IN_PLACE.store(true, Ordering::Relaxed);
+}
+
 /// Does it on a thread that may block, when it is its turn.
 pub(super) async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    if IN_PLACE.load(Ordering::Relaxed) {
+        return work();
+    }
     let _in_line = PLACES.in_line.try_acquire().map_err(|_| Error::new(Code::Unavailable))?;
     let place = PLACES.at_work.clone().acquire_owned().await.map_err(Error::internal)?;
     let done = tokio::task::spawn_blocking(move || {

@@ -15,6 +15,7 @@ use image::ImageFormat;
 
 use crate::error::{Code, Error, Facts, Result};
 
+pub use at_work::work_in_place;
 pub(crate) use text::from_base64;
 
 /// Largest file that is taken, in bytes.

@@ -24,6 +24,7 @@ mod races;
 mod refunds;
 mod seeds;
 mod shop;
+mod simulation;
 mod stats;
 mod storage;
 mod support;

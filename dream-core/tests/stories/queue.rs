@@ -21,13 +21,15 @@ fn prompts(world: &TestDream) -> Vec<String> {
 
 /// Lets time pass until the image API has this one.
 async fn arrives(world: &TestDream, prompt: &str) {
+    let mut came = false;
     for _ in 0..24 {
-        if prompts(world).iter().any(|known| known == prompt) {
-            return;
+        came = prompts(world).iter().any(|known| known == prompt);
+        if came {
+            break;
         }
         world.pass(Duration::from_secs(5)).await;
     }
-    panic!("{prompt} never came: {}", world.waiting().await.join(", "));
+    assert!(came, "{prompt} never came: {}", world.waiting().await.join(", "));
 }
 
 fn everything_succeeds(world: &TestDream) {

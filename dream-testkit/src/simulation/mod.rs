@@ -137,6 +137,7 @@ fn settings() -> Settings {
 impl Theatre {
     /// Makes the database and the processes.
     pub async fn open() -> Self {
+        dream_core::media::work_in_place();
         let folder = tempfile::Builder::new().prefix("dream-stage-").tempdir().expect("a folder");
         let url = format!("sqlite://{}", folder.path().join("dream.db").display());
         Dream::migrate(&database(&url)).await.expect("a database");

@@ -56,8 +56,6 @@ struct Inner {
     writing: bool,
     /// Its transaction has not begun yet.
     beginning: bool,
-    /// Work on threads of its own that was begun and has not come back.
-    away: usize,
     /// Which process dies after so many more steps of the database.
     doom: Option<(usize, u32)>,
     /// The process that has just died.
@@ -290,21 +288,6 @@ impl Stage {
         lock(&self.inner).commits
     }
 
-    /// Something goes on that nobody here sees, until [`Stage::come_back`].
-    pub(super) fn go_away(&self) {
-        let mut inner = lock(&self.inner);
-        inner.away += 1;
-        inner.activity += 1;
-    }
-
-    pub(super) fn come_back(&self) {
-        let mut inner = lock(&self.inner);
-        inner.away = inner.away.saturating_sub(1);
-        inner.activity += 1;
-        drop(inner);
-        self.idle.notify_one();
-    }
-
     /// The process dies after so many more steps of the database, in the middle of whatever it does then.
     pub(super) fn doom(&self, node: usize, steps: u32) {
         lock(&self.inner).doom = Some((node, steps));
@@ -344,7 +327,7 @@ impl Stage {
         loop {
             let (busy, activity) = {
                 let inner = lock(&self.inner);
-                (inner.busy || inner.away > 0, inner.activity)
+                (inner.busy, inner.activity)
             };
             if busy {
                 self.idle.notified().await;
@@ -377,7 +360,6 @@ impl Inner {
             turn_of: None,
             writing: false,
             beginning: false,
-            away: 0,
             doom: None,
             dead: None,
             activity: 0,

@@ -1,17 +1,15 @@
 //! The nodes and all that they need.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dream_testkit::backends::{OwnPostgres, TestRedis};
-use dream_testkit::sandbox::Sandbox;
-use reqwest::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use super::nginx::Nginx;
+use crate::load::{Place, priced};
 use crate::process::{ADMIN_KEY, Node, PATIENCE, Variables, command, free_port, outside};
 
 /// How long news of a change may take to reach every node.
@@ -20,12 +18,11 @@ const NEWS_LIMIT: Duration = Duration::from_secs(1);
 pub(crate) struct Cluster {
     pub postgres: OwnPostgres,
     pub redis: TestRedis,
-    pub sandbox: Arc<Sandbox>,
+    pub place: Place,
     nodes: Vec<Option<Node>>,
     ports: Vec<u16>,
-    nginx: Nginx,
+    _nginx: Nginx,
     variables: Variables,
-    pub http: Client,
     folder: TempDir,
 }
 
@@ -33,19 +30,16 @@ impl Cluster {
     pub(crate) async fn start(count: usize) -> Self {
         let folder = tempfile::tempdir_in("/tmp").unwrap();
         let port = Nginx::port();
-        let sandbox = Arc::new(outside(&Nginx::url_for(port)).await);
+        let place = Place::new(&Nginx::url_for(port), outside(&Nginx::url_for(port)).await);
         let (postgres, redis) = (OwnPostgres::start().await.unwrap(), TestRedis::start().await.unwrap());
-        let keys = sandbox.credentials();
-        let variables = Variables::production(&keys, &Nginx::url_for(port))
+        let keys = place.sandbox.credentials();
+        let variables = priced(Variables::production(&keys, &Nginx::url_for(port)))
             .with_r2(&keys)
             .with("DATABASE_URL", postgres.url())
             .with("DATABASE_MAX_CONNECTIONS", 8)
             .with("REDIS_URL", redis.url())
             .with("TRUSTED_PROXIES", "127.0.0.1")
             .with("DRAIN_NOTICE", 2)
-            // Whatever is generated costs points, so that the ledger has something to get wrong.
-            .with("GENERATION_DAILY_LIMIT_NORMAL", 0)
-            .with("POINTS_PRICE_DRAFT", 2)
             .with("LOG_LEVEL", "info");
         let ports: Vec<u16> = (0..count).map(|_| free_port()).collect();
         // All at once: one of them migrates and plants, the others wait.
@@ -54,16 +48,10 @@ impl Cluster {
         let addresses: Vec<SocketAddr> =
             ports.iter().map(|port| (Ipv4Addr::LOCALHOST, *port).into()).collect();
         let nginx = Nginx::start(folder.path(), port, &addresses).await;
-        let http = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        let cluster = Self { postgres, redis, sandbox, nodes, ports, nginx, variables, http, folder };
+        let cluster = Self { postgres, redis, place, nodes, ports, _nginx: nginx, variables, folder };
         let seeded = command(cluster.folder.path(), &cluster.variables).arg("seed").output().await.unwrap();
         assert!(seeded.status.success(), "{seeded:?}");
         cluster
-    }
-
-    /// Where clients go.
-    pub(crate) fn url(&self) -> &str {
-        &self.nginx.url
     }
 
     fn nodes(&self) -> impl Iterator<Item = &Node> {
@@ -88,7 +76,7 @@ impl Cluster {
             let url = format!("{}/health/ready", node.url());
             let well = async {
                 loop {
-                    if let Ok(answer) = self.http.get(&url).send().await
+                    if let Ok(answer) = self.place.http.get(&url).send().await
                         && answer.status() == 200
                         && let Ok(body) = answer.json::<Value>().await
                         && body["dependencies"].as_array().unwrap().iter().all(|it| it["state"] == "up")
@@ -104,7 +92,8 @@ impl Cluster {
 
     async fn login(&self, name: &str) -> String {
         let body = json!({ "code": format!("sandbox-{name}") });
-        let answer = self.http.post(format!("{}/v1/auth/wechat-login", self.url())).json(&body).send().await;
+        let answer =
+            self.place.http.post(format!("{}/v1/auth/wechat-login", self.place.url)).json(&body).send().await;
         let answer: Value = answer.unwrap().json().await.unwrap();
         answer["token"].as_str().unwrap().to_owned()
     }
@@ -114,7 +103,7 @@ impl Cluster {
         let begun = Instant::now();
         for node in self.nodes() {
             loop {
-                let ask = self.http.get(format!("{}{path}", node.url())).bearer_auth(token);
+                let ask = self.place.http.get(format!("{}{path}", node.url())).bearer_auth(token);
                 let answer = ask.send().await.unwrap();
                 let (status, body) =
                     (answer.status().as_u16(), answer.json::<Value>().await.unwrap_or_default());
@@ -131,7 +120,13 @@ impl Cluster {
     pub(crate) async fn news_reach_every_node_within_a_second(&self) {
         let token = self.login("gone").await;
         self.everywhere("/v1/auth/check", &token, |status, _| status == 200).await;
-        let out = self.http.post(format!("{}/v1/auth/logout", self.url())).bearer_auth(&token).send().await;
+        let out = self
+            .place
+            .http
+            .post(format!("{}/v1/auth/logout", self.place.url))
+            .bearer_auth(&token)
+            .send()
+            .await;
         assert_eq!(out.unwrap().status(), 200);
         let took = self.everywhere("/v1/auth/check", &token, |status, _| status == 401).await;
         assert!(took < NEWS_LIMIT, "a token that was logged out lived on for {took:?}");
@@ -139,14 +134,15 @@ impl Cluster {
         let template = json!({
             "templateId": "news", "title": "before", "prompt": "a lighthouse", "category": "portrait",
         });
-        let templates = format!("{}/v1/templates/prompts", self.url());
+        let templates = format!("{}/v1/templates/prompts", self.place.url);
         let admin = |request: reqwest::RequestBuilder| request.header("X-Admin-Key", ADMIN_KEY);
-        let made = admin(self.http.post(&templates)).json(&template).send().await.unwrap();
+        let made = admin(self.place.http.post(&templates)).json(&template).send().await.unwrap();
         assert_eq!(made.status(), 201, "{}", made.text().await.unwrap());
         let path = "/v1/templates/prompts/news";
         self.everywhere(path, "", |_, body| body["template"]["title"] == "before").await;
         let change = json!({ "title": "after" });
-        let changed = admin(self.http.put(format!("{templates}/news"))).json(&change).send().await.unwrap();
+        let changed =
+            admin(self.place.http.put(format!("{templates}/news"))).json(&change).send().await.unwrap();
         assert_eq!(changed.status(), 200, "{}", changed.text().await.unwrap());
         let took = self.everywhere(path, "", |_, body| body["template"]["title"] == "after").await;
         assert!(took < NEWS_LIMIT, "a changed template was seen everywhere after {took:?} only");

@@ -4,16 +4,14 @@
 //! PostgreSQL.
 
 mod cluster;
-mod load;
 mod nginx;
-mod player;
 
 use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::load::{Load, Phase};
 use cluster::Cluster;
-use load::{Load, Phase};
 
 /// How often each thing happens.
 struct Plan {
@@ -48,7 +46,7 @@ fn nothing_is_lost_while_nodes_redis_and_postgres_are_restarted() {
 async fn everything_is_restarted() {
     let plan = Plan::of_the_environment();
     let mut cluster = Cluster::start(3).await;
-    let load = Load::start(PLAYERS, &cluster).await;
+    let load = Load::start(PLAYERS, &cluster.place).await;
     load.enter(Phase::Calm, CALM).await;
     for round in 0..plan.rolling_restarts {
         load.enter(Phase::Rolling, Duration::ZERO).await;
@@ -70,13 +68,13 @@ async fn everything_is_restarted() {
         sleep(AWAY).await;
         cluster.postgres.resume().await.unwrap();
         cluster.until_all_are_well().await;
-        load.settle(&cluster).await;
+        load.settle(&cluster.place).await;
         load.enter(Phase::Calm, CALM).await;
     }
     cluster.news_reach_every_node_within_a_second().await;
     let outcome = load.finish().await;
     outcome.tell();
-    outcome.nothing_was_lost(&cluster).await;
+    outcome.nothing_was_lost(&cluster.place).await;
     cluster.books_are_right().await;
     cluster.stop().await;
 }

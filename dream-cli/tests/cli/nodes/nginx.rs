@@ -13,7 +13,6 @@ use crate::process::{PATIENCE, free_port};
 
 pub(crate) struct Nginx {
     _child: Child,
-    pub url: String,
 }
 
 fn program() -> PathBuf {
@@ -101,6 +100,6 @@ impl Nginx {
         timeout(PATIENCE, listens).await.unwrap_or_else(|_| {
             panic!("nginx: {}", std::fs::read_to_string(folder.join("nginx.log")).unwrap())
         });
-        Self { _child: child, url: Self::url_for(port) }
+        Self { _child: child }
     }
 }

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::load::Wire;
+use super::Wire;
 
 /// Points that a player has from the beginning.
 pub(crate) const ENDOWMENT: i64 = 1_000_000;

@@ -1,4 +1,4 @@
-//! The load: players, and a record of every request that failed.
+//! A load: players, and a record of every request that failed.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -11,9 +11,31 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::cluster::Cluster;
-use super::player::{ENDOWMENT, Memory, PRICE, Player, RECHARGE};
-use crate::process::{ADMIN_KEY, PATIENCE};
+use crate::process::{ADMIN_KEY, PATIENCE, Variables};
+use player::{ENDOWMENT, Memory, PRICE, Player, RECHARGE};
+
+mod player;
+
+/// Where the players play.
+#[derive(Clone)]
+pub(crate) struct Place {
+    /// Where clients go.
+    pub url: String,
+    pub sandbox: Arc<Sandbox>,
+    pub http: Client,
+}
+
+impl Place {
+    pub(crate) fn new(url: &str, sandbox: Sandbox) -> Self {
+        let http = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
+        Self { url: url.to_owned(), sandbox: Arc::new(sandbox), http }
+    }
+}
+
+/// Whatever is generated costs points, so that the ledger has something to get wrong.
+pub(crate) fn priced(variables: Variables) -> Variables {
+    variables.with("GENERATION_DAILY_LIMIT_NORMAL", 0).with("POINTS_PRICE_DRAFT", PRICE)
+}
 
 /// What is being done to the nodes meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,10 +45,12 @@ pub(crate) enum Phase {
     Rolling,
     Redis,
     Database,
+    /// The only node dies, and another takes its place.
+    Deaths,
 }
 
 impl Phase {
-    const ALL: [Phase; 4] = [Phase::Calm, Phase::Rolling, Phase::Redis, Phase::Database];
+    const ALL: [Phase; 5] = [Phase::Calm, Phase::Rolling, Phase::Redis, Phase::Database, Phase::Deaths];
 }
 
 /// What happened in a phase.
@@ -96,14 +120,18 @@ impl Wire {
                 });
                 Some(answer)
             }
-            Err(Refusal::Unavailable) if phase == Phase::Database => {
+            Err(Refusal::Unavailable) if phase >= Phase::Database => {
+                self.note(phase, |tally| tally.turned_away += 1);
+                None
+            }
+            Err(Refusal::Broken(_)) if phase == Phase::Deaths => {
                 self.note(phase, |tally| tally.turned_away += 1);
                 None
             }
             Err(refusal) => {
                 let why = match refusal {
                     Refusal::Unavailable => "503, although the database is there".to_owned(),
-                    Refusal::Failed(why) => why,
+                    Refusal::Broken(why) | Refusal::Failed(why) => why,
                 };
                 let text = format!("{method} {path} after {:?}: {why}", started.elapsed());
                 self.note(phase, |tally| tally.failed.push(text));
@@ -113,10 +141,10 @@ impl Wire {
     }
 
     async fn judge(&self, answer: reqwest::Result<Response>) -> Result<(u16, Value), Refusal> {
-        let answer = answer.map_err(|error| Refusal::Failed(format!("{error:?}")))?;
+        let answer = answer.map_err(|error| Refusal::Broken(format!("{error:?}")))?;
         let status = answer.status().as_u16();
         let told_when = answer.headers().contains_key("retry-after");
-        let text = answer.text().await.map_err(|error| Refusal::Failed(format!("{error:?}")))?;
+        let text = answer.text().await.map_err(|error| Refusal::Broken(format!("{error:?}")))?;
         match status {
             503 if told_when => Err(Refusal::Unavailable),
             500.. | 408 | 429 => Err(Refusal::Failed(format!("{status} {text}"))),
@@ -142,6 +170,8 @@ impl Wire {
 enum Refusal {
     /// 503 with `Retry-After`.
     Unavailable,
+    /// No whole answer came.
+    Broken(String),
     /// Everything else, in words.
     Failed(String),
 }
@@ -152,7 +182,7 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    pub(crate) async fn start(players: usize, cluster: &Cluster) -> Self {
+    pub(crate) async fn start(players: usize, place: &Place) -> Self {
         // Connections are made anew now and then, as by many phones.
         let http = Client::builder()
             .no_proxy()
@@ -162,16 +192,15 @@ impl Load {
             .unwrap();
         let wire = Arc::new(Wire {
             http,
-            base: cluster.url().to_owned(),
+            base: place.url.clone(),
             phase: AtomicU8::new(Phase::Calm as u8),
             over: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
             tallies: Mutex::default(),
         });
-        let sandbox: Arc<Sandbox> = Arc::clone(&cluster.sandbox);
         let mut running = Vec::new();
         for index in 0..players {
-            let player = Player::enter(index, Arc::clone(&wire), Arc::clone(&sandbox)).await;
+            let player = Player::enter(index, Arc::clone(&wire), Arc::clone(&place.sandbox)).await;
             running.push(tokio::spawn(player.play()));
         }
         Self { wire, players: running }
@@ -184,11 +213,11 @@ impl Load {
     }
 
     /// Waits until requests are answered again, before calm is declared.
-    pub(crate) async fn settle(&self, cluster: &Cluster) {
-        let url = format!("{}/v1/vip/plans", cluster.url());
+    pub(crate) async fn settle(&self, place: &Place) {
+        let url = format!("{}/v1/vip/plans", place.url);
         let mut good = 0;
         while good < 20 {
-            let answer = cluster.http.get(&url).send().await;
+            let answer = place.http.get(&url).send().await;
             good = if answer.is_ok_and(|answer| answer.status() == 200) { good + 1 } else { 0 };
             sleep(Duration::from_millis(50)).await;
         }
@@ -213,7 +242,7 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     /// A table of what happened, for whoever looks on.
-    #[expect(clippy::print_stdout, reason = "it is the result that `scripts/nodes` shows")]
+    #[expect(clippy::print_stdout, reason = "it is the result that a run shows")]
     pub(crate) fn tell(&self) {
         println!(
             "{:10} {:>9} {:>12} {:>7} {:>8} {:>8}",
@@ -239,7 +268,7 @@ impl Outcome {
     }
 
     /// Every request was answered, every answer was right, and all that was acknowledged is there, once.
-    pub(crate) async fn nothing_was_lost(&self, cluster: &Cluster) {
+    pub(crate) async fn nothing_was_lost(&self, place: &Place) {
         let failed: Vec<String> = self
             .tallies
             .iter()
@@ -248,17 +277,17 @@ impl Outcome {
         assert!(failed.is_empty(), "{} requests failed:\n{}", failed.len(), failed.join("\n"));
         for memory in &self.memories {
             assert!(memory.wrong.is_empty(), "wrong answers:\n{}", memory.wrong.join("\n"));
-            self.everything_is_there(memory, cluster).await;
+            self.everything_is_there(memory, place).await;
         }
-        let submitted = cluster.sandbox.image_api.jobs().len();
+        let submitted = place.sandbox.image_api.jobs().len();
         let acknowledged: usize = self.memories.iter().map(|memory| memory.jobs.len()).sum();
         assert_eq!(submitted, acknowledged, "one job at the image API for each generation");
     }
 
-    async fn everything_is_there(&self, memory: &Memory, cluster: &Cluster) {
+    async fn everything_is_there(&self, memory: &Memory, place: &Place) {
         let get = async |path: &str| -> Value {
             let url = format!("{}{path}", self.wire.base);
-            cluster.http.get(url).bearer_auth(&memory.token).send().await.unwrap().json().await.unwrap()
+            place.http.get(url).bearer_auth(&memory.token).send().await.unwrap().json().await.unwrap()
         };
         let begun = Instant::now();
         let expected = ENDOWMENT + RECHARGE * as_i64(memory.orders.len()) - PRICE * as_i64(memory.jobs.len());
