@@ -23,7 +23,7 @@ pub(crate) struct Sheet {
 
 /// A file that gets its name only once it is whole, and is gone if it never is.
 struct Unfinished {
-    unfinished: PathBuf,
+    part: PathBuf,
     path: PathBuf,
     done: bool,
 }
@@ -105,17 +105,16 @@ fn of_csv(error: csv::Error) -> io::Error {
 
 impl Unfinished {
     fn begin(path: &Path) -> Result<(File, Self), Trouble> {
-        let mut unfinished = path.as_os_str().to_owned();
-        unfinished.push(".part");
-        let unfinished = PathBuf::from(unfinished);
-        let sink = create(&unfinished).map_err(|error| {
-            Trouble::new(Exit::Failed, "IO", format!("{}: {error}", unfinished.display()))
-        })?;
-        Ok((sink, Self { unfinished, path: path.to_owned(), done: false }))
+        let mut part = path.as_os_str().to_owned();
+        part.push(".part");
+        let part = PathBuf::from(part);
+        let sink = create(&part)
+            .map_err(|error| Trouble::new(Exit::Failed, "IO", format!("{}: {error}", part.display())))?;
+        Ok((sink, Self { part, path: path.to_owned(), done: false }))
     }
 
     fn finish(mut self) -> Result<(), Trouble> {
-        fs::rename(&self.unfinished, &self.path)?;
+        fs::rename(&self.part, &self.path)?;
         self.done = true;
         Ok(())
     }
@@ -124,7 +123,7 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         if !self.done {
-            drop(fs::remove_file(&self.unfinished));
+            drop(fs::remove_file(&self.part));
         }
     }
 }
