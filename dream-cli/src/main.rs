@@ -6,8 +6,10 @@ mod commands;
 mod config;
 mod exit;
 mod inert;
+mod meters;
 mod output;
 mod sandbox;
+mod spans;
 mod supervisor;
 mod telemetry;
 #[cfg(feature = "sandbox")]

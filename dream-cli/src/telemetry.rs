@@ -17,6 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::{LogFormat, Logging};
 use crate::exit::{Exit, Trouble};
+use crate::meters;
 
 /// How often samples of histograms are put into their buckets, so that they do not pile up between two scrapes.
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
@@ -96,6 +97,7 @@ pub(crate) fn start_metrics() -> Result<RenderMetrics, Trouble> {
         .map_err(failed)?
         .install_recorder()
         .map_err(failed)?;
+    meters::describe();
     tokio::spawn(keep_up(handle.clone()));
     Ok(Arc::new(move || handle.render()))
 }

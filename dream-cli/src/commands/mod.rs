@@ -37,7 +37,7 @@ const QUIET: &str = "warn";
 /// Runs the command.
 pub(crate) async fn run(command: Command, output: Output) -> Result<Exit, Trouble> {
     match command {
-        Command::Serve(args) => serve::run(&args, output).await,
+        Command::Serve(args) => Box::pin(serve::run(&args, output)).await,
         Command::Migrate(args) => schema::migrate(&args, output).await,
         Command::Seed => schema::seed(output).await,
         #[cfg(feature = "sandbox")]

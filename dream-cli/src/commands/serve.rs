@@ -17,6 +17,7 @@ use crate::config::{Config, ConfigFault, ConfigFaults, Environment, LogFormat, M
 use crate::exit::{Exit, Trouble};
 use crate::output::{self, Output};
 use crate::sandbox::Played;
+use crate::spans::Spans;
 use crate::{supervisor, telemetry, wire};
 
 /// What the server logs unless told otherwise.
@@ -44,6 +45,7 @@ pub(super) async fn run(args: &Serve, output: Output) -> Result<Exit, Trouble> {
     let (config, report) = Config::require(&Environment::load())?;
     refuse_sandbox(args, &config)?;
     let _log = telemetry::start_logging(&config.operator.logging, USUAL_LOG)?;
+    let spans = config.collector.as_ref().map(Spans::start).transpose()?;
     let stop = stop_signal()?;
 
     // First of all: a port that is taken is found before anything is made.
@@ -75,6 +77,9 @@ pub(super) async fn run(args: &Serve, output: Output) -> Result<Exit, Trouble> {
         played.stop().await;
     }
     dream.close().await;
+    if let Some(spans) = spans {
+        spans.stop().await;
+    }
     tracing::info!("stopped");
     outcome
 }

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use dream_core::adapters::{R2Config, RedisConfig};
 use dream_core::{DatabaseOptions, Settings};
+use secrecy::SecretString;
 
 pub(crate) use environment::Environment;
 pub(crate) use outside::{ImageApiAccess, PayAccess, PushAccess, WeChatAccess};
@@ -41,6 +42,17 @@ pub(crate) struct Operator {
     pub(crate) redis: Option<RedisConfig>,
     pub(crate) settings: Settings,
     pub(crate) logging: Logging,
+}
+
+/// Where spans are sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Collector {
+    /// Without the path.
+    pub(crate) endpoint: String,
+    /// What is sent along: names and values.
+    pub(crate) headers: Vec<(String, SecretString)>,
+    /// What we are called there.
+    pub(crate) service: String,
 }
 
 /// Where pictures are kept.
@@ -84,6 +96,8 @@ pub(crate) struct Config {
     pub(crate) image_api: Option<ImageApiAccess>,
     /// Also `None` where nothing can be bought, in production.
     pub(crate) pay: Option<PayAccess>,
+    /// Where spans are sent, if they are.
+    pub(crate) collector: Option<Collector>,
     /// Whether the secret for tokens ends with this process.
     pub(crate) secret_made_up: bool,
 }

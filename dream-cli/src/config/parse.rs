@@ -8,8 +8,9 @@ use std::time::Duration;
 use dream_core::kernel::{Fen, KeyName, Points, Zone};
 use dream_core::{ConfiguredAdminKey, Fault, Lifetime};
 use dream_http::{Docs, Origins};
-use http::{HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
+use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use tracing_subscriber::EnvFilter;
 
@@ -227,6 +228,19 @@ pub(crate) fn http_url(text: &str) -> Parsed<String> {
     } else {
         Err(fault())
     }
+}
+
+/// Header names and values as OpenTelemetry writes them.
+pub(crate) fn headers(text: &str) -> Parsed<Vec<(String, SecretString)>> {
+    let header = |item: &str| {
+        let (name, value) = item.split_once('=')?;
+        let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
+        let value = percent_decode_str(value.trim()).decode_utf8().ok()?;
+        HeaderValue::from_str(&value).ok()?;
+        Some((name.to_string(), SecretString::from(value.into_owned())))
+    };
+    let all: Option<Vec<_>> = items(text).map(header).collect();
+    all.ok_or_else(|| "must be name=value, comma-separated, with values that are percent-encoded".to_owned())
 }
 
 fn url_of(text: &str, schemes: &[&str], what: &str) -> Parsed<SecretString> {

@@ -14,12 +14,12 @@ use super::parse::{MIN_JWT_SECRET, UpstreamAuth};
 use super::reader::Reader;
 use super::table::{
     API_DOCS, BASE_URL, CORS_ORIGIN, DRAIN_NOTICE, HOST, JWT_SECRET, METRICS_ADDR,
-    OTEL_EXPORTER_OTLP_ENDPOINT, PORT, R2_ACCESS_KEY_ID, R2_ACCOUNT_ID, R2_BUCKET_NAME, R2_ENDPOINT,
-    R2_PUBLIC_URL, R2_SECRET_ACCESS_KEY, RESULTS_REHOST, REUSE_PORT, THIRD_PARTY_AUTH, THROTTLE_LIMIT,
-    THROTTLE_LIMIT_GENERATE, THROTTLE_LIMIT_LOGIN, THROTTLE_LIMIT_PAY, THROTTLE_TTL, TRUSTED_PROXIES,
-    UPLOAD_DIR, WECHAT_PAY_MCH_ID,
+    OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME, PORT, R2_ACCESS_KEY_ID,
+    R2_ACCOUNT_ID, R2_BUCKET_NAME, R2_ENDPOINT, R2_PUBLIC_URL, R2_SECRET_ACCESS_KEY, RESULTS_REHOST,
+    REUSE_PORT, THIRD_PARTY_AUTH, THROTTLE_LIMIT, THROTTLE_LIMIT_GENERATE, THROTTLE_LIMIT_LOGIN,
+    THROTTLE_LIMIT_PAY, THROTTLE_TTL, TRUSTED_PROXIES, UPLOAD_DIR, WECHAT_PAY_MCH_ID,
 };
-use super::{Config, Mode, Need, Storage, Tools, operator, outside};
+use super::{Collector, Config, Mode, Need, Storage, Tools, operator, outside};
 
 pub(super) fn read(reader: &mut Reader<'_>) -> Option<Config> {
     let (secret, secret_made_up) = secret(reader);
@@ -35,9 +35,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Config> {
     let pay = outside::pay(reader, wechat.as_ref(), base_url.as_deref());
     let rehost = reader.get(&RESULTS_REHOST);
     let auth = reader.get(&THIRD_PARTY_AUTH);
-    if reader.get(&OTEL_EXPORTER_OTLP_ENDPOINT).is_some() {
-        reader.note("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this build sends no traces");
-    }
+    let collector = collector(reader);
     let mut operator = operator?;
     operator.settings.admin_keys = admin_keys;
     finish(&mut operator.settings, rehost?, auth?, image_api.as_ref());
@@ -51,8 +49,16 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Config> {
         wechat,
         image_api,
         pay,
+        collector,
         secret_made_up,
     })
+}
+
+fn collector(reader: &mut Reader<'_>) -> Option<Collector> {
+    let endpoint = reader.get(&OTEL_EXPORTER_OTLP_ENDPOINT);
+    let headers = reader.get(&OTEL_EXPORTER_OTLP_HEADERS).unwrap_or_default();
+    let service = reader.get(&OTEL_SERVICE_NAME);
+    Some(Collector { endpoint: endpoint?, headers, service: service? })
 }
 
 /// What one command needs of it.

@@ -165,7 +165,11 @@ table! {
             filter such as `info,dream_core=debug`").or("info");
         LOG_FORMAT: LogFormat = Variable::new(parse::log_format, "`pretty` or `json`")
             .otherwise("pretty in development, json in production");
-        OTEL_EXPORTER_OTLP_ENDPOINT: String = Variable::new(parse::http_url, "Where traces are sent");
+        OTEL_EXPORTER_OTLP_ENDPOINT: String = Variable::new(parse::http_url, "Where spans are sent, by OTLP over HTTP, \
+            such as `http://127.0.0.1:4318`; `/v1/traces` is added").otherwise("no spans are made");
+        OTEL_EXPORTER_OTLP_HEADERS: Vec<(String, SecretString)> = Variable::new(parse::headers, "Headers that go \
+            along, `name=value`, comma-separated, values percent-encoded").secret();
+        OTEL_SERVICE_NAME: String = Variable::new(parse::text, "What the server is called there").or("dream");
         METRICS_ADDR: SocketAddr = Variable::new(parse::address, "Address and port of `/metrics` alone, such as \
             `127.0.0.1:9100`").otherwise("the main port, for this machine only");
     }

@@ -9,6 +9,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use crate::process::{ADMIN_KEY, Node, PATIENCE, Variables, free_port, outside};
+use crate::traces::collector;
 
 const PHONE: &str = "13800138000";
 const PROMPT: &str = "a heron that nobody may read about";
@@ -18,6 +19,7 @@ const REDIS_PASSWORD: &str = "canary-of-the-redis-password";
 const WRONG_KEY: &str = "canary-of-a-wrong-admin-key";
 const WRONG_TOKEN: &str = "canary.of.a-wrong-token";
 const WRONG_CODE: &str = "canary-of-a-login-code";
+const COLLECTOR_KEY: &str = "canary-of-the-collectors-key";
 const QUERY: &str = "canary-of-a-query";
 
 /// Talks to the server, and always brings an upstream key along.
@@ -52,6 +54,7 @@ async fn no_secret_is_logged_at_any_level_whatever_goes_wrong() {
     let sandbox = outside(&base).await;
     let keys = sandbox.credentials();
     let postgres = OwnPostgres::start().await.unwrap();
+    let collector = collector().await;
     let url = postgres.url().replace("postgres@", &format!("postgres:{PASSWORD}@"));
     let variables = Variables::production(&keys, &base)
         .with_r2(&keys)
@@ -61,6 +64,9 @@ async fn no_secret_is_logged_at_any_level_whatever_goes_wrong() {
         .with("REDIS_URL", format!("redis://:{REDIS_PASSWORD}@127.0.0.1:1/0"))
         .with("THIRD_PARTY_AUTH", "forward")
         .with("RESULTS_REHOST", "true")
+        .with("OTEL_EXPORTER_OTLP_ENDPOINT", collector.base_url())
+        .with("OTEL_EXPORTER_OTLP_HEADERS", format!("authorization=Bearer%20{COLLECTOR_KEY}"))
+        .with("OTEL_BSP_SCHEDULE_DELAY", 100)
         .with("RUST_LOG", "trace");
     let node = Node::start(folder.path(), port, &variables).await;
     let client = Caller { http: Client::builder().no_proxy().timeout(PATIENCE).build().unwrap(), base };
@@ -78,6 +84,7 @@ async fn no_secret_is_logged_at_any_level_whatever_goes_wrong() {
         ("a wrong token", WRONG_TOKEN.to_owned()),
         ("a login code", WRONG_CODE.to_owned()),
         ("a query", QUERY.to_owned()),
+        ("the collector's key", COLLECTOR_KEY.to_owned()),
         ("WeChat's secret", keys.wechat_secret.clone()),
         ("the push's token", keys.push_token.clone()),
         ("the push's key", keys.push_aes_key.clone()),
@@ -98,6 +105,14 @@ async fn no_secret_is_logged_at_any_level_whatever_goes_wrong() {
         .extend(keys.pay.merchant_key_pem.lines().nth(3).map(|line| ("the merchant's key", line.to_owned())));
     canaries.extend(sandbox.wechat.users().into_iter().map(|user| ("a session key", user.session_key)));
 
+    until(async || !collector.log().all().is_empty()).await;
+    for sent in collector.log().all() {
+        assert_eq!(sent.request.bearer(), Some(COLLECTOR_KEY));
+        for (what, canary) in canaries.iter().filter(|(_, canary)| canary != COLLECTOR_KEY) {
+            let told = sent.request.body.windows(canary.len()).any(|part| part == canary.as_bytes());
+            assert!(!told, "{what} is told to the collector");
+        }
+    }
     let log = node.log();
     for part in ["dream_core", "dream_http", "hyper", "sqlx"] {
         assert!(log.contains(&format!("\"target\":\"{part}")), "{part} logs at this level");
