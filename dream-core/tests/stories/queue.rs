@@ -20,7 +20,6 @@ fn prompts(world: &TestDream) -> Vec<String> {
 }
 
 /// Lets time pass until the image API has this one.
-#[expect(clippy::panic, reason = "a helper of a test may stop the test")]
 async fn arrives(world: &TestDream, prompt: &str) {
     let mut came = false;
     for _ in 0..24 {
