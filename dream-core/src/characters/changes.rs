@@ -9,6 +9,8 @@ use crate::error::{Code, Result};
 use crate::kernel::{CharacterId, Timestamp, UserId};
 use crate::media::PictureKind;
 use crate::ports::BlobKey;
+use crate::settings::Settings;
+use crate::stats::{self, Delta};
 use crate::store::{Change, Tx};
 use crate::users;
 
@@ -17,6 +19,7 @@ pub(super) struct Create<'a> {
     pub(super) user: UserId,
     pub(super) new: &'a NewCharacter,
     pub(super) uuid: Uuid,
+    pub(super) settings: &'a Settings,
     pub(super) now: Timestamp,
 }
 
@@ -33,6 +36,7 @@ impl Change for Create<'_> {
             return Err(Code::InvalidState.into());
         }
         store::insert(tx, self.user, self.uuid, self.new, self.now).await?;
+        seen(tx, Scope::Own(self.user), self.settings, self.now).await?;
         let made = CharacterRef::Uuid(self.uuid);
         store::find(tx, Scope::Own(self.user), &made).await?.ok_or(Code::Internal.into())
     }
@@ -43,6 +47,7 @@ pub(super) struct Update<'a> {
     pub(super) scope: Scope,
     pub(super) character: &'a CharacterRef,
     pub(super) new: &'a CharacterUpdate,
+    pub(super) settings: &'a Settings,
     pub(super) now: Timestamp,
 }
 
@@ -55,6 +60,7 @@ impl Change for Update<'_> {
         if *self.new != CharacterUpdate::default() {
             store::update(tx, id, self.new, self.now).await?;
         }
+        seen(tx, self.scope, self.settings, self.now).await?;
         store::find(tx, self.scope, self.character).await?.ok_or(Code::CharacterNotFound.into())
     }
 }
@@ -64,6 +70,7 @@ pub(super) struct Delete<'a> {
     pub(super) scope: Scope,
     pub(super) character: &'a CharacterRef,
     pub(super) by: Option<&'a Admin>,
+    pub(super) settings: &'a Settings,
     pub(super) now: Timestamp,
 }
 
@@ -84,7 +91,7 @@ impl Change for Delete<'_> {
         for key in store::delete(tx, id).await? {
             blobs::remove_later(tx, &key, self.now).await?;
         }
-        Ok(())
+        seen(tx, self.scope, self.settings, self.now).await
     }
 }
 
@@ -108,6 +115,7 @@ pub(super) struct AddPhoto<'a> {
     pub(super) character: &'a CharacterRef,
     pub(super) photo: NewPhoto<'a>,
     pub(super) objects: Option<&'a Unnamed>,
+    pub(super) settings: &'a Settings,
     pub(super) now: Timestamp,
 }
 
@@ -124,6 +132,7 @@ impl Change for AddPhoto<'_> {
         if let Some(objects) = self.objects {
             objects.name(tx).await?;
         }
+        seen(tx, self.scope, self.settings, self.now).await?;
         store::photo(tx, id, &PhotoRef::Uuid(self.photo.uuid)).await?.ok_or(Code::Internal.into())
     }
 }
@@ -133,6 +142,7 @@ pub(super) struct DeletePhoto<'a> {
     pub(super) scope: Scope,
     pub(super) character: &'a CharacterRef,
     pub(super) photo: &'a PhotoRef,
+    pub(super) settings: &'a Settings,
     pub(super) now: Timestamp,
 }
 
@@ -146,10 +156,18 @@ impl Change for DeletePhoto<'_> {
         for key in store::delete_photo(tx, &photo, self.now).await? {
             blobs::remove_later(tx, &key, self.now).await?;
         }
-        Ok(())
+        seen(tx, self.scope, self.settings, self.now).await
     }
 }
 
 async fn lock(tx: &mut Tx, scope: Scope, character: &CharacterRef) -> Result<CharacterId> {
     store::lock(tx, scope, character).await?.ok_or(Code::CharacterNotFound.into())
+}
+
+/// Counts the user as active who does it, but no admin.
+async fn seen(tx: &mut Tx, scope: Scope, settings: &Settings, now: Timestamp) -> Result<()> {
+    match scope {
+        Scope::Own(user) => stats::add_by(tx, settings, user, now, Delta::default()).await,
+        Scope::All => Ok(()),
+    }
 }

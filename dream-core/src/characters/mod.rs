@@ -136,7 +136,8 @@ impl Session {
         let core = &self.core;
         self.check_name(&new.name).await?;
         let now = core.now();
-        let change = changes::Create { user: self.user, new, uuid: core.entropy.uuid_at(now), now };
+        let uuid = core.entropy.uuid_at(now);
+        let change = changes::Create { user: self.user, new, uuid, settings: &core.settings, now };
         core.store.run(&change).await
     }
 
@@ -163,9 +164,9 @@ impl Session {
             self.character(character).await?;
             self.check_name(name).await?;
         }
-        core.store
-            .run(&changes::Update { scope: self.scope(), character, new: update, now: core.now() })
-            .await
+        let (settings, now) = (&core.settings, core.now());
+        let change = changes::Update { scope: self.scope(), character, new: update, settings, now };
+        core.store.run(&change).await
     }
 
     /// Deletes a character and its photos; their objects are removed too, if need be later.
@@ -221,7 +222,8 @@ async fn find(core: &Core, scope: Scope, character: &CharacterRef) -> Result<Cha
 }
 
 async fn delete(core: &Core, scope: Scope, character: &CharacterRef, by: Option<&Admin>) -> Result<()> {
-    core.store.run(&changes::Delete { scope, character, by, now: core.now() }).await?;
+    let change = changes::Delete { scope, character, by, settings: &core.settings, now: core.now() };
+    core.store.run(&change).await?;
     core.wake_worker();
     Ok(())
 }

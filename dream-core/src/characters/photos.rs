@@ -104,7 +104,8 @@ impl Session {
         let objects =
             Unnamed::write(core, [(original_key.clone(), picture), (thumbnail_key.clone(), thumbnail)])
                 .await?;
-        let change = AddPhoto { scope: self.scope(), character, photo, objects: Some(&objects), now };
+        let (scope, settings) = (self.scope(), &core.settings);
+        let change = AddPhoto { scope, character, photo, objects: Some(&objects), settings, now };
         let added = core.store.run(&change).await;
         if added.is_err() {
             objects.abandon(core).await;
@@ -133,7 +134,8 @@ impl Session {
             thumbnail_size: link.thumbnail_size,
             original_size: link.original_size,
         };
-        core.store.run(&AddPhoto { scope: self.scope(), character, photo, objects: None, now }).await
+        let (scope, settings) = (self.scope(), &core.settings);
+        core.store.run(&AddPhoto { scope, character, photo, objects: None, settings, now }).await
     }
 
     /// One photo of one of one's characters.
@@ -152,7 +154,8 @@ impl Session {
     /// `CHARACTER_NOT_FOUND`, also for somebody else's; `PHOTO_NOT_FOUND`.
     pub async fn delete_photo(&self, character: &CharacterRef, photo: &PhotoRef) -> Result<()> {
         let core = &self.core;
-        core.store.run(&DeletePhoto { scope: self.scope(), character, photo, now: core.now() }).await?;
+        let (scope, settings, now) = (self.scope(), &core.settings, core.now());
+        core.store.run(&DeletePhoto { scope, character, photo, settings, now }).await?;
         core.wake_worker();
         Ok(())
     }

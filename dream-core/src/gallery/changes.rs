@@ -7,24 +7,28 @@ use crate::error::{Code, Error, Fault, Result};
 use crate::kernel::{ImageId, JobId, Timestamp, UserId};
 use crate::outbox::{self, TaskKind};
 use crate::ports::{Blobs, JobState, Verdict};
+use crate::settings::Settings;
+use crate::stats::{self, Delta};
 use crate::store::{Change, Tx};
 use crate::{blobs, jobs, points, users};
 
 /// Says that a user likes a picture, or does not.
-pub(super) struct Like {
+pub(super) struct Like<'a> {
     pub(super) user: UserId,
     pub(super) image: ImageId,
     pub(super) likes: bool,
+    pub(super) settings: &'a Settings,
     pub(super) now: Timestamp,
 }
 
-impl Change for Like {
+impl Change for Like<'_> {
     const NAME: &'static str = "gallery.like";
     /// How many like it now.
     type Out = i64;
 
     async fn apply(&self, tx: &mut Tx) -> Result<i64> {
         let (image, user) = (self.image, self.user);
+        stats::add_by(tx, self.settings, user, self.now, Delta::default()).await?;
         let changed = if self.likes {
             store::insert_like(tx, image, user, self.now).await?
         } else {
@@ -44,6 +48,7 @@ impl Change for Like {
 pub(super) struct Publish<'a> {
     pub(super) user: UserId,
     pub(super) publication: &'a Publication,
+    pub(super) settings: &'a Settings,
     pub(super) now: Timestamp,
 }
 
@@ -76,6 +81,7 @@ impl Change for Publish<'_> {
         };
         let id = store::insert(tx, &new, now).await?.ok_or(Code::AlreadyPublished)?;
         outbox::enqueue(tx, TaskKind::GalleryCheck, &id.to_string(), now, now).await?;
+        stats::add_by(tx, self.settings, user, now, Delta::default()).await?;
         store::find(tx, id, Some(user)).await?.ok_or(Code::ImageNotFound.into())
     }
 }
@@ -249,20 +255,22 @@ async fn settle(tx: &mut Tx, image: ImageId, now: Timestamp) -> Result<Outcome> 
     Ok(outcome)
 }
 
-/// Lets the pictures of a job follow its results to where they lie now.
+/// Lets the pictures of a job follow its results to where they lie now; whether there are any.
 pub(crate) async fn follow_results(
     tx: &mut Tx,
     job: &JobId,
     urls: &[String],
     thumbnail: Option<&str>,
     now: Timestamp,
-) -> Result<()> {
+) -> Result<bool> {
+    let mut any = false;
     for (image, index) in store::of_job(tx, job).await? {
         if let Some((url, thumbnail)) = rules::chosen(urls, thumbnail, index) {
             store::set_urls(tx, image, url, thumbnail, now).await?;
+            any = true;
         }
     }
-    Ok(())
+    Ok(any)
 }
 
 /// Takes a deleted user out: its name off what is public, everything that is not, and what it liked.

@@ -19,7 +19,7 @@ pub use rules::Tag;
 pub(crate) use store::{all_of, insert_seed, names, public_images, shows};
 
 /// What nodes tell each other when what everybody sees has changed.
-const TOPIC: &str = "gallery";
+pub(crate) const TOPIC: &str = "gallery";
 
 /// What kind of picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,7 +239,9 @@ impl Session {
     // No news of it: a hot picture would throw everybody's copies away all the time.
     async fn set_like(&self, image: ImageId, likes: bool) -> Result<i64> {
         let core = &self.core;
-        core.store.run(&changes::Like { user: self.user, image, likes, now: core.now() }).await
+        let change =
+            changes::Like { user: self.user, image, likes, settings: &core.settings, now: core.now() };
+        core.store.run(&change).await
     }
 
     /// Offers a result of one's own to the public. Others see it once its content was checked.
@@ -250,7 +252,8 @@ impl Session {
     /// took out.
     pub async fn publish(&self, publication: &Publication) -> Result<GalleryImage> {
         let core = &self.core;
-        let change = changes::Publish { user: self.user, publication, now: core.now() };
+        let change =
+            changes::Publish { user: self.user, publication, settings: &core.settings, now: core.now() };
         let image = core.store.run(&change).await?;
         core.wake_worker();
         Ok(image)

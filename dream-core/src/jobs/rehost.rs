@@ -28,22 +28,31 @@ struct ReplaceResults<'a> {
 
 impl Change for ReplaceResults<'_> {
     const NAME: &'static str = "jobs.replace_results";
-    /// Whether the job still had the results that were copied.
-    type Out = bool;
+    type Out = Replaced;
 
-    async fn apply(&self, tx: &mut Tx) -> Result<bool> {
+    async fn apply(&self, tx: &mut Tx) -> Result<Replaced> {
         let Copies { urls, thumbnail, written } = self.copies;
         let job = &self.job.job_id;
         let copied = &self.job.result_urls;
         if !store::replace_results(tx, job, copied, urls, thumbnail.as_deref(), self.now).await? {
-            return Ok(false);
+            return Ok(Replaced::Gone);
         }
         for copy in written {
             copy.name(tx).await?;
         }
-        gallery::follow_results(tx, job, urls, thumbnail.as_deref(), self.now).await?;
-        Ok(true)
+        let published = gallery::follow_results(tx, job, urls, thumbnail.as_deref(), self.now).await?;
+        Ok(if published { Replaced::Published } else { Replaced::Private })
     }
+}
+
+/// Whose results were replaced.
+enum Replaced {
+    /// Nobody's: the job no longer has those that were copied.
+    Gone,
+    /// The user's alone.
+    Private,
+    /// Some that are in the gallery too.
+    Published,
 }
 
 /// The task: copy a job's pictures into our storage, with a thumbnail of the first. What cannot be had stays
@@ -72,14 +81,19 @@ pub(crate) async fn rehost(core: &Arc<Core>, task: &Task) -> Result<Next> {
     if copies.written.is_empty() {
         return Ok(Next::Done);
     }
-    if core.store.run(&ReplaceResults { job: &job, copies: &copies, now: core.now() }).await? {
-        core.announce(&job_topic(&id)).await;
-    } else {
-        // Somebody else has copied them, or the user was deleted meanwhile, and the pictures with it.
-        for copy in &copies.written {
-            copy.abandon(core).await;
+    let replaced = core.store.run(&ReplaceResults { job: &job, copies: &copies, now: core.now() }).await?;
+    match replaced {
+        Replaced::Gone => {
+            // Somebody else has copied them, or the user was deleted meanwhile, and the pictures with it.
+            for copy in &copies.written {
+                copy.abandon(core).await;
+            }
+            return Ok(Next::Done);
         }
+        Replaced::Private => {}
+        Replaced::Published => core.announce(gallery::TOPIC).await,
     }
+    core.announce(&job_topic(&id)).await;
     Ok(Next::Done)
 }
 

@@ -11,6 +11,8 @@ use crate::jobs;
 use crate::kernel::{Timestamp, UserId};
 use crate::media::{self, PictureKind};
 use crate::ports::{BlobInfo, BlobKey, ByteRange, EntropyExt as _};
+use crate::settings::Settings;
+use crate::stats::{self, Delta};
 use crate::store::{Change, Tx};
 use crate::users;
 
@@ -46,6 +48,7 @@ struct Keep<'a> {
     user: UserId,
     object: &'a Unnamed,
     upload: &'a Upload,
+    settings: &'a Settings,
 }
 
 impl Change for Keep<'_> {
@@ -58,7 +61,8 @@ impl Change for Keep<'_> {
             return Err(Code::TokenRevoked.into());
         }
         store::insert(tx, self.user, self.upload).await?;
-        self.object.name(tx).await
+        self.object.name(tx).await?;
+        stats::add_by(tx, self.settings, self.user, self.upload.created_at, Delta::default()).await
     }
 }
 
@@ -83,8 +87,8 @@ impl Session {
             key: key.clone(),
         };
         let object = Unnamed::write(core, [(key, picture)]).await?;
-        if let Err(error) = core.store.run(&Keep { user: self.user, object: &object, upload: &upload }).await
-        {
+        let change = Keep { user: self.user, object: &object, upload: &upload, settings: &core.settings };
+        if let Err(error) = core.store.run(&change).await {
             object.abandon(core).await;
             return Err(error);
         }

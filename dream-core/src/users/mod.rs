@@ -7,6 +7,7 @@ mod store;
 
 use crate::access::{Admin, Session, Visitor};
 use crate::error::{Code, Error, Result};
+use crate::gallery;
 use crate::kernel::{Points, Timestamp, UserId};
 use crate::ports::EntropyExt as _;
 use crate::vip::{Level, Membership};
@@ -194,7 +195,7 @@ impl Admin {
         let user = core.store.run(&change).await?.ok_or(Code::UserNotFound)?;
         if edit.nick_name.is_some() || edit.avatar_url.is_some() {
             // Pictures are shown with their author.
-            core.announce("gallery").await;
+            core.announce(gallery::TOPIC).await;
         }
         Ok(user)
     }
@@ -215,6 +216,8 @@ async fn delete(core: &crate::dream::Core, user: UserId, by: Option<&Admin>) -> 
     if deleted.is_some() {
         core.wake_worker();
         crate::auth::announce_end(core, user).await;
+        // Pictures are shown with their author and their likes.
+        core.announce(gallery::TOPIC).await;
     }
     Ok(deleted)
 }

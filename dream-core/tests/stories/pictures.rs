@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use base64::Engine as _;
+use dream_core::Visitor;
+use dream_core::gallery::{self, Publication};
 use dream_core::jobs::{GenerateRequest, InlinePicture};
 use dream_core::ports::JobState;
 use dream_testkit::backends::Backend;
@@ -132,5 +134,30 @@ on_every_backend!(pictures_are_kept_in_r2_as_well, |backend| async move {
     world.settle().await;
     let job = alice.job(&job).await;
     assert!(job.result_urls[0].starts_with(&world.r2().public_url()), "{:?}", job.result_urls);
+    world.finish().await;
+});
+
+on_every_backend!(copied_results_are_news_to_whoever_keeps_pages_of_the_gallery, |backend| async move {
+    let world = rehosting(&backend).await;
+    let alice = world.alice().await;
+    world.image_api().faults().always(operation::FILE, Fault::status(500, ""));
+    let job = alice.generates("a cat").await.job_id;
+    world.pass(Duration::from_mins(3)).await;
+    let succeeded = alice.job(&job).await;
+    assert_eq!(succeeded.state, JobState::Succeeded);
+    assert!(world.blobs().key_of(&succeeded.result_urls[0]).is_none(), "it is copied later");
+    let category = gallery::category("abstract").unwrap();
+    let publication = Publication { job: job.clone(), index: 0, category, tags: Vec::new() };
+    let image = alice.session().await.publish(&publication).await.unwrap();
+    world.admin().await.approve_image(image.id, None).await.unwrap();
+    let mut news = world.dream().news();
+    world.image_api().faults().clear();
+    world.settle().await;
+    let heard: Vec<String> =
+        std::iter::from_fn(|| news.try_recv().ok()).map(|news| format!("{news:?}")).collect();
+    assert!(heard.iter().any(|news| news.contains("gallery")), "{heard:?}");
+    let shown = Visitor::Guest(world.nobody()).gallery_image(image.id).await.unwrap();
+    assert_eq!(shown.image_url, alice.job(&job).await.result_urls[0]);
+    assert!(world.blobs().key_of(&shown.image_url).is_some());
     world.finish().await;
 });

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use dream_core::jobs::GenerateRequest;
-use dream_core::kernel::{Day, OrderId, Points, Timestamp};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use dream_core::characters::{CharacterUpdate, NewCharacter, PhotoRef, PhotoUpload};
+use dream_core::gallery::{self, Publication};
+use dream_core::jobs::{CharacterRef, GenerateRequest};
+use dream_core::kernel::{Day, ImageId, OrderId, Points, Timestamp};
 use dream_core::orders::{Placed, RechargePoints, WECHAT};
 use dream_core::vip::{Level, VipTerm};
 use dream_core::{Bucket, Code, Edge, UsageBucket, UsageQuery};
@@ -353,3 +357,54 @@ async fn lives_through(backend: &Backend, seed: u64) {
     assert_eq!(sum(|it| it.revenue.get()), count(revenue).await);
     world.finish().await;
 }
+
+on_every_backend!(whoever_publishes_likes_uploads_or_changes_a_character_was_there, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let (alice, admin) = (world.alice().await, world.admin().await);
+    let job = alice.generates("a cat").await.job_id;
+    world.settle().await;
+    let me = alice.session().await;
+    let begun = world.now();
+    let next = || world.clock().advance(HOUR);
+    let mut png = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(8, 8).write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let png = png.into_inner();
+
+    // Names are checked for users only who were there a short while ago.
+    next();
+    let new = NewCharacter { name: "red".parse().unwrap(), description: None };
+    let character = CharacterRef::Id(me.create_character(&new).await.unwrap().id);
+    next();
+    let category = gallery::category("abstract").unwrap();
+    let image = me.publish(&Publication { job, index: 0, category, tags: Vec::new() }).await.unwrap().id;
+    admin.approve_image(image, None).await.unwrap();
+    next();
+    me.like(image).await.unwrap();
+    next();
+    me.unlike(image).await.unwrap();
+    next();
+    me.upload_picture(png.clone().into(), "me.png").await.unwrap();
+    next();
+    me.update_character(&character, &CharacterUpdate::default()).await.unwrap();
+    next();
+    let photo = PhotoUpload::new(Some(STANDARD.encode(&png)), None).unwrap();
+    let photo = PhotoRef::Id(me.upload_photo(&character, &photo).await.unwrap().id);
+    next();
+    me.delete_photo(&character, &photo).await.unwrap();
+    next();
+    // Looking is no deed, and neither is what an admin does or what is refused.
+    me.characters().await.unwrap();
+    admin.delete_character(&character).await.unwrap();
+    assert_eq!(code(me.like(ImageId::new(999).unwrap()).await), Code::ImageNotFound);
+
+    let hours = UsageQuery {
+        from: Some(Edge::At(begun.plus(HOUR))),
+        to: Some(Edge::At(world.now())),
+        bucket: Bucket::Hour,
+    };
+    let hours = admin.usage(&hours).await.unwrap();
+    let active: Vec<i64> = hours.iter().map(|hour| hour.active_users).collect();
+    assert_eq!(active, [1, 1, 1, 1, 1, 1, 1, 1, 0]);
+    world.settle().await;
+    world.finish().await;
+});
