@@ -294,8 +294,8 @@ async fn remove(
     let mut removals = stream::iter(orphans)
         .map(|info| async move {
             let outcome = match core.blobs.head(&info.key).await {
-                // Somebody has written it again since.
-                Ok(Some(now)) if now.modified != info.modified => Ok(false),
+                // Somebody has written it again since. S3 tells the second of one object, and more of a list.
+                Ok(Some(now)) if now.modified.as_secs() != info.modified.as_secs() => Ok(false),
                 Ok(_) => core.blobs.delete(&info.key).await.map(|()| true),
                 Err(failure) => Err(failure),
             };
