@@ -214,6 +214,32 @@ on_every_backend!(a_verdict_counts_however_late_and_however_often_it_comes, |bac
     world.finish().await;
 });
 
+on_every_backend!(a_verdict_that_overtakes_its_receipt_counts, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let alice = world.alice().await;
+    let faults = world.wechat().faults();
+    faults.next(operation::MEDIA_CHECK, Fault::delay_after(Duration::from_millis(500)));
+    let image = publish(&world, &alice, "quick").await;
+    let receipt = world.now().plus(Duration::from_millis(500));
+    let overtaking = async {
+        pushed(&world, 1).await;
+        assert!(!seen_by_all(&world, image.id).await, "nobody knows yet what the verdict is about");
+        assert!(eventually(SOON, || world.clock().next_wake() == Some(receipt)).await);
+        world.clock().set(receipt);
+    };
+    futures_util::join!(world.work(), overtaking);
+    assert!(seen_by_all(&world, image.id).await);
+    assert_eq!((world.wechat().media_checks().len(), world.waiting().await.len()), (1, 0));
+
+    // A receipt that never comes: the picture is handed in again, and either verdict may be the first.
+    faults.next(operation::MEDIA_CHECK, Fault::DropAfter);
+    let image = publish(&world, &alice, "cut off").await;
+    world.pass(Duration::from_mins(2)).await;
+    pushed(&world, 3).await;
+    assert!(seen_by_all(&world, image.id).await);
+    world.finish().await;
+});
+
 on_every_backend!(a_lost_verdict_is_asked_for_again, |backend| async move {
     let world = TestDream::start(&backend).await;
     let alice = world.alice().await;
