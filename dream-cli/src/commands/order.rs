@@ -65,6 +65,9 @@ pub(crate) enum Verb {
         /// How much, in fen; all that is left unless given
         #[arg(long, value_name = "FEN", value_parser = clap::value_parser!(i64).range(1..))]
         amount: Option<i64>,
+        /// A payment too many, whose own refund WeChat Pay gave up; `dream audit` names those orders
+        #[arg(long, conflicts_with = "amount")]
+        surplus: bool,
         /// Why; the payer is shown the beginning of it
         #[arg(long, value_name = "TEXT")]
         reason: String,
@@ -114,7 +117,10 @@ async fn answer(verb: Verb, desk: &Desk, output: Output) -> Result<Exit, Trouble
         Verb::Close { order, reason, write } => {
             close(desk, &order, reason.as_deref(), &write, output).await?;
         }
-        Verb::Refund { order, amount, reason, write } => {
+        Verb::Refund { order, surplus: true, reason, write, .. } => {
+            refund_surplus(desk, &order, &reason, &write, output).await?;
+        }
+        Verb::Refund { order, amount, reason, write, .. } => {
             refund(desk, &order, amount.map(Fen::new), &reason, &write, output).await?;
         }
         Verb::Reconcile { date, dry_run } => return reconcile(desk, date, dry_run, output).await,
@@ -364,22 +370,40 @@ async fn refund(
         order.user
     );
     output.confirm(write, &question)?;
-    let refund = admin.refund_order(id, amount, reason).await.map_err(|error| {
-        let trouble = Trouble::from(error);
-        if trouble.exit == Exit::Refused {
-            trouble.hint(format!("`dream order show {id}` shows how it stands"))
-        } else {
-            trouble
-        }
-    })?;
+    let refund = admin.refund_order(id, amount, reason).await.map_err(|error| not_refunded(error, id))?;
+    tell_refund(&refund, write, output)
+}
+
+async fn refund_surplus(
+    desk: &Desk,
+    id: &OrderId,
+    reason: &str,
+    write: &Write,
+    output: Output,
+) -> Result<(), Trouble> {
+    output.confirm(write, &format!("Give back the payment too many of order {id}?"))?;
+    let refund = desk.admin().refund_surplus(id, reason).await.map_err(|error| not_refunded(error, id))?;
+    tell_refund(&refund, write, output)
+}
+
+fn not_refunded(error: dream_core::Error, id: &OrderId) -> Trouble {
+    let trouble = Trouble::from(error);
+    if trouble.exit == Exit::Refused {
+        trouble.hint(format!("`dream order show {id}` shows how it stands"))
+    } else {
+        trouble
+    }
+}
+
+fn tell_refund(refund: &Refund, write: &Write, output: Output) -> Result<(), Trouble> {
     let human = pairs(&[
         ("refund", refund.refund_id.to_string()),
         ("order", refund.order_id.to_string()),
         ("yuan", yuan(refund.amount)),
-        ("taken back", taken_back(&refund)),
+        ("taken back", taken_back(refund)),
         ("status", refund.status.as_str().to_owned()),
     ]);
-    output.changed(write, &RefundJson::from(&refund), || human)?;
+    output.changed(write, &RefundJson::from(refund), || human)?;
     if refund.status == RefundStatus::Processing && !write.dry_run {
         output.note("a running server asks WeChat Pay for it, and follows it");
     }

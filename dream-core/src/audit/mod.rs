@@ -57,6 +57,8 @@ rules! {
     RefundsWithinPayment = "refunds_within_payment",
     /// What an order says was refunded is the sum of its refunds that did not fail, and a refunded order all of it.
     OrderEqualsRefunds = "order_equals_refunds",
+    /// A payment too many went back or is about to. One whose refund the channel gave up needs a person.
+    SurplusGoesBack = "surplus_goes_back",
     /// An order that waits for a payment is waiting to be looked at.
     OpenOrderHasTask = "open_order_has_task",
     /// A refund that has not ended is waiting to be followed.
@@ -65,6 +67,8 @@ rules! {
     CountEqualsPhotos = "count_equals_photos",
     /// The orders and generations counted on a user's page are those on record.
     FiguresEqualRecords = "figures_equal_records",
+    /// The users, orders, pictures, favorites and points counted in all are those on record.
+    TotalsEqualRecords = "totals_equal_records",
     /// The favorites counted on a user's page are those on record.
     FavoritesEqualRecords = "favorites_equal_records",
     /// A picture's likes are as many as users like it.

@@ -40,10 +40,12 @@ fn statement(rule: AuditRule) -> Sql<'static> {
         AuditRule::OrderEqualsPayment => ORDER_EQUALS_PAYMENT,
         AuditRule::RefundsWithinPayment => REFUNDS_WITHIN_PAYMENT,
         AuditRule::OrderEqualsRefunds => ORDER_EQUALS_REFUNDS,
+        AuditRule::SurplusGoesBack => SURPLUS_GOES_BACK,
         AuditRule::OpenOrderHasTask => OPEN_ORDER_HAS_TASK,
         AuditRule::OpenRefundHasTask => OPEN_REFUND_HAS_TASK,
         AuditRule::CountEqualsPhotos => COUNT_EQUALS_PHOTOS,
         AuditRule::FiguresEqualRecords => FIGURES_EQUAL_RECORDS,
+        AuditRule::TotalsEqualRecords => TOTALS_EQUAL_RECORDS,
         AuditRule::FavoritesEqualRecords => FAVORITES_EQUAL_RECORDS,
         AuditRule::LikesEqualRecords => LIKES_EQUAL_RECORDS,
         AuditRule::GalleryCountsEqualRecords => GALLERY_COUNTS_EQUAL_RECORDS,
@@ -242,6 +244,13 @@ const ORDER_EQUALS_REFUNDS: &str = "SELECT 'order:' || o.order_id AS subject, \
      GROUP BY order_id) r ON r.order_id = o.order_id WHERE o.refunded_amount <> coalesce(r.total, 0) \
      OR (o.status = 'REFUNDED' AND o.refunded_amount <> o.amount) ORDER BY o.id LIMIT $1";
 
+const SURPLUS_GOES_BACK: &str = "SELECT 'order:' || p.order_id AS subject, \
+     CAST(p.amount AS TEXT) || ' fen of payment ' || p.transaction_id || ' are kept: ' || coalesce( \
+     (SELECT max(r.failure) FROM refunds r WHERE r.order_id = p.order_id AND r.transaction_id = p.transaction_id), \
+     'no refund') AS detail FROM payments p WHERE p.surplus AND NOT EXISTS (SELECT 1 FROM refunds r \
+     WHERE r.order_id = p.order_id AND r.transaction_id = p.transaction_id AND r.status <> 'FAILED') \
+     ORDER BY p.id LIMIT $1";
+
 const OPEN_ORDER_HAS_TASK: &str = "SELECT 'order:' || r.order_id AS subject, 'nobody looks after it' AS detail \
      FROM orders r WHERE r.status = 'PENDING' AND NOT EXISTS (SELECT 1 FROM outbox o \
      WHERE o.subject = r.order_id AND o.kind = 'order.check') ORDER BY r.id LIMIT $1";
@@ -262,6 +271,27 @@ const FIGURES_EQUAL_RECORDS: &str = "SELECT 'user:' || CAST(c.user_id AS TEXT) A
      ON o.user_id = c.user_id WHERE c.generations <> coalesce(g.generations, 0) \
      OR c.succeeded <> coalesce(g.succeeded, 0) OR c.failed <> coalesce(g.failed, 0) \
      OR c.orders <> coalesce(o.orders, 0) ORDER BY c.user_id LIMIT $1";
+
+// An account that was deleted keeps its orders, pictures and points in the figures of everybody.
+const TOTALS_EQUAL_RECORDS: &str = "WITH kept AS ( \
+     SELECT CAST(coalesce(sum(new_users - deleted_users), 0) AS BIGINT) AS users, \
+     CAST(coalesce(sum(orders), 0) AS BIGINT) AS orders, CAST(coalesce(sum(images), 0) AS BIGINT) AS images, \
+     CAST(coalesce(sum(favorites), 0) AS BIGINT) AS favorites, CAST(coalesce(sum(earned), 0) AS BIGINT) AS earned, \
+     CAST(coalesce(sum(spent), 0) AS BIGINT) AS spent FROM ( \
+     SELECT new_users, deleted_users, orders, images, favorites, earned, spent FROM usage_totals UNION ALL \
+     SELECT new_users, deleted_users, orders, images, favorites, earned, spent FROM usage_hours) parts) \
+     SELECT 'total:' || name AS subject, 'counted ' || CAST(counted AS TEXT) || ', on record ' \
+     || CAST(recorded AS TEXT) AS detail FROM ( \
+     SELECT 'users' AS name, k.users AS counted, \
+     (SELECT count(*) FROM users WHERE deleted_at IS NULL) AS recorded FROM kept k \
+     UNION ALL SELECT 'orders', k.orders, (SELECT count(*) FROM orders) FROM kept k \
+     UNION ALL SELECT 'images', k.images, \
+     (SELECT CAST(coalesce(sum(images), 0) AS BIGINT) FROM user_counters) FROM kept k \
+     UNION ALL SELECT 'favorites', k.favorites, (SELECT count(*) FROM favorites) FROM kept k \
+     UNION ALL SELECT 'earned', k.earned, \
+     (SELECT CAST(coalesce(sum(earned), 0) AS BIGINT) FROM accounts) FROM kept k \
+     UNION ALL SELECT 'spent', k.spent, (SELECT CAST(coalesce(sum(spent), 0) AS BIGINT) FROM accounts) FROM kept k \
+     ) figures WHERE counted <> recorded ORDER BY name LIMIT $1";
 
 const FAVORITES_EQUAL_RECORDS: &str = "SELECT 'user:' || CAST(c.user_id AS TEXT) AS subject, 'favorites and pictures \
      among them ' || CAST(c.favorites AS TEXT) || '/' || CAST(c.image_favorites AS TEXT) || ', on record ' \

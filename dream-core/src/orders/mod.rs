@@ -25,7 +25,7 @@ pub(crate) use refund::follow as follow_refund;
 pub use refund::{Refund, RefundStatus, VerifiedRefund};
 pub use rules::{RechargePackage, RechargePoints};
 pub use settle::{Settled, VerifiedPayment};
-pub(crate) use store::{all_of, count_pending, forget};
+pub(crate) use store::{all_of, count_pending, forget, plan_in_force};
 
 /// The channel that orders are paid through unless said otherwise.
 pub const WECHAT: &str = "wechat";

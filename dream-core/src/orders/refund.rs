@@ -119,16 +119,28 @@ impl Admin {
     /// [`Facts::Shortfall`] if the points were spent; `VALIDATION_FAILED` for the amount or reason.
     pub async fn refund_order(&self, order: &OrderId, amount: Option<Fen>, reason: &str) -> Result<Refund> {
         let core = &self.core;
-        let reason = reason.trim();
-        if reason.is_empty() || reason.chars().count() > MAX_REASON {
-            return Err(Error::invalid_field("reason", Fault::Length { min: 1, max: MAX_REASON }));
-        }
+        let reason = checked_reason(reason)?;
         if amount.is_some_and(|amount| !amount.is_positive()) {
             return Err(Error::invalid_field("amount", Fault::Range { min: 1, max: i64::MAX }));
         }
         let refund_id = new_refund_id(core, core.now())?;
         let change =
             RequestRefund { admin: self, order, amount, reason, refund_id: &refund_id, now: core.now() };
+        let refund = core.store.run(&change).await?;
+        core.wake_worker();
+        Ok(refund)
+    }
+
+    /// Gives back a payment too many whose refund the channel gave up; one of them, if there are several.
+    ///
+    /// # Errors
+    /// `ORDER_NOT_FOUND`; `INVALID_STATE` if there is none; `VALIDATION_FAILED` for the reason.
+    pub async fn refund_surplus(&self, order: &OrderId, reason: &str) -> Result<Refund> {
+        let core = &self.core;
+        let reason = checked_reason(reason)?;
+        let now = core.now();
+        let refund_id = new_refund_id(core, now)?;
+        let change = RefundSurplus { admin: self, order, reason, refund_id: &refund_id, now };
         let refund = core.store.run(&change).await?;
         core.wake_worker();
         Ok(refund)
@@ -261,6 +273,60 @@ impl RequestRefund<'_> {
         let shortfall = points.get() - balance.get();
         Err(Error::new(Code::InvalidState).with_facts(Facts::Shortfall { points: shortfall }))
     }
+}
+
+struct RefundSurplus<'a> {
+    admin: &'a Admin,
+    order: &'a OrderId,
+    reason: &'a str,
+    refund_id: &'a RefundId,
+    now: Timestamp,
+}
+
+impl Change for RefundSurplus<'_> {
+    const NAME: &'static str = "orders.refund_surplus";
+    type Out = Refund;
+
+    async fn apply(&self, tx: &mut Tx) -> Result<Refund> {
+        let now = self.now;
+        let user = store::owner(tx, self.order).await?.ok_or(Code::OrderNotFound)?;
+        points::lock_balance(tx, user).await?.ok_or(Code::Internal)?;
+        let order = store::lock(tx, self.order).await?.ok_or(Code::OrderNotFound)?.order;
+        let (transaction_id, amount) =
+            store::kept_surplus(tx, self.order).await?.ok_or(Code::InvalidState)?;
+        let refund = Refund {
+            refund_id: self.refund_id.clone(),
+            order_id: self.order.clone(),
+            transaction_id,
+            amount,
+            total: order.amount,
+            reason: self.reason.to_owned(),
+            surplus: true,
+            status: RefundStatus::Processing,
+            points_taken: Points::ZERO,
+            days_taken: 0,
+            channel_refund: None,
+            failure: None,
+            requested_by: self.admin.key_name.to_string(),
+            created_at: now,
+            updated_at: now,
+        };
+        store::insert_refund(tx, &refund).await?;
+        outbox::enqueue(tx, TaskKind::RefundFollow, refund.refund_id.as_str(), now, now).await?;
+        let entry = AuditEntry::new("order.refund_surplus", format!("order:{}", self.order))
+            .after(serde_json::json!({ "refundId": refund.refund_id.as_str(), "amount": amount.get() }))
+            .reason(Some(self.reason));
+        admin::record(tx, self.admin, entry, now).await?;
+        Ok(refund)
+    }
+}
+
+fn checked_reason(reason: &str) -> Result<&str> {
+    let reason = reason.trim();
+    if reason.is_empty() || reason.chars().count() > MAX_REASON {
+        return Err(Error::invalid_field("reason", Fault::Length { min: 1, max: MAX_REASON }));
+    }
+    Ok(reason)
 }
 
 /// The task: ask the channel for the refund, then follow it until it ends.

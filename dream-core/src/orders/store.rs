@@ -4,7 +4,7 @@ use super::desk::OrderFilter;
 use super::{Goods, Order, OrderKind, OrderState, OrderStatus, Payment, Refund, RefundStatus};
 use crate::access::Scope;
 use crate::error::Result;
-use crate::kernel::{Fen, OrderId, PageRequest, Points, RefundId, SortKey, Timestamp, UserId};
+use crate::kernel::{Fen, OrderId, PageRequest, PlanId, Points, RefundId, SortKey, Timestamp, UserId};
 use crate::ports::PaymentFacts;
 use crate::store::{Db, Row, Sql, StoreError, Tx, for_update};
 use crate::vip::{Level, Membership};
@@ -332,6 +332,34 @@ pub(super) async fn payments_between(
         })
     };
     rows.iter().map(read).collect()
+}
+
+/// Which plan's days are running now of those that a user bought of this level. Days come on top of each other, so it is
+/// the one that ends first.
+pub(crate) async fn plan_in_force(
+    db: &mut impl Db,
+    user: UserId,
+    level: Level,
+    now: Timestamp,
+) -> Result<Option<PlanId>> {
+    let sql = Sql::new(
+        "SELECT o.plan_id FROM orders o JOIN fulfilments f ON f.order_id = o.order_id \
+         WHERE o.user_id = $1 AND o.status = 'PAID' AND o.plan_level = $2 AND f.vip_until > $3 \
+         ORDER BY f.vip_until, o.id LIMIT 1",
+    );
+    let row = db.optional(sql.bind(user.get()).bind(level.as_str()).bind(now)).await?;
+    row.map(|row| row.get("plan_id")).transpose()
+}
+
+/// A payment too many of an order that has not gone back and is not about to: the channel's number of it, and how much.
+pub(super) async fn kept_surplus(db: &mut impl Db, order: &OrderId) -> Result<Option<(String, Fen)>> {
+    let sql = Sql::new(
+        "SELECT p.transaction_id, p.amount FROM payments p WHERE p.order_id = $1 AND p.surplus AND NOT EXISTS ( \
+         SELECT 1 FROM refunds r WHERE r.order_id = p.order_id AND r.transaction_id = p.transaction_id \
+         AND r.status <> 'FAILED') ORDER BY p.id LIMIT 1",
+    );
+    let row = db.optional(sql.bind(order.as_str())).await?;
+    row.map(|row| Ok((row.get("transaction_id")?, row.get("amount")?))).transpose()
 }
 
 /// The payment of this number, if it was noted.

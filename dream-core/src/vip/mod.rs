@@ -8,6 +8,7 @@ use crate::access::{Admin, Guest, Session};
 use crate::error::{Code, Error, Fault, Result};
 use crate::jobs::quota::{Quota, usage};
 use crate::kernel::{Fen, PlanId, Timestamp, UserId};
+use crate::orders;
 use crate::users::User;
 
 pub(crate) use changes::{close, extend, open, take_back};
@@ -46,7 +47,7 @@ pub struct VipInfo {
     pub remaining_days: i64,
     /// What can be bought.
     pub plans: Vec<Plan>,
-    /// What the level in force gives, for people.
+    /// What the plan gives that is running, for people. A level that was not bought is shown as the shortest plan of it.
     pub benefits: Vec<String>,
     /// What may be generated.
     pub quota: Quota,
@@ -86,12 +87,12 @@ impl Session {
         let quota = Quota::new(core.settings.quota.of(membership.level()), used);
         let benefits = match membership.level() {
             Level::Normal => Vec::new(),
-            level => plans
-                .iter()
-                .rev()
-                .find(|plan| plan.level == level)
-                .map(|plan| plan.benefits.clone())
-                .unwrap_or_default(),
+            level => {
+                let bought = orders::plan_in_force(&mut core.store.db(), self.user, level, now).await?;
+                rules::shown_plan(&plans, level, bought.as_ref())
+                    .map(|plan| plan.benefits.clone())
+                    .unwrap_or_default()
+            }
         };
         Ok(VipInfo { membership, remaining_days: membership.remaining_days(now), plans, benefits, quota })
     }

@@ -1,7 +1,8 @@
 //! Levels, and how time is added to them and taken away.
 
+use super::Plan;
 use crate::error::Result;
-use crate::kernel::Timestamp;
+use crate::kernel::{PlanId, Timestamp};
 use crate::store::Row;
 
 /// Longest time that can be set at once, in days: about a hundred years.
@@ -98,6 +99,12 @@ impl Membership {
         let until = self.expires_at.map(|until| until.plus_days(-days));
         Self::at(self.level, until, now)
     }
+}
+
+/// Which of the plans, shortest first, is shown to somebody at this level: the one that was bought, or the shortest.
+pub(super) fn shown_plan<'a>(plans: &'a [Plan], level: Level, bought: Option<&PlanId>) -> Option<&'a Plan> {
+    let mut of_level = plans.iter().filter(|plan| plan.level == level);
+    of_level.clone().find(|plan| Some(&plan.plan_id) == bought).or_else(|| of_level.next())
 }
 
 #[cfg(test)]

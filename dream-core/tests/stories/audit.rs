@@ -54,6 +54,9 @@ on_every_backend!(each_kind_of_damage_is_found_and_named, |backend| async move {
         ("UPDATE outbox SET kind = 'job.poll'", AuditRule::TaskHasOpenJob),
         ("UPDATE quota_usage SET used = used + 1", AuditRule::QuotaEqualsCharges),
         ("UPDATE user_counters SET failed = failed + 1", AuditRule::FiguresEqualRecords),
+        ("UPDATE usage_hours SET new_users = new_users + 1", AuditRule::TotalsEqualRecords),
+        ("UPDATE usage_hours SET images = images + 1", AuditRule::TotalsEqualRecords),
+        ("UPDATE usage_hours SET spent = spent - 1", AuditRule::TotalsEqualRecords),
         ("UPDATE user_counters SET favorites = favorites + 1", AuditRule::FavoritesEqualRecords),
         (
             "INSERT INTO gallery_images (id, image_url, thumbnail_url, prompt, category, tags, likes, status, created_at, \
@@ -91,6 +94,11 @@ on_every_backend!(each_kind_of_damage_is_found_and_named, |backend| async move {
             "INSERT INTO payments (channel, transaction_id, order_id, amount, surplus, paid_at, recorded_at) \
              VALUES ('wechat', 't', 'order-1', 99, false, 1, 1)",
             AuditRule::OrderEqualsPayment,
+        ),
+        (
+            "INSERT INTO payments (channel, transaction_id, order_id, amount, surplus, paid_at, recorded_at) \
+             VALUES ('wechat', 'too-many', 'order-1', 99, true, 1, 1)",
+            AuditRule::SurplusGoesBack,
         ),
         ("UPDATE orders SET refunded_amount = 5", AuditRule::OrderEqualsRefunds),
         (

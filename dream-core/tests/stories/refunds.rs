@@ -5,7 +5,7 @@ use std::time::Duration;
 use dream_core::kernel::{Day, Timestamp, Zone};
 use dream_core::orders::{Difference, OrderStatus, RefundStatus, WECHAT};
 use dream_core::vip::Level;
-use dream_core::{Code, Facts};
+use dream_core::{AuditRule, Code, Facts};
 use dream_testkit::fakes::wechat_pay::{NotifyAttempt, RefundPlan, RefundStatus as There, operation};
 use dream_testkit::faults::Fault;
 use dream_testkit::on_every_backend;
@@ -386,3 +386,42 @@ on_every_backend!(a_bill_that_is_not_ready_or_was_changed_on_its_way_is_no_bill,
     assert_eq!(world.admin().await.reconcile(today).await.unwrap().differences, []);
     world.finish().await;
 });
+
+on_every_backend!(
+    a_payment_too_many_that_the_channel_keeps_is_found_and_given_back_by_hand,
+    |backend| async move {
+        let world = shop(&backend).await;
+        let alice = world.alice().await;
+        let id = bought_points(&world, &alice, 50).await;
+        world.wechat_pay().plan_refunds(Some(RefundPlan { delay: Duration::ZERO, outcome: There::Closed }));
+        let second = world.wechat_pay().pay_again(id.as_str()).unwrap();
+        told(&world).await;
+        let admin = world.admin().await;
+        assert_eq!(
+            code(admin.refund_surplus(&id, "again").await),
+            Code::InvalidState,
+            "its refund is under way"
+        );
+        world.settle().await;
+        assert_eq!(ends(&world, &id).await, [RefundStatus::Failed]);
+        let report = world.dream().audit().await.unwrap();
+        let [finding] = report.findings.as_slice() else { panic!("{:?}", report.findings) };
+        assert_eq!((finding.rule, &finding.subject), (AuditRule::SurplusGoesBack, &format!("order:{id}")));
+        assert!(
+            finding.detail.contains(&second.transaction_id)
+                && finding.detail.contains("closed by the channel")
+        );
+
+        world.wechat_pay().plan_refunds(Some(RefundPlan::default()));
+        assert_eq!(code(admin.refund_surplus(&id, " ").await), Code::ValidationFailed);
+        assert_eq!(code(admin.refund_surplus(&"nothing".parse().unwrap(), "x").await), Code::OrderNotFound);
+        world.pass(GAP).await;
+        let promised = admin.refund_surplus(&id, "another account").await.unwrap();
+        assert_eq!((promised.amount.get(), promised.surplus, promised.points_taken.get()), (500, true, 0));
+        world.settle().await;
+        assert_eq!(ends(&world, &id).await, [RefundStatus::Failed, RefundStatus::Succeeded]);
+        assert_eq!(code(admin.refund_surplus(&id, "once more").await), Code::InvalidState);
+        assert_eq!((alice.points().await, kept(&world, &id).await.refunded.get()), (50, 0));
+        world.finish().await;
+    }
+);

@@ -9,6 +9,7 @@ use dream_core::{AdminKey, AuditFilter, Code};
 use dream_testkit::on_every_backend;
 use dream_testkit::world::{ADMIN_KEY, ADMIN_NAME, TestDream, draft};
 
+use crate::shop::{bought_plan, shop};
 use crate::support::code;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -133,5 +134,28 @@ on_every_backend!(only_a_whole_admin_key_opens_the_administration, |backend| asy
     for key in ["", ADMIN_KEY] {
         assert_eq!(code(closed.dream().admin(&AdminKey::new(key), None).await), Code::AdminKeyInvalid);
     }
+    world.finish().await;
+});
+
+on_every_backend!(the_benefits_are_those_of_the_plan_that_is_running, |backend| async move {
+    let world = shop(&backend).await;
+    let alice = world.alice().await;
+    let plans = world.nobody().plans().await.unwrap();
+    let of = |id: &str| plans.iter().find(|plan| plan.plan_id.to_string() == id).unwrap().benefits.clone();
+    let shown = async || alice.session().await.vip().await.unwrap().benefits;
+    assert!(shown().await.is_empty());
+    bought_plan(&world, &alice, "vip_month").await;
+    assert_ne!(of("vip_month"), of("vip_year"));
+    assert_eq!(shown().await, of("vip_month"));
+    // A year on top of the month begins when the month is over.
+    bought_plan(&world, &alice, "vip_year").await;
+    assert_eq!(shown().await, of("vip_month"));
+    world.clock().advance(31 * DAY);
+    alice.log_in_again().await;
+    assert_eq!(shown().await, of("vip_year"));
+    // A level that nobody bought is shown as the shortest plan of it.
+    let bob = world.user("bob").await;
+    world.admin().await.set_vip(bob.id(), Level::Vip, VipTerm::Days(400), None).await.unwrap();
+    assert_eq!(bob.session().await.vip().await.unwrap().benefits, of("vip_month"));
     world.finish().await;
 });
