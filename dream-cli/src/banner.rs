@@ -22,7 +22,8 @@ pub(crate) struct Banner {
     cache: String,
     pictures: String,
     parts: Vec<(&'static str, String)>,
-    till: Option<String>,
+    pays: bool,
+    control: Option<String>,
     login_code: bool,
     admin_open: bool,
     /// What was planted, if anything was to be.
@@ -51,7 +52,8 @@ impl Banner {
                 Storage::R2(bucket) => format!("{} in {}", bucket.bucket, bucket.endpoint),
             },
             parts: played.map(Played::parts).unwrap_or_default(),
-            till: played.and_then(Played::till),
+            pays: played.is_some_and(Played::plays_pay),
+            control: played.map(Played::control),
             login_code: played.is_some_and(Played::plays_wechat),
             admin_open: !operator.settings.admin_keys.is_empty(),
             seeds: None,
@@ -79,10 +81,13 @@ impl Banner {
         if self.login_code {
             rows.push(("login code", "sandbox-alice (sandbox-<name> logs anybody in)".to_owned()));
         }
-        if let Some(till) = &self.till {
+        if self.pays {
+            rows.push(("payments", format!("curl -X POST {}/sandbox/pay/ORDER pays an order", self.url)));
+        }
+        if let Some(control) = &self.control {
             rows.push((
-                "payments",
-                format!("curl -X POST {}/sandbox/pay/ORDER pays an order, as does {till}", self.url),
+                "control",
+                format!("{control} shows logins, orders and requests, pays, and makes trouble"),
             ));
         }
         let admin = if self.admin_open { "open to ADMIN_API_KEY" } else { CLOSED };

@@ -96,9 +96,14 @@ mod played {
             self.wechat
         }
 
-        /// Where orders are paid, if WeChat Pay is played.
-        pub(crate) fn till(&self) -> Option<String> {
-            self.pay.then(|| format!("{}/_control/", self.sandbox.wechat_pay.base_url()))
+        /// Whether orders are paid at the WeChat Pay that is played.
+        pub(crate) fn plays_pay(&self) -> bool {
+            self.pay
+        }
+
+        /// The control page.
+        pub(crate) fn control(&self) -> String {
+            format!("{}/", self.sandbox.control.base_url())
         }
 
         /// What the server answers beside `/v1`, for testers.
@@ -149,7 +154,11 @@ mod unplayed {
             match *self {}
         }
 
-        pub(crate) fn till(&self) -> Option<String> {
+        pub(crate) fn plays_pay(&self) -> bool {
+            match *self {}
+        }
+
+        pub(crate) fn control(&self) -> String {
             match *self {}
         }
 

@@ -32,6 +32,7 @@
 //! | [`fakes`] | WeChat, WeChat Pay, R2 and the image API; they speak the wire protocols, check signatures, and keep state as the real ones do, so that the adapters that talk to them run for real |
 //! | [`faults`] | what goes wrong, and when |
 //! | [`sandbox`] | all fakes at once, with credentials that fit: what `dream sandbox` runs |
+//! | [`control`] | the sandbox's page in a browser: payments, trouble, requests with their signatures explained |
 //! | [`world`] | Dream among the fakes, people who log in, and books that are checked |
 //! | [`backends`] | SQLite, PostgreSQL and Redis for a test, on private servers that end with the run |
 //! | [`conformance`] | what every adapter of a port has to keep, to be held against one of your own |
@@ -62,6 +63,7 @@
 pub mod backends;
 pub mod clock;
 pub mod conformance;
+pub mod control;
 pub mod entropy;
 pub mod fakes;
 pub mod faults;

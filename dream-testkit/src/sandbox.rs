@@ -8,8 +8,10 @@ use std::time::Duration;
 use dream_core::adapters::OsEntropy;
 use dream_core::ports::{Clock, Entropy, EntropyExt};
 
+use crate::control::Control;
 use crate::fakes::image_api::{FakeImageApi, ImageApiOptions, Pace};
 use crate::fakes::r2::{FakeR2, R2Credentials, R2Options};
+use crate::fakes::server::Setup;
 use crate::fakes::wechat::{App, FakeWeChat, PushMode, PushTarget, WeChatOptions};
 use crate::fakes::wechat_pay::{FakeWeChatPay, PayCredentials, WeChatPayOptions};
 
@@ -36,6 +38,8 @@ pub struct SandboxOptions {
     pub image_api: Option<SocketAddr>,
     /// Where R2's S3 API listens; a free port of 127.0.0.1 if `None`.
     pub r2: Option<SocketAddr>,
+    /// Where the control page is; a free port of 127.0.0.1 if `None`.
+    pub control: Option<SocketAddr>,
     /// Where R2's objects are read by anybody; a free port of 127.0.0.1 if `None`.
     pub r2_public: Option<SocketAddr>,
     /// The mini-program that the merchant is bound to, where it is not the sandbox's own.
@@ -61,6 +65,7 @@ impl SandboxOptions {
             wechat_pay: None,
             image_api: None,
             r2: None,
+            control: None,
             r2_public: None,
             merchant_appid: None,
             speed: 10.0,
@@ -109,6 +114,8 @@ pub struct Sandbox {
     pub image_api: FakeImageApi,
     /// R2. Its objects are gone with it.
     pub r2: FakeR2,
+    /// The control page.
+    pub control: Control,
 }
 
 impl Sandbox {
@@ -117,12 +124,13 @@ impl Sandbox {
     /// # Errors
     /// If a port cannot be opened.
     pub async fn start(options: SandboxOptions) -> io::Result<Self> {
-        let sandbox = Self {
-            wechat: FakeWeChat::start(wechat_options(&options)).await?,
-            wechat_pay: FakeWeChatPay::start(wechat_pay_options(&options)).await?,
-            image_api: FakeImageApi::start(image_api_options(&options)).await?,
-            r2: FakeR2::start(r2_options(&options)).await?,
-        };
+        let wechat = FakeWeChat::start(wechat_options(&options)).await?;
+        let wechat_pay = FakeWeChatPay::start(wechat_pay_options(&options)).await?;
+        let image_api = FakeImageApi::start(image_api_options(&options)).await?;
+        let r2 = FakeR2::start(r2_options(&options)).await?;
+        let setup = Setup::new(options.clock.clone()).at(options.control);
+        let control = Control::start(setup, &wechat, &wechat_pay, &image_api).await?;
+        let sandbox = Self { wechat, wechat_pay, image_api, r2, control };
         if let Some(backend) = &options.backend {
             sandbox.tell_backend(backend);
         }
@@ -159,6 +167,7 @@ impl Sandbox {
         self.wechat_pay.shutdown().await;
         self.image_api.shutdown().await;
         self.r2.shutdown().await;
+        self.control.shutdown().await;
     }
 }
 

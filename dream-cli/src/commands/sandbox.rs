@@ -29,6 +29,9 @@ pub(crate) struct Sandbox {
     /// Address and port of R2's S3 API
     #[arg(long, value_name = "ADDRESS")]
     r2: Option<SocketAddr>,
+    /// Address and port of the control page
+    #[arg(long, value_name = "ADDRESS")]
+    control: Option<SocketAddr>,
     /// How much faster than the real one the image API works
     #[arg(long, value_name = "TIMES", default_value_t = 10.0, value_parser = speed)]
     speed: f64,
@@ -58,6 +61,7 @@ pub(super) async fn run(args: Sandbox, output: Output) -> Result<Exit, Trouble> 
         wechat_pay: args.wechat_pay,
         image_api: args.image_api,
         r2: args.r2,
+        control: args.control,
         speed: args.speed,
         real_limits: args.real_limits,
         backend: Some(backend.clone()),
@@ -68,7 +72,8 @@ pub(super) async fn run(args: Sandbox, output: Output) -> Result<Exit, Trouble> 
         .map_err(|error| Trouble::from(error).while_("starting the sandbox"))?;
     let keys = sandbox.credentials();
     let lines = environment(&keys, &backend);
-    output.show(&lines, || told(&keys, &lines, &backend))?;
+    let control = sandbox.control.base_url();
+    output.show(&lines, || told(&control, &lines, &backend))?;
     stop.await;
     sandbox.shutdown().await;
     Ok(Exit::Done)
@@ -104,17 +109,16 @@ fn environment(keys: &Credentials, backend: &str) -> Vec<Line> {
     .into()
 }
 
-fn told(keys: &Credentials, lines: &[Line], backend: &str) -> String {
+fn told(control: &str, lines: &[Line], backend: &str) -> String {
     let env: Vec<String> = lines.iter().map(|line| format!("{}='{}'", line.variable, line.value)).collect();
     format!(
         "# The sandbox is up, and tells the backend at {backend} of what happens. Ctrl-C ends it.\n\
          #\n\
          # Anybody logs in with the code sandbox-<name>; a phone code is sandbox-phone-<11 digits>.\n\
-         # Orders are paid at {}/_control/\n\
+         # Orders are paid, and trouble is made, on the control page: {control}/\n\
          # Each fake tells under /_control/requests what it was asked, and takes faults under /_control/faults.\n\
          #\n\
          # To point a backend at it, put this into its .env:\n\n{}",
-        keys.pay.base_url,
         env.join("\n")
     )
 }

@@ -13,11 +13,20 @@ const SHOWN: usize = 4096;
 
 /// Answers what is the same at every fake:
 ///
-/// - `GET /_control/requests`: what it was asked; `DELETE` forgets it
+/// - `GET /_control/requests`: what it was asked, with `?last=` the last so many and none of the knobs; `DELETE` forgets it
 /// - `GET /_control/faults`: what is going to go wrong; `POST` adds a [`FaultRule`]; `DELETE` drops all
 pub(crate) fn answer(request: &FakeRequest, log: &RequestLog, faults: &Faults) -> Option<FakeResponse> {
     Some(match (request.method.as_str(), request.path.as_str()) {
-        ("GET", "/_control/requests") => show(&log.all().iter().map(Shown::from).collect::<Vec<_>>()),
+        ("GET", "/_control/requests") => {
+            let all = log.all();
+            let wanted = request.param("last").and_then(|last| last.parse().ok()).unwrap_or(all.len());
+            let asked = |recorded: &&Recorded| {
+                request.param("last").is_none() || !recorded.request.path.starts_with("/_control")
+            };
+            let mut last: Vec<Shown> = all.iter().rev().filter(asked).take(wanted).map(Shown::from).collect();
+            last.reverse();
+            show(&last)
+        }
         ("DELETE", "/_control/requests") => {
             log.clear();
             done()

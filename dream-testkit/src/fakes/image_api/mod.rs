@@ -39,7 +39,7 @@ use jobs::{Job, Step};
 pub use jobs::{JobError, Pace, Status};
 pub use webhook::{Delivery, Event, SignedEvent, WebhookPlan, signature};
 
-use super::server::{FakeServer, Recorded, RequestLog, Setup};
+use super::server::{FakeServer, Handler, Recorded, RequestLog, Setup, handler};
 use super::{lock, outgoing_client};
 use crate::entropy::SeededEntropy;
 use crate::faults::Faults;
@@ -244,6 +244,15 @@ impl FakeImageApi {
         let desk = inner.clone();
         let server = door.serve(move |request| routes::answer(desk.clone(), request));
         Ok(Self { inner, server })
+    }
+
+    /// What stands under `/_control/`, for a page that lies elsewhere.
+    pub(crate) fn knobs(&self) -> Handler {
+        let fake = self.inner.clone();
+        handler(move |request| {
+            let fake = fake.clone();
+            async move { control::answer(&fake, &request).await }
+        })
     }
 
     /// Where it answers, without a slash at the end.

@@ -53,14 +53,24 @@ impl Setup {
     }
 }
 
-type BoxHandler =
+/// What answers requests.
+pub(crate) type Handler =
     Arc<dyn Fn(FakeRequest) -> Pin<Box<dyn Future<Output = FakeResponse> + Send>> + Send + Sync>;
+
+/// A function as a [`Handler`].
+pub(crate) fn handler<H, F>(handler: H) -> Handler
+where
+    H: Fn(FakeRequest) -> F + Send + Sync + 'static,
+    F: Future<Output = FakeResponse> + Send + 'static,
+{
+    Arc::new(move |request| Box::pin(handler(request)))
+}
 
 /// What every connection needs.
 #[derive(Clone)]
 struct Desk {
     setup: Setup,
-    handler: BoxHandler,
+    handler: Handler,
     work: TaskTracker,
 }
 
@@ -84,7 +94,7 @@ impl Door {
         H: Fn(FakeRequest) -> F + Send + Sync + 'static,
         F: Future<Output = FakeResponse> + Send + 'static,
     {
-        let handler: BoxHandler = Arc::new(move |request| Box::pin(handler(request)));
+        let handler = self::handler(handler);
         let stop = CancellationToken::new();
         let work = TaskTracker::new();
         let (orders, inbox) = mpsc::channel(4);

@@ -34,7 +34,7 @@ pub use content::{MediaCheck, MediaPlan, PushPlan, Suggest, TextChecked};
 pub use messages::SentMessage;
 pub use push::{PushMode, PushTarget, Pushed, SignedPush};
 
-use super::server::{FakeServer, RequestLog, Setup};
+use super::server::{FakeServer, Handler, RequestLog, Setup, handler};
 use super::{lock, outgoing_client};
 use crate::entropy::SeededEntropy;
 use crate::faults::Faults;
@@ -222,6 +222,15 @@ impl FakeWeChat {
         let desk = inner.clone();
         let server = FakeServer::start(setup, move |request| routes::answer(desk.clone(), request)).await?;
         Ok(Self { inner, server })
+    }
+
+    /// What stands under `/_control/`, for a page that lies elsewhere.
+    pub(crate) fn knobs(&self) -> Handler {
+        let fake = self.inner.clone();
+        handler(move |request| {
+            let answer = control::answer(&fake, &request);
+            async move { answer }
+        })
     }
 
     /// Where it answers, without a slash at the end.

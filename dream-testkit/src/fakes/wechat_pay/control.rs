@@ -4,8 +4,11 @@
 //! |---|---|
 //! | `GET /_control/` | the page |
 //! | `GET orders`, `GET refunds`, `GET notices`, `GET attempts` | what it knows |
+//! | `GET signatures` | its last requests, each with its signature explained |
 //! | `POST pay` `{outTradeNo?, openid?, params?}` | pays; with `params` of `wx.requestPayment` they are checked |
 //! | `POST pay-again` `{outTradeNo}` | a second payment of one order |
+//! | `POST close` `{outTradeNo}` | the payment fails for good: the order is closed unpaid |
+//! | `POST refund` `{outTradeNo}` | gives back what is left of an order, as by hand in the merchant's console |
 //! | `POST deliver` | tells what is due |
 //! | `POST certificates` `{listed, signs}`, `POST notify-key` `{key}` | rotates keys |
 //! | `POST refund-plan` `{outRefundNo?, delayMs?, outcome?}` | what becomes of refunds; without outcome they wait |
@@ -18,13 +21,15 @@ use std::time::Duration;
 
 use dream_core::ports::ClientParams;
 use http::StatusCode;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::book::{FakePayment, OrderState, RefundStatus};
 use super::keys::PlatformKey;
 use super::prepay::{self, CannotPay};
-use super::{Inner, RefundPlan, notices};
+use super::refusal::Refusal;
+use super::signing::{self, Explained, Merchant};
+use super::{Inner, RefundPlan, notices, refunds};
 use crate::fakes::control::{done, show, unknown, with};
 use crate::fakes::server::{FakeRequest, FakeResponse};
 use crate::fakes::{control, lock};
@@ -110,6 +115,10 @@ fn look(fake: &Inner, knob: &str) -> FakeResponse {
         "refunds" => show(&state.book.refunds.values().collect::<Vec<_>>()),
         "notices" => show(&state.notices.all),
         "attempts" => show(&state.notices.attempts),
+        "signatures" => {
+            drop(state);
+            show(&signatures(fake))
+        }
         _ => unknown("no such knob"),
     }
 }
@@ -121,6 +130,13 @@ fn turn(fake: &Inner, knob: &str, request: &FakeRequest) -> FakeResponse {
         "pay-again" => {
             with(request, |asked: Number| paid(prepay::pay(fake, &asked.out_trade_no, None, true)))
         }
+        "close" => with(request, |asked: Number| {
+            answered(prepay::close(&mut lock(&fake.state), &asked.out_trade_no))
+        }),
+        "refund" => with(request, |asked: Number| {
+            let mut state = lock(&fake.state);
+            answered(refunds::by_hand(fake, &mut state, &asked.out_trade_no, fake.now()))
+        }),
         "certificates" => with(request, |asked: Certificates| {
             let mut state = lock(&fake.state);
             state.listed = asked.listed;
@@ -147,6 +163,49 @@ fn turn(fake: &Inner, knob: &str, request: &FakeRequest) -> FakeResponse {
             done()
         }),
         _ => unknown("no such knob"),
+    }
+}
+
+/// Most requests whose signatures are explained.
+const EXPLAINED: usize = 200;
+
+/// A request with its signature explained.
+#[derive(Serialize)]
+struct Signed {
+    at: String,
+    method: String,
+    target: String,
+    status: Option<u16>,
+    note: Option<String>,
+    signature: Explained,
+}
+
+/// The last requests to the platform, oldest first.
+fn signatures(fake: &Inner) -> Vec<Signed> {
+    let merchant = Merchant { mchid: &fake.options.mchid, serial: &fake.options.merchant_serial };
+    let all = fake.log.all();
+    let mut asked: Vec<Signed> = all
+        .iter()
+        .rev()
+        .filter(|recorded| !recorded.request.path.starts_with("/_control"))
+        .take(EXPLAINED)
+        .map(|recorded| Signed {
+            at: recorded.request.at.to_string(),
+            method: recorded.request.method.to_string(),
+            target: recorded.request.target(),
+            status: recorded.status,
+            note: recorded.note.clone(),
+            signature: signing::explain(&fake.ring, merchant, &recorded.request, recorded.request.at),
+        })
+        .collect();
+    asked.reverse();
+    asked
+}
+
+fn answered<T>(outcome: Result<T, Refusal>) -> FakeResponse {
+    match outcome {
+        Ok(_) => done(),
+        Err(refusal) => refusal.answer(),
     }
 }
 

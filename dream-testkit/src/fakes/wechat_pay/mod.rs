@@ -57,7 +57,7 @@ pub use notices::{FakeNotice, NoticeState, NotifyAttempt, RETRY_AFTER_SECS};
 pub use options::{PayCredentials, RefundPlan, Trust, WeChatPayOptions};
 pub use prepay::CannotPay;
 
-use super::server::{FakeServer, RequestLog, Setup};
+use super::server::{FakeServer, Handler, RequestLog, Setup, handler};
 use super::{lock, outgoing_client};
 use crate::faults::Faults;
 use book::Book;
@@ -296,6 +296,15 @@ impl FakeWeChatPay {
     /// If the order cannot be paid.
     pub fn pay_as(&self, openid: &str, out_trade_no: &str) -> Result<FakePayment, CannotPay> {
         prepay::pay(&self.inner, out_trade_no, Some(openid), false)
+    }
+
+    /// What stands under `/_control/`, for a page that lies elsewhere.
+    pub(crate) fn knobs(&self) -> Handler {
+        let fake = self.inner.clone();
+        handler(move |request| {
+            let fake = fake.clone();
+            async move { control::answer(&fake, &request).await }
+        })
     }
 
     /// A phone that pays by itself, for whoever does not hold the fake.

@@ -55,6 +55,26 @@ pub(super) fn refund(
     Ok(answer)
 }
 
+/// Gives back what is left of an order's first payment, as somebody does by hand in the merchant's console. The merchant's
+/// program is not told.
+pub(super) fn by_hand(
+    fake: &Inner,
+    state: &mut State,
+    out_trade_no: &str,
+    now: Timestamp,
+) -> Result<Value, Refusal> {
+    let order = state.book.orders.get(out_trade_no).ok_or_else(Refusal::order_missing)?;
+    let payment = order.payments.first().ok_or_else(|| Refusal::missing("订单未支付"))?;
+    let left = payment.amount_fen - state.book.refunded(&payment.transaction_id);
+    let request = serde_json::json!({
+        "transaction_id": payment.transaction_id,
+        "out_refund_no": format!("HAND{}", fake.nonce(20)),
+        "reason": "商户平台退款",
+        "amount": { "refund": left, "total": payment.amount_fen, "currency": "CNY" },
+    });
+    refund(fake, state, request.to_string().as_bytes(), now)
+}
+
 /// The same number refunds once, whatever comes with it.
 fn repeated(known: &FakeRefund, form: &RefundForm) -> Result<Value, Refusal> {
     let same = known.amount_fen == form.amount_fen

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use dream_core::kernel::Timestamp;
 use http::StatusCode;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::keys::{KeyRing, PlatformKey};
@@ -18,6 +19,8 @@ pub(super) const PROBE: &str = "WECHATPAY/SIGNTEST/";
 const CLOCK_WINDOW_SECS: u64 = 300;
 /// Longest part of the signed message that an error shows.
 const SHOWN: usize = 160;
+/// Longest part of a body that is explained, in characters.
+const EXPLAINED: usize = 4096;
 
 /// The five items of an `Authorization` header.
 #[derive(Debug, Default)]
@@ -59,6 +62,13 @@ pub(super) struct Merchant<'a> {
     pub(super) serial: &'a str,
 }
 
+/// Why a request is not believed, and what it should have signed, where that was looked at.
+#[derive(Debug)]
+struct Objection {
+    issue: &'static str,
+    message: Vec<u8>,
+}
+
 /// Verifies the `Authorization` of the request; the nonce that it used.
 pub(super) fn authorize(
     ring: &KeyRing,
@@ -66,12 +76,30 @@ pub(super) fn authorize(
     request: &FakeRequest,
     now: Timestamp,
 ) -> Result<String, Refusal> {
-    let refuse = |issue: &str| sign_error(issue, request, "");
-    let items = request
-        .header("authorization")
-        .and_then(|value| value.strip_prefix(SCHEME))
-        .and_then(Items::parse)
-        .ok_or_else(|| refuse("no Authorization of the scheme WECHATPAY2-SHA256-RSA2048"))?;
+    verify(ring, merchant, request, now).map_err(|Objection { issue, message }| {
+        sign_error(issue, request, &String::from_utf8_lossy(&message))
+    })
+}
+
+fn items(request: &FakeRequest) -> Option<Items<'_>> {
+    request.header("authorization")?.strip_prefix(SCHEME).and_then(Items::parse)
+}
+
+/// What the merchant signs: five lines, each with its end.
+fn message(request: &FakeRequest, timestamp: &str, nonce: &str) -> Vec<u8> {
+    let head = format!("{}\n{}\n{timestamp}\n{nonce}\n", request.method, request.target());
+    [head.as_bytes(), &request.body, b"\n"].concat()
+}
+
+fn verify(
+    ring: &KeyRing,
+    merchant: Merchant<'_>,
+    request: &FakeRequest,
+    now: Timestamp,
+) -> Result<String, Objection> {
+    let refuse = |issue| Objection { issue, message: Vec::new() };
+    let items =
+        items(request).ok_or_else(|| refuse("no Authorization of the scheme WECHATPAY2-SHA256-RSA2048"))?;
     let (Some(mchid), Some(nonce), Some(timestamp), Some(serial), Some(signature)) =
         (items.mchid, items.nonce, items.timestamp, items.serial, items.signature)
     else {
@@ -87,12 +115,57 @@ pub(super) fn authorize(
     if told.abs_diff(now.as_secs()) > CLOCK_WINDOW_SECS {
         return Err(refuse("timestamp is more than 5 minutes away"));
     }
-    let head = format!("{}\n{}\n{timestamp}\n{nonce}\n", request.method, request.target());
-    let message = [head.as_bytes(), &request.body, b"\n"].concat();
+    let message = message(request, timestamp, nonce);
     if ring.merchant_signed(&message, signature) {
         Ok(nonce.to_owned())
     } else {
-        Err(sign_error("sign not match", request, &String::from_utf8_lossy(&message)))
+        Err(Objection { issue: "sign not match", message })
+    }
+}
+
+/// What the platform makes of a request's signature, for people.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Explained {
+    /// Whether the merchant signed it.
+    verified: bool,
+    /// Why it is not believed.
+    why: Option<&'static str>,
+    mchid: Option<String>,
+    serial: Option<String>,
+    timestamp: Option<String>,
+    nonce: Option<String>,
+    signature: Option<String>,
+    /// What the merchant has to sign, a line each: method, target, timestamp, nonce, body.
+    message: Vec<String>,
+}
+
+/// Explains the signature of a request that came at this instant.
+pub(super) fn explain(
+    ring: &KeyRing,
+    merchant: Merchant<'_>,
+    request: &FakeRequest,
+    now: Timestamp,
+) -> Explained {
+    let found = items(request).unwrap_or_default();
+    let why = verify(ring, merchant, request, now).err().map(|objection| objection.issue);
+    let owned = |item: Option<&str>| item.map(str::to_owned);
+    let body = String::from_utf8_lossy(&request.body).chars().take(EXPLAINED).collect();
+    Explained {
+        verified: why.is_none(),
+        why,
+        mchid: owned(found.mchid),
+        serial: owned(found.serial),
+        timestamp: owned(found.timestamp),
+        nonce: owned(found.nonce),
+        signature: owned(found.signature),
+        message: vec![
+            request.method.to_string(),
+            request.target(),
+            found.timestamp.unwrap_or_default().to_owned(),
+            found.nonce.unwrap_or_default().to_owned(),
+            body,
+        ],
     }
 }
 
