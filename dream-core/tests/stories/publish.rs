@@ -443,3 +443,21 @@ on_every_backend!(a_seed_that_was_taken_out_is_not_planted_again, |backend| asyn
     assert_eq!((page.total, page.items.len()), (Some(1), 1));
     world.finish().await;
 });
+
+on_every_backend!(a_deleted_author_is_news_to_whoever_keeps_pages_of_the_gallery, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let alice = world.alice().await;
+    let image = publish(&world, &alice, "a red fox").await;
+    world.work().await;
+    pushed(&world, 1).await;
+    let guest = Visitor::Guest(world.nobody());
+    assert!(guest.gallery_image(image.id).await.unwrap().author.is_some());
+    let mut news = world.dream().news();
+    alice.session().await.delete_account().await.unwrap();
+    let heard: Vec<String> =
+        std::iter::from_fn(|| news.try_recv().ok()).map(|news| format!("{news:?}")).collect();
+    assert!(heard.iter().any(|news| news.contains("gallery")), "{heard:?}");
+    assert_eq!(guest.gallery_image(image.id).await.unwrap().author, None);
+    world.settle().await;
+    world.finish().await;
+});
