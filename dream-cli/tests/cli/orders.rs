@@ -147,6 +147,37 @@ on_every_backend!(money_is_given_back_in_part_and_in_whole, |backend| async move
     world.check_books().await;
 });
 
+on_every_backend!(a_payment_too_many_that_was_kept_is_named_and_given_back, |backend| async move {
+    let (world, shell) = shop(&backend).await;
+    let alice = world.alice().await;
+    let order = paid(&world, &alice, 50).await;
+    let run = async |extra: &[&str]| {
+        let args = ["order", "refund", order.as_str(), "--surplus", "--reason", "paid twice"];
+        let args: Vec<&str> = args.iter().chain(extra).copied().collect();
+        shell.run(&args).await
+    };
+    run(&["-y"]).await.failed(4, "INVALID_STATE");
+    run(&["--amount", "1", "-y"]).await.failed(2, "--amount");
+    let kept = format!(
+        "INSERT INTO payments (channel, transaction_id, order_id, amount, surplus, paid_at, recorded_at) \
+         VALUES ('wechat', 'one-too-many', '{order}', 500, true, 1, 1)"
+    );
+    assert_eq!(world.database().execute(&kept).await, 1);
+    let audit = shell.run(&["audit"]).await;
+    assert!(audit.code == 6 && audit.out.contains("surplus_goes_back"), "{audit:?}");
+    run(&[]).await.failed(2, "NOT_CONFIRMED");
+    let rehearsed: serde_json::Value =
+        serde_json::from_str(&run(&["--dry-run", "--json"]).await.done()).unwrap();
+    assert_eq!((rehearsed["dryRun"].as_bool(), rehearsed["amount"].as_i64()), (Some(true), Some(500)));
+    let told: serde_json::Value =
+        serde_json::from_str(&run(&["-y", "--as", "ops-1", "--json"]).await.done()).unwrap();
+    assert_eq!((told["surplus"].as_bool(), told["requestedBy"].as_str()), (Some(true), Some("ops-1")));
+    assert_eq!((told["amount"].as_i64(), told["pointsTaken"].as_i64()), (Some(500), Some(0)));
+    run(&["-y"]).await.failed(4, "INVALID_STATE");
+    shell.run(&["audit"]).await.done();
+    world.check_books().await;
+});
+
 on_every_backend!(a_bill_that_differs_is_told_line_by_line_and_ends_in_six, |backend| async move {
     // A bill is there in the course of the next day, so all of this happened two days ago.
     let world = TestDream::on(&backend).taking_payments().start().await;
