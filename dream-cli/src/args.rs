@@ -81,6 +81,12 @@ pub(crate) enum Command {
     /// Write whole tables as CSV, or as JSON lines with --json; or all about one user
     #[command(subcommand)]
     Export(commands::export::Verb),
+    /// Take over the PostgreSQL database of the original NestJS service
+    ///
+    /// Users, plans, orders, points, gallery, templates, favorites, characters and generations. Whatever cannot be here as it was is said, row by row. Doing it again changes nothing, and goes on where a run was broken off. A dry run on SQLite keeps everybody else from writing while it lasts.
+    ///
+    /// Exit code 6 if a row was left out or a balance is in doubt. `docs/migrating.md` says what becomes of what.
+    Import(commands::import::Import),
     /// Look at users' characters, delete them
     #[command(subcommand)]
     Character(commands::character::Verb),

@@ -117,6 +117,7 @@ pub mod favorites;
 pub mod gallery;
 mod housekeeping;
 mod idempotency;
+mod import;
 pub mod jobs;
 pub mod kernel;
 pub mod media;
@@ -145,6 +146,10 @@ pub use auth::{LoggedIn, Login, LoginRecord, PhoneProof, RefreshToken, Tokens};
 pub use blobs::{Missing, Removed, SweepOptions, SweepProgress, SweepReport};
 pub use dream::{AtStart, Builder, DependencyHealth, Dream};
 pub use error::{Code, Error, Facts, Fault, FieldFault, Result};
+pub use import::{
+    ImportCount, ImportNews, ImportOptions, ImportReport, OriginalDatabase, Remark, RemarkKind,
+    TrustedBalance,
+};
 pub use outbox::Backlog;
 pub use seeds::SeedReport;
 pub use settings::{AtOnce, ConfiguredAdminKey, Lifetime, QuotaLimit, QuotaLimits, SamplePrices, Settings};

@@ -84,7 +84,7 @@ CREATE TABLE ledger_entries (
     type           TEXT NOT NULL CHECK (type IN ('EARN', 'SPEND', 'REFUND')),
     amount         INTEGER NOT NULL CHECK (amount > 0),
     balance_after  INTEGER NOT NULL CHECK (balance_after >= 0),
-    cause          TEXT NOT NULL,         -- what is booked: 'order', 'order_refund', 'generation', 'generation_return', 'admin', 'grant'
+    cause          TEXT NOT NULL,         -- what is booked: 'order', 'order_refund', 'generation', 'generation_return', 'admin', 'original'
     cause_id       TEXT NOT NULL,
     description    TEXT NOT NULL,
     order_id       TEXT,
@@ -359,6 +359,14 @@ CREATE TABLE param_templates (
     sample_count    INTEGER CHECK (sample_count BETWEEN 1 AND 10),
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL
+) STRICT;
+
+-- What was taken over from the original service, so that taking it over again leaves it alone.
+CREATE TABLE taken_over (
+    origin       TEXT NOT NULL,           -- the table there
+    original_id  TEXT NOT NULL,
+    here         INTEGER NOT NULL,         -- the id here; of somebody's history its sum
+    PRIMARY KEY (origin, original_id)
 ) STRICT;
 
 -- Which seeds were planted once, so that one an admin deleted or edited is left alone.

@@ -9,6 +9,7 @@ mod desk;
 mod doctor;
 pub(crate) mod export;
 pub(crate) mod gallery;
+pub(crate) mod import;
 pub(crate) mod manual;
 pub(crate) mod order;
 pub(crate) mod points;
@@ -56,6 +57,7 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<Exit, Troubl
         Command::AuditLog(args) => audit::log(args, output).await,
         Command::AdminKey(verb) => admin_key::run(verb, output).await,
         Command::Export(verb) => export::run(verb, output).await,
+        Command::Import(args) => Box::pin(import::run(args, output)).await,
         Command::Character(verb) => character::run(verb, output).await,
         Command::Storage(verb) => storage::run(verb, output).await,
         Command::Openapi => manual::openapi(output),

@@ -18,6 +18,7 @@ mod doctor;
 mod documents;
 mod export;
 mod gallery;
+mod import;
 mod keys;
 mod load;
 mod nodes;

@@ -21,7 +21,9 @@ use crate::users;
 
 pub use photos::{PhotoLink, PhotoUpload};
 pub use rules::{CharacterDescription, CharacterName, PhotoUrl};
-pub(crate) use store::{all_of, forget, names};
+pub(crate) use store::{
+    Original, OriginalPhoto, all_of, count_photos, forget, names, take_over, take_over_photo,
+};
 
 /// Most photos of one character.
 pub const MAX_PHOTOS: i64 = 10;

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::jobs::CharacterRef;
 use crate::kernel::{CharacterId, PageRequest, SortKey, Timestamp, UserId};
 use crate::ports::BlobKey;
-use crate::store::{Arg, Db, Row, Sql, Tx, for_update};
+use crate::store::{Arg, Db, Row, Sql, Tx, for_update, insert_under_id, under_id};
 
 macro_rules! characters {
     ($rest:literal) => {
@@ -318,4 +318,79 @@ pub(crate) async fn names(db: &mut impl Db, after: i64, names: &mut Names<'_>) -
         last = Some(id);
     }
     Ok(last)
+}
+
+/// A character of the original service.
+pub(crate) struct Original<'a> {
+    pub(crate) id: Option<i64>,
+    pub(crate) uuid: Uuid,
+    pub(crate) user: UserId,
+    pub(crate) name: &'a str,
+    pub(crate) description: Option<&'a str>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+}
+
+/// A photo of the original service. Its pictures stay where they are, and are nobody's to remove.
+pub(crate) struct OriginalPhoto<'a> {
+    pub(crate) id: Option<i64>,
+    pub(crate) uuid: Uuid,
+    pub(crate) character: i64,
+    pub(crate) thumbnail_url: &'a str,
+    pub(crate) original_url: &'a str,
+    pub(crate) mime: &'a str,
+    pub(crate) thumbnail_size: i64,
+    pub(crate) original_size: i64,
+    pub(crate) created_at: Timestamp,
+}
+
+/// Adds a character of the original service; `None` if its other id is taken.
+pub(crate) async fn take_over(tx: &mut Tx, new: &Original<'_>) -> Result<Option<i64>> {
+    let insertion = |id: Option<i64>| {
+        insert_under_id!(
+            "characters",
+            "uuid, user_id, name, description, photo_count, created_at, updated_at",
+            "$2, $3, $4, $5, 0, $6, $7"
+        )
+        .bind(id)
+        .bind(new.uuid.to_string())
+        .bind(new.user.get())
+        .bind(new.name)
+        .bind(new.description)
+        .bind(new.created_at)
+        .bind(new.updated_at)
+    };
+    under_id(tx, new.id, insertion).await
+}
+
+/// How many photos a character has; `None` if it is gone.
+pub(crate) async fn count_photos(tx: &mut Tx, character: i64) -> Result<Option<i64>> {
+    let sql = for_update!("SELECT photo_count FROM characters WHERE id = $1").bind(character);
+    tx.optional(sql).await?.map(|row| row.get("photo_count")).transpose()
+}
+
+/// Adds a photo of the original service to a character that has room; `None` if its other id is taken.
+pub(crate) async fn take_over_photo(tx: &mut Tx, new: &OriginalPhoto<'_>) -> Result<Option<i64>> {
+    let insertion = |id: Option<i64>| {
+        insert_under_id!(
+            "character_photos",
+            "uuid, character_id, thumbnail_url, original_url, mime_type, thumbnail_size, original_size, created_at",
+            "$2, $3, $4, $5, $6, $7, $8, $9"
+        )
+        .bind(id)
+        .bind(new.uuid.to_string())
+        .bind(new.character)
+        .bind(new.thumbnail_url)
+        .bind(new.original_url)
+        .bind(new.mime)
+        .bind(new.thumbnail_size)
+        .bind(new.original_size)
+        .bind(new.created_at)
+    };
+    let made = under_id(tx, new.id, insertion).await?;
+    if made.is_some() {
+        let sql = Sql::new("UPDATE characters SET photo_count = photo_count + 1 WHERE id = $1");
+        tx.execute(sql.bind(new.character)).await?;
+    }
+    Ok(made)
 }

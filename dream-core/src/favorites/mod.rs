@@ -18,7 +18,7 @@ use crate::store::Db;
 use crate::templates::{self, PromptTemplate};
 
 pub(crate) use changes::forget;
-pub(crate) use store::all_of;
+pub(crate) use store::{all_of, take_over};
 
 /// What is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

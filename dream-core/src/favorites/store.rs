@@ -3,7 +3,7 @@
 use super::{Favorite, FavoriteKind, ResourceId};
 use crate::error::Result;
 use crate::kernel::{FavoriteId, PageRequest, SortKey, Timestamp, UserId};
-use crate::store::{Db, Row, Sql, StoreError, Tx};
+use crate::store::{Db, Row, Sql, StoreError, Tx, insert_under_id, under_id};
 
 fn read(row: &Row) -> Result<Favorite> {
     let resource = row.get::<String>("resource_id")?;
@@ -44,6 +44,30 @@ pub(super) async fn insert(
          RETURNING id, user_id, type, resource_id, created_at",
     );
     read(&tx.one(sql.bind(user.get()).bind(kind.as_str()).bind(resource.as_str()).bind(now)).await?)
+}
+
+/// Adds something that somebody kept at the original service; its number, and whether it was not kept here before.
+pub(crate) async fn take_over(
+    tx: &mut Tx,
+    id: Option<i64>,
+    user: UserId,
+    (kind, resource): (FavoriteKind, &ResourceId),
+    created_at: Timestamp,
+) -> Result<(i64, bool)> {
+    let insertion = |id: Option<i64>| {
+        insert_under_id!("favorites", "user_id, type, resource_id, created_at", "$2, $3, $4, $5")
+            .bind(id)
+            .bind(user.get())
+            .bind(kind.as_str())
+            .bind(resource.as_str())
+            .bind(created_at)
+    };
+    if let Some(known) = of_resource(tx, user, kind, resource).await? {
+        return Ok((known.id.get(), false));
+    }
+    let made = under_id(tx, id, insertion).await?;
+    let missing = || StoreError::Inconsistent("favorites: one can neither be added nor found".into());
+    Ok((made.ok_or_else(missing)?, true))
 }
 
 /// Takes one's favorite out; of which kind it was.

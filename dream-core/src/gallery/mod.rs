@@ -16,7 +16,8 @@ pub(crate) use changes::{follow_results, forget};
 pub(crate) use check::check;
 pub use desk::ModeratedImage;
 pub use rules::Tag;
-pub(crate) use store::{all_of, insert_seed, names, public_images, shows};
+pub(crate) use rules::distinct;
+pub(crate) use store::{Original, all_of, insert_seed, names, public_images, shows, take_over};
 
 /// What nodes tell each other when what everybody sees has changed.
 pub(crate) const TOPIC: &str = "gallery";

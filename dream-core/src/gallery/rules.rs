@@ -39,7 +39,7 @@ impl Tag {
 }
 
 /// Each tag once, in the order in which they were given.
-pub(super) fn distinct(tags: &[Tag]) -> Vec<String> {
+pub(crate) fn distinct(tags: &[Tag]) -> Vec<String> {
     let mut seen = HashSet::new();
     tags.iter().filter(|tag| seen.insert(tag.as_str())).map(|tag| tag.0.clone()).collect()
 }

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::kernel::{ImageId, JobId, PageRequest, SortKey, Timestamp, UserId};
 use crate::ports::Verdict;
 use crate::seeds::SeedImage;
-use crate::store::{Db, Row, Sql, Tx, json_text};
+use crate::store::{Db, Row, Sql, Tx, insert_under_id, json_text, under_id};
 
 // `$1` is the asking user, 0 for a guest.
 macro_rules! images {
@@ -201,6 +201,43 @@ pub(super) async fn insert_tags(tx: &mut Tx, id: ImageId, tags: &[String], now: 
         tx.execute(sql.bind(tag.as_str()).bind(id.get()).bind(now)).await?;
     }
     Ok(())
+}
+
+/// A picture that the original service showed to everybody.
+pub(crate) struct Original<'a> {
+    pub(crate) id: Option<i64>,
+    pub(crate) author: Option<UserId>,
+    pub(crate) image_url: &'a str,
+    pub(crate) thumbnail_url: &'a str,
+    pub(crate) prompt: &'a str,
+    pub(crate) category: &'a str,
+    pub(crate) tags: &'a [String],
+    pub(crate) created_at: Timestamp,
+}
+
+/// Adds a picture of the original service, which everybody goes on seeing; its number.
+pub(crate) async fn take_over(tx: &mut Tx, image: &Original<'_>) -> Result<Option<i64>> {
+    let insertion = |id: Option<i64>| {
+        insert_under_id!(
+            "gallery_images",
+            "author_id, image_url, thumbnail_url, prompt, category, tags, likes, status, created_at, updated_at",
+            "$2, $3, $4, $5, $6, $7, 0, 'PUBLIC', $8, $8"
+        )
+        .bind(id)
+        .bind(image.author.map(UserId::get))
+        .bind(image.image_url)
+        .bind(image.thumbnail_url)
+        .bind(image.prompt)
+        .bind(image.category)
+        .bind(json_text(&image.tags))
+        .bind(image.created_at)
+    };
+    let Some(made) = under_id(tx, image.id, insertion).await? else { return Ok(None) };
+    if let Some(id) = ImageId::new(made) {
+        insert_tags(tx, id, image.tags, image.created_at).await?;
+    }
+    add_to_counts(tx, image.category, image.tags, 1).await?;
+    Ok(Some(made))
 }
 
 /// A result that is to wait for its check.

@@ -32,7 +32,7 @@ pub use request::{
     PictureUrl, Prompt, Resolution, SampleCount, Text, UpstreamCredential,
 };
 pub use rules::Charge;
-pub(crate) use store::{all_of, count_open, lock, names, needs, shows};
+pub(crate) use store::{Original, all_of, count_open, lock, names, needs, shows, take_over};
 pub(crate) use submit::submit;
 
 /// A generation as its owner sees it.

@@ -9,7 +9,7 @@ use crate::blobs::Names;
 use crate::error::Result;
 use crate::kernel::{GenerationId, JobId, PageRequest, SortKey, Timestamp, UserId};
 use crate::ports::{BlobKey, JobError, JobState};
-use crate::store::{Db, Row, Sql, StoreError, Tx, json_text};
+use crate::store::{Db, Row, Sql, StoreError, Tx, insert_under_id, json_text, under_id};
 
 /// What is sent upstream beside the fields that have columns.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -403,4 +403,59 @@ pub(crate) async fn all_of(db: &mut impl Db, user: UserId) -> Result<Vec<(Job, s
     let sql = Sql::new(jobs!("WHERE user_id = $1 ORDER BY created_at, id"));
     let rows = db.all(sql.bind(user.get())).await?;
     rows.iter().map(|row| Ok((read(row)?, row.json("request")?))).collect()
+}
+
+/// A generation of the original service, which has ended. It took nothing.
+pub(crate) struct Original<'a> {
+    pub(crate) id: Option<i64>,
+    pub(crate) job_id: &'a JobId,
+    pub(crate) user: UserId,
+    pub(crate) state: JobState,
+    pub(crate) prompt: &'a str,
+    pub(crate) mode: Mode,
+    pub(crate) resolution: Option<Resolution>,
+    pub(crate) aspect_ratio: Option<AspectRatio>,
+    pub(crate) sample_count: i64,
+    pub(crate) params: &'a serde_json::Map<String, serde_json::Value>,
+    pub(crate) periods: &'a Periods,
+    pub(crate) result_urls: &'a [String],
+    pub(crate) thumbnail_url: Option<&'a str>,
+    pub(crate) error: Option<&'a JobError>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) completed_at: Timestamp,
+}
+
+/// Adds a generation of the original service; `None` if its job's id is taken.
+pub(crate) async fn take_over(tx: &mut Tx, new: &Original<'_>) -> Result<Option<i64>> {
+    let extras = Extras { params: new.params.clone(), ..Extras::default() };
+    let charge = if new.state == JobState::Succeeded { "CAPTURED" } else { "RETURNED" };
+    let insertion = |id: Option<i64>| {
+        insert_under_id!(
+            "generations",
+            "job_id, user_id, status, prompt, mode, resolution, aspect_ratio, sample_count, request, quota_day, \
+             quota_month, quota_charged, points_charged, charge, result_urls, thumbnail_url, error_code, \
+             error_message, created_at, updated_at, completed_at",
+            "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 0, $13, $14, $15, $16, $17, $18, $19, $19"
+        )
+        .bind(id)
+        .bind(new.job_id.as_str())
+        .bind(new.user.get())
+        .bind(new.state.as_str())
+        .bind(new.prompt)
+        .bind(new.mode.as_str())
+        .bind(new.resolution.map(Resolution::as_str))
+        .bind(new.aspect_ratio.map(AspectRatio::as_str))
+        .bind(new.sample_count)
+        .bind(json_text(&extras))
+        .bind(new.periods.day.as_str())
+        .bind(new.periods.month.as_str())
+        .bind(charge)
+        .bind(json_text(&new.result_urls))
+        .bind(new.thumbnail_url)
+        .bind(new.error.map(|error| error.code.as_str()))
+        .bind(new.error.map(|error| error.message.as_str()))
+        .bind(new.created_at)
+        .bind(new.completed_at)
+    };
+    under_id(tx, new.id, insertion).await
 }

@@ -169,6 +169,12 @@ impl Zone {
         Day(self.0.to_datetime(at.to_jiff()).date())
     }
 
+    /// The instant at which clocks in the zone show this, unless it lies outside of time.
+    pub(crate) fn at(&self, shown: civil::DateTime) -> Option<Timestamp> {
+        let at = self.0.to_timestamp(shown).ok()?;
+        Some(Timestamp(at.as_microsecond()))
+    }
+
     /// The first instant of the day.
     pub fn start_of(&self, day: Day) -> Timestamp {
         let start = day.0.to_zoned_datetime(self.0.clone()).map(|zoned| zoned.timestamp().as_microsecond());

@@ -25,10 +25,13 @@ pub(crate) use refund::follow as follow_refund;
 pub use refund::{Refund, RefundStatus, VerifiedRefund};
 pub use rules::{RechargePackage, RechargePoints};
 pub use settle::{Settled, VerifiedPayment};
-pub(crate) use store::{all_of, count_pending, forget, plan_in_force};
+pub(crate) use store::{Original, all_of, count_pending, exists, forget, plan_in_force, take_over};
 
 /// The channel that orders are paid through unless said otherwise.
 pub const WECHAT: &str = "wechat";
+
+/// What orders of the original service came through. Nothing is paid or given back through it.
+pub(crate) const ORIGINAL: &str = "original";
 
 /// What was ordered.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! The tables `orders`, `fulfilments`, `payments` and `refunds`.
 
 use super::desk::OrderFilter;
-use super::{Goods, Order, OrderKind, OrderState, OrderStatus, Payment, Refund, RefundStatus};
+use super::{Goods, ORIGINAL, Order, OrderKind, OrderState, OrderStatus, Payment, Refund, RefundStatus};
 use crate::access::Scope;
 use crate::error::Result;
 use crate::kernel::{Fen, OrderId, PageRequest, PlanId, Points, RefundId, SortKey, Timestamp, UserId};
 use crate::ports::PaymentFacts;
-use crate::store::{Db, Row, Sql, StoreError, Tx, for_update};
+use crate::store::{Db, Row, Sql, StoreError, Tx, for_update, insert_under_id, under_id};
 use crate::vip::{Level, Membership};
 
 macro_rules! orders {
@@ -542,4 +542,115 @@ pub(super) async fn payer_of(db: &mut impl Db, user: UserId) -> Result<Option<St
 pub(crate) async fn all_of(db: &mut impl Db, user: UserId) -> Result<Vec<Order>> {
     let sql = Sql::new(orders!("WHERE user_id = $1 ORDER BY created_at, id"));
     db.all(sql.bind(user.get())).await?.iter().map(read).collect()
+}
+
+// Taking over ---------------------------------------------------------------------------------------------------
+
+/// An order of a plan at the original service. It is kept under a channel of its own, which no payment comes through.
+pub(crate) struct Original<'a> {
+    pub(crate) id: Option<i64>,
+    pub(crate) order_id: &'a OrderId,
+    pub(crate) user: UserId,
+    pub(crate) status: OrderStatus,
+    pub(crate) amount: Fen,
+    pub(crate) plan: &'a PlanId,
+    pub(crate) plan_name: &'a str,
+    pub(crate) level: Level,
+    pub(crate) days: i64,
+    pub(crate) transaction_id: &'a str,
+    pub(crate) refund_id: &'a RefundId,
+    pub(crate) paid_at: Timestamp,
+    pub(crate) vip_expire_at: Option<Timestamp>,
+    pub(crate) refunded_at: Timestamp,
+    pub(crate) expire_at: Timestamp,
+    pub(crate) created_at: Timestamp,
+}
+
+/// Whether there is an order of this id.
+pub(crate) async fn exists(db: &mut impl Db, id: &OrderId) -> Result<bool> {
+    Ok(owner(db, id).await?.is_some())
+}
+
+/// Adds an order of the original service with what belongs to it in its state; its number.
+pub(crate) async fn take_over(tx: &mut Tx, order: &Original<'_>, now: Timestamp) -> Result<Option<i64>> {
+    let paid = matches!(order.status, OrderStatus::Paid | OrderStatus::Refunded);
+    let refunded = order.status == OrderStatus::Refunded;
+    let cancelled = order.status == OrderStatus::Cancelled;
+    let insertion = |id: Option<i64>| {
+        insert_under_id!(
+            "orders",
+            "order_id, user_id, kind, channel, status, amount, plan_id, plan_name, plan_level, duration_days, \
+             description, transaction_id, paid_at, vip_expire_at, expire_at, cancelled_at, refunded_at, \
+             refunded_amount, created_at, updated_at",
+            "$2, $3, 'VIP', $4, $5, $6, $7, $8, $9, $10, $8, $11, $12, $13, $14, $15, $16, $17, $18, $19"
+        )
+        .bind(id)
+        .bind(order.order_id.as_str())
+        .bind(order.user.get())
+        .bind(ORIGINAL)
+        .bind(order.status.as_str())
+        .bind(order.amount.get())
+        .bind(order.plan.as_str())
+        .bind(order.plan_name)
+        .bind(order.level.as_str())
+        .bind(order.days)
+        .bind(paid.then_some(order.transaction_id))
+        .bind(paid.then_some(order.paid_at))
+        .bind(order.vip_expire_at.filter(|_| paid))
+        .bind(order.expire_at)
+        .bind(cancelled.then_some(order.expire_at))
+        .bind(refunded.then_some(order.refunded_at))
+        .bind(if refunded { order.amount.get() } else { 0 })
+        .bind(order.created_at)
+        .bind(now)
+    };
+    let Some(id) = under_id(tx, order.id, insertion).await? else { return Ok(None) };
+    if paid {
+        take_over_payment(tx, order, now).await?;
+    }
+    if refunded {
+        let refund = Refund {
+            refund_id: order.refund_id.clone(),
+            order_id: order.order_id.clone(),
+            transaction_id: order.transaction_id.to_owned(),
+            amount: order.amount,
+            total: order.amount,
+            reason: "原系统退款".to_owned(),
+            surplus: false,
+            status: RefundStatus::Succeeded,
+            points_taken: Points::ZERO,
+            days_taken: 0,
+            channel_refund: None,
+            failure: None,
+            requested_by: "import".to_owned(),
+            created_at: order.refunded_at,
+            updated_at: now,
+        };
+        insert_refund(tx, &refund).await?;
+    }
+    Ok(Some(id))
+}
+
+async fn take_over_payment(tx: &mut Tx, order: &Original<'_>, now: Timestamp) -> Result<()> {
+    let payment = Sql::new(
+        "INSERT INTO payments (channel, transaction_id, order_id, amount, surplus, paid_at, recorded_at) \
+         VALUES ($1, $2, $3, $4, FALSE, $5, $6)",
+    )
+    .bind(ORIGINAL)
+    .bind(order.transaction_id)
+    .bind(order.order_id.as_str())
+    .bind(order.amount.get())
+    .bind(order.paid_at)
+    .bind(now);
+    tx.execute(payment).await?;
+    let fulfilment = Sql::new(
+        "INSERT INTO fulfilments (order_id, vip_level, vip_days, vip_until, fulfilled_at) \
+         VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(order.order_id.as_str())
+    .bind(order.level.as_str())
+    .bind(order.days)
+    .bind(order.vip_expire_at)
+    .bind(order.paid_at);
+    tx.execute(fulfilment).await.map(drop)
 }

@@ -23,6 +23,12 @@ pub(crate) enum Cause<'a> {
     GenerationReturn(GenerationId),
     /// An admin's doing, by a fresh id.
     Admin(&'a str),
+    /// An entry of the original service, by the user's id there and its own.
+    Original(&'a str),
+    /// What was missing there when that entry was booked.
+    OriginalLift(&'a str),
+    /// What a balance there differed by from its entries, by the user's id.
+    OriginalBalance(&'a str),
 }
 
 impl<'a> Cause<'a> {
@@ -34,6 +40,9 @@ impl<'a> Cause<'a> {
             Cause::Generation(generation) => ("generation", generation.to_string()),
             Cause::GenerationReturn(generation) => ("generation_return", generation.to_string()),
             Cause::Admin(id) => ("admin", id.to_owned()),
+            Cause::Original(id) => ("original", id.to_owned()),
+            Cause::OriginalLift(id) => ("original_lift", id.to_owned()),
+            Cause::OriginalBalance(user) => ("original_balance", user.to_owned()),
         }
     }
 
@@ -42,7 +51,7 @@ impl<'a> Cause<'a> {
             Cause::Order(order) | Cause::OrderRefund(order, _) | Cause::OrderRefundFailed(order, _) => {
                 Some(order)
             }
-            Cause::Generation(_) | Cause::GenerationReturn(_) | Cause::Admin(_) => None,
+            _ => None,
         }
     }
 

@@ -11,7 +11,7 @@ use crate::kernel::{
 use crate::users::User;
 
 pub(crate) use changes::{Booking, ByHand, Cause, book, open, set_by_hand};
-pub(crate) use store::{all_of, lock_balance, summary};
+pub(crate) use store::{all_of, lifted, lock_balance, summary};
 
 /// What an entry does to the balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

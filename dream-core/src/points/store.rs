@@ -168,3 +168,14 @@ pub(crate) async fn all_of(db: &mut impl Db, user: UserId) -> Result<Vec<LedgerE
     );
     db.all(sql.bind(user.get())).await?.iter().map(read).collect()
 }
+
+/// What was added so that no entry of this user of the original service went below zero.
+pub(crate) async fn lifted(db: &mut impl Db, user: UserId, original: &str) -> Result<i64> {
+    let prefix = format!("{original}:");
+    let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
+    let sql = Sql::new(
+        "SELECT CAST(coalesce(sum(amount), 0) AS BIGINT) AS lifted FROM ledger_entries \
+         WHERE user_id = $1 AND cause = 'original_lift' AND substr(cause_id, 1, CAST($3 AS INTEGER)) = $2",
+    );
+    db.one(sql.bind(user.get()).bind(prefix).bind(length)).await?.get("lifted")
+}

@@ -72,7 +72,7 @@ impl Delta {
         })
     }
 
-    pub(super) fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         Self {
             new_users: self.new_users + other.new_users,
             deleted_users: self.deleted_users + other.deleted_users,
@@ -257,6 +257,20 @@ pub(crate) struct UserDelta {
     pub(crate) succeeded: i64,
     pub(crate) failed: i64,
     pub(crate) images: i64,
+}
+
+impl UserDelta {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            orders: self.orders + other.orders,
+            favorites: self.favorites + other.favorites,
+            image_favorites: self.image_favorites + other.image_favorites,
+            generations: self.generations + other.generations,
+            succeeded: self.succeeded + other.succeeded,
+            failed: self.failed + other.failed,
+            images: self.images + other.images,
+        }
+    }
 }
 
 /// One user's figures.

@@ -16,8 +16,8 @@ pub use gate::{StoreGate, StorePass, StoreStep, StoreTrouble};
 pub use migrate::SchemaStatus;
 pub use open::{DatabaseOptions, Durability};
 pub(crate) use row::Row;
-pub(crate) use sql::{Arg, Db, Sql, for_update, skip_locked};
-pub(crate) use tx::{Change, Tx};
+pub(crate) use sql::{Arg, Db, Sql, for_update, insert_under_id, skip_locked, under_id};
+pub(crate) use tx::{Change, Series, Tx};
 
 use std::sync::Arc;
 

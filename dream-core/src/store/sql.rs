@@ -48,6 +48,53 @@ macro_rules! skip_locked {
 }
 pub(crate) use skip_locked;
 
+/// Adds a row under the id that is bound first, or under a fresh one where that is NULL, unless it collides with a row
+/// that is there. Gives its id. Numbers that a sequence gives out are gone, so a rehearsal takes none.
+macro_rules! insert_under_id {
+    ($table:literal, $columns:literal, $values:literal) => {
+        $crate::store::Sql::differing(
+            concat!(
+                "INSERT INTO ",
+                $table,
+                " (id, ",
+                $columns,
+                ") VALUES ($1, ",
+                $values,
+                ") ON CONFLICT DO NOTHING RETURNING id"
+            ),
+            concat!(
+                "INSERT INTO ",
+                $table,
+                " (id, ",
+                $columns,
+                ") VALUES (coalesce($1, CASE WHEN current_setting('dream.rehearsal', TRUE) = 'on' \
+                 THEN (SELECT coalesce(max(id), 0) + 1 FROM ",
+                $table,
+                ") ELSE nextval(pg_get_serial_sequence('",
+                $table,
+                "', 'id')) END), ",
+                $values,
+                ") ON CONFLICT DO NOTHING RETURNING id"
+            ),
+        )
+    };
+}
+pub(crate) use insert_under_id;
+
+/// Runs such an insertion, with a fresh id where the wanted one is taken. `None` if something else of the row collides.
+pub(crate) async fn under_id<'a>(
+    tx: &mut Tx,
+    wanted: Option<i64>,
+    insertion: impl Fn(Option<i64>) -> Sql<'a> + Send,
+) -> Result<Option<i64>> {
+    if wanted.is_some()
+        && let Some(row) = tx.optional(insertion(wanted)).await?
+    {
+        return row.get("id").map(Some);
+    }
+    tx.optional(insertion(None)).await?.map(|row| row.get("id")).transpose()
+}
+
 impl<'a> Sql<'a> {
     /// The same text for both.
     pub(crate) fn new(text: &'static str) -> Self {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use sqlx::{PgPool, Postgres, Sqlite, Transaction};
 
-use super::{Gate, Pools, Store, StoreError, StorePass, StoreStep};
+use super::{Db as _, Gate, Pools, Sql, Store, StoreError, StorePass, StoreStep};
 use crate::error::{Error, Result};
 
 /// A transaction that may write. Dropped without a commit it leaves nothing behind.
@@ -94,6 +94,38 @@ impl Store {
             })
             .await;
         outcome.map_err(|error: Error| error.while_(C::NAME))
+    }
+}
+
+/// Changes that build on each other: each is committed by itself, but in a rehearsal all of them share one transaction,
+/// so that the later ones see the earlier ones, and it is taken back at the end.
+pub(crate) struct Series<'a> {
+    store: &'a Store,
+    rehearsal: Option<Tx>,
+}
+
+impl Store {
+    pub(crate) async fn series(&self) -> Result<Series<'_>> {
+        if !self.rehearsal {
+            return Ok(Series { store: self, rehearsal: None });
+        }
+        let mut tx = self.begin().await?;
+        tx.execute(Sql::differing("SELECT 1", "SET LOCAL dream.rehearsal = 'on'")).await?;
+        Ok(Series { store: self, rehearsal: Some(tx) })
+    }
+}
+
+impl Series<'_> {
+    pub(crate) fn is_rehearsal(&self) -> bool {
+        self.rehearsal.is_some()
+    }
+
+    /// As [`Store::run`].
+    pub(crate) async fn run<C: Change>(&mut self, change: &C) -> Result<C::Out> {
+        match &mut self.rehearsal {
+            Some(tx) => change.apply(tx).await.map_err(|error| error.while_(C::NAME)),
+            None => self.store.run(change).await,
+        }
     }
 }
 

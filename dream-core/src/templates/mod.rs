@@ -21,13 +21,14 @@ pub use content::{
 };
 pub use plan::{Edit, FieldChange, KindPlan, TemplatePlan, TemplateSet, Unnamed};
 pub(crate) use store::{
-    insert_param_template, insert_prompt_template, param_names, prompt_names, prompt_templates_of,
+    insert_param_template, insert_prompt_template, param_names, prompt_exists, prompt_id, prompt_names,
+    prompt_templates_of, take_over_params, take_over_prompt,
 };
 
 /// Most templates in one call.
 pub const MAX_BATCH: usize = 100;
 /// What changes of templates are announced as.
-const TOPIC: &str = "templates";
+pub(crate) const TOPIC: &str = "templates";
 
 /// A prompt to start from.
 #[derive(Debug, Clone, PartialEq, Eq)]

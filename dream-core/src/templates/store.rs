@@ -421,3 +421,42 @@ async fn note_names(
     }
     Ok(last)
 }
+
+/// Adds a prompt template of the original service unless its id is taken; its number, and whether it was added.
+pub(crate) async fn take_over_prompt(
+    tx: &mut Tx,
+    new: &NewTemplate<PromptContent>,
+    usage_count: i64,
+    now: Timestamp,
+) -> Result<Option<(i64, bool)>> {
+    let Some(made) = Prompts::insert(tx, new, now).await? else {
+        return Ok(prompt_template(tx, &new.template_id).await?.map(|known| (known.id, false)));
+    };
+    let sql = Sql::new("UPDATE prompt_templates SET usage_count = $2 WHERE id = $1");
+    tx.execute(sql.bind(made.id).bind(usage_count)).await?;
+    Ok(Some((made.id, true)))
+}
+
+/// Adds a parameter template of the original service unless its id is taken; its number, and whether it was added.
+pub(crate) async fn take_over_params(
+    tx: &mut Tx,
+    new: &NewTemplate<ParamContent>,
+    now: Timestamp,
+) -> Result<Option<(i64, bool)>> {
+    if let Some(made) = Params::insert(tx, new, now).await? {
+        return Ok(Some((made.id, true)));
+    }
+    Ok(param_template(tx, &new.template_id).await?.map(|known| (known.id, false)))
+}
+
+/// The id that clients know the prompt template of this number by.
+pub(crate) async fn prompt_id(db: &mut impl Db, id: i64) -> Result<Option<TemplateId>> {
+    let sql = Sql::new("SELECT template_id FROM prompt_templates WHERE id = $1").bind(id);
+    db.optional(sql).await?.map(|row| row.get("template_id")).transpose()
+}
+
+/// Whether there is a prompt template that clients know by this id.
+pub(crate) async fn prompt_exists(db: &mut impl Db, id: &TemplateId) -> Result<bool> {
+    let sql = Sql::new("SELECT id FROM prompt_templates WHERE template_id = $1").bind(id.as_str());
+    Ok(db.optional(sql).await?.is_some())
+}

@@ -1,4 +1,4 @@
-use super::store::{self, Arrival};
+use super::store::{self, Arrival, Original};
 use super::{ProfileUpdate, User, UserEdit};
 use crate::access::Admin;
 use crate::error::{Code, Error, Result};
@@ -19,6 +19,28 @@ pub(crate) async fn arrive(tx: &mut Tx, arrival: &Arrival<'_>, now: Timestamp) -
         return known.map(|user| (user, false)).ok_or_else(lost_user);
     };
     vip::open(tx, made, now).await?;
+    points::open(tx, made).await?;
+    stats::open(tx, made).await?;
+    Ok((made, true))
+}
+
+/// The user of somebody whom the original service knew, made unless the openid is known; whether it was made.
+pub(crate) async fn take_over(
+    tx: &mut Tx,
+    user: &Original<'_>,
+    membership: vip::Membership,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(UserId, bool)> {
+    if let Some(known) = store::of_openid(tx, user.openid).await? {
+        points::lock_balance(tx, known).await?;
+        store::fill_in(tx, known, user).await?;
+        vip::raise(tx, settings, known, membership, now).await?;
+        return Ok((known, false));
+    }
+    let made = store::take_over(tx, user).await?.ok_or_else(lost_user)?;
+    vip::open(tx, made, now).await?;
+    vip::raise(tx, settings, made, membership, now).await?;
     points::open(tx, made).await?;
     stats::open(tx, made).await?;
     Ok((made, true))

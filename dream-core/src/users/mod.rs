@@ -12,11 +12,13 @@ use crate::kernel::{Points, Timestamp, UserId};
 use crate::ports::EntropyExt as _;
 use crate::vip::{Level, Membership};
 
-pub(crate) use changes::arrive;
+pub(crate) use changes::{arrive, take_over};
 pub use export::UserExport;
 pub(crate) use rules::name_key;
 pub use rules::{AvatarUrl, NickName};
-pub(crate) use store::{Arrival, find, lock, names, openid_of, read as read_user, user_view};
+pub(crate) use store::{
+    Arrival, Original, find, living, lock, names, openid_of, read as read_user, user_view,
+};
 
 /// A user with everything that only the user and admins may see.
 #[derive(Debug, Clone, PartialEq, Eq)]

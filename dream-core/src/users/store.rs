@@ -1,11 +1,13 @@
 //! The `users` table, and the view of a user over the tables that hang on it.
 
+use std::collections::HashSet;
+
 use super::User;
 use super::rules::name_key;
 use crate::blobs::Names;
 use crate::error::Result;
 use crate::kernel::{Timestamp, UserId};
-use crate::store::{Db, Row, Sql, Tx, for_update};
+use crate::store::{Db, Row, Sql, Tx, for_update, insert_under_id, under_id};
 use crate::vip::Membership;
 
 macro_rules! user_view {
@@ -98,6 +100,71 @@ pub(super) async fn learn(tx: &mut Tx, arrival: &Arrival<'_>, now: Timestamp) ->
         )
         .await?;
     row.map(|row| row.get("id")).transpose()
+}
+
+/// Somebody whom the original service knew.
+pub(crate) struct Original<'a> {
+    pub(crate) id: Option<i64>,
+    pub(crate) openid: &'a str,
+    pub(crate) unionid: Option<&'a str>,
+    pub(crate) phone: Option<&'a str>,
+    pub(crate) nick_name: Option<&'a str>,
+    pub(crate) avatar_url: Option<&'a str>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+}
+
+/// The user of this openid.
+pub(crate) async fn of_openid(db: &mut impl Db, openid: &str) -> Result<Option<UserId>> {
+    let sql = Sql::new("SELECT id FROM users WHERE openid = $1").bind(openid);
+    db.optional(sql).await?.map(|row| row.get("id")).transpose()
+}
+
+/// Makes a user whom the original service knew; `None` if the openid is taken.
+pub(super) async fn take_over(tx: &mut Tx, user: &Original<'_>) -> Result<Option<UserId>> {
+    let insertion = |id: Option<i64>| {
+        insert_under_id!(
+            "users",
+            "openid, unionid, phone, nick_name, name_key, avatar_url, created_at, updated_at",
+            "$2, $3, $4, $5, $6, $7, $8, $9"
+        )
+        .bind(id)
+        .bind(user.openid)
+        .bind(user.unionid)
+        .bind(user.phone)
+        .bind(user.nick_name)
+        .bind(user.nick_name.map(name_key))
+        .bind(user.avatar_url)
+        .bind(user.created_at)
+        .bind(user.updated_at)
+    };
+    Ok(under_id(tx, user.id, insertion).await?.and_then(UserId::new))
+}
+
+/// Fills in what the original service knew of somebody and we do not.
+pub(super) async fn fill_in(tx: &mut Tx, id: UserId, user: &Original<'_>) -> Result<()> {
+    let sql = Sql::new(
+        "UPDATE users SET unionid = coalesce(unionid, $2), phone = coalesce(phone, $3), \
+         nick_name = coalesce(nick_name, $4), name_key = coalesce(name_key, $5), \
+         avatar_url = coalesce(avatar_url, $6) WHERE id = $1 AND deleted_at IS NULL",
+    )
+    .bind(id.get())
+    .bind(user.unionid)
+    .bind(user.phone)
+    .bind(user.nick_name)
+    .bind(user.nick_name.map(name_key))
+    .bind(user.avatar_url);
+    tx.execute(sql).await.map(drop)
+}
+
+/// Those of these users that were not deleted.
+pub(crate) async fn living(db: &mut impl Db, users: &[i64]) -> Result<HashSet<i64>> {
+    if users.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let text = "SELECT id FROM users WHERE deleted_at IS NULL AND id IN ({list})";
+    let rows = db.all(Sql::with_list(text, Vec::new(), users.iter().copied())).await?;
+    rows.iter().map(|row| row.get("id")).collect()
 }
 
 /// Writes what is given of a name and a picture.

@@ -35,6 +35,27 @@ pub(crate) async fn extend(
     Ok(to)
 }
 
+/// Gives a level that somebody had at the original service, unless the present one is as good.
+pub(crate) async fn raise(
+    tx: &mut Tx,
+    settings: &Settings,
+    user: UserId,
+    to: Membership,
+    now: Timestamp,
+) -> Result<()> {
+    let current = store::lock(tx, user, now).await?.ok_or(Code::UserNotFound)?;
+    if to.level() == Level::Normal || (current.level(), current.expires_at()) >= (to.level(), to.expires_at())
+    {
+        return Ok(());
+    }
+    store::write(tx, user, to, now).await?;
+    // Of one that has ended there is nothing to tell.
+    if to.expires_at() > Some(now) {
+        events::keep_end(tx, settings, user, to, now).await?;
+    }
+    Ok(())
+}
+
 /// Takes back days of a refunded order; how many there were to take, the begun one counted whole.
 pub(crate) async fn take_back(
     tx: &mut Tx,

@@ -11,9 +11,12 @@ use crate::kernel::{Fen, PlanId, Timestamp, UserId};
 use crate::orders;
 use crate::users::User;
 
-pub(crate) use changes::{close, extend, open, take_back};
+pub(crate) use changes::{close, extend, open, raise, take_back};
 pub use rules::{Level, Membership};
-pub(crate) use store::{count_active, find as membership_of, find_plan, insert_plan};
+pub(crate) use store::{
+    OriginalPlan, PlanTerms, count_active, find as membership_of, find_plan, insert_plan, take_over_plan,
+    terms,
+};
 
 /// Something that can be bought.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::{Level, Membership, Plan};
 use crate::error::Result;
 use crate::kernel::{PlanId, Timestamp, UserId};
-use crate::store::{Db, Row, Sql, Tx, for_update};
+use crate::store::{Db, Row, Sql, Tx, for_update, insert_under_id, json_text, under_id};
 
 /// The membership in force, unless there is no such user or it was deleted.
 pub(crate) async fn find(db: &mut impl Db, user: UserId, now: Timestamp) -> Result<Option<Membership>> {
@@ -97,4 +97,81 @@ pub(crate) async fn insert_plan(tx: &mut Tx, plan: &crate::seeds::SeedPlan, now:
     )
     .await?;
     Ok(())
+}
+
+/// A plan of the original service.
+pub(crate) struct OriginalPlan<'a> {
+    pub(crate) id: Option<i64>,
+    pub(crate) plan_id: &'a PlanId,
+    pub(crate) name: &'a str,
+    pub(crate) level: Level,
+    pub(crate) duration_days: i64,
+    pub(crate) original_price: i64,
+    pub(crate) current_price: i64,
+    pub(crate) benefits: &'a [String],
+    pub(crate) popular: bool,
+    pub(crate) active: bool,
+}
+
+/// Adds a plan of the original service, in place of one with the same id; its number, and whether it took one's place.
+pub(crate) async fn take_over_plan(
+    tx: &mut Tx,
+    plan: &OriginalPlan<'_>,
+    now: Timestamp,
+) -> Result<Option<(i64, bool)>> {
+    let replaced = Sql::new(
+        "UPDATE plans SET name = $2, level = $3, duration_days = $4, original_price = $5, current_price = $6, \
+         benefits = $7, popular = $8, active = $9, updated_at = $10 WHERE plan_id = $1 RETURNING id",
+    )
+    .bind(plan.plan_id.as_str())
+    .bind(plan.name)
+    .bind(plan.level.as_str())
+    .bind(plan.duration_days)
+    .bind(plan.original_price)
+    .bind(plan.current_price)
+    .bind(json_text(&plan.benefits))
+    .bind(plan.popular)
+    .bind(plan.active)
+    .bind(now);
+    if let Some(row) = tx.optional(replaced).await? {
+        return Ok(Some((row.get("id")?, true)));
+    }
+    let insertion = |id: Option<i64>| {
+        insert_under_id!(
+            "plans",
+            "plan_id, name, level, duration_days, original_price, current_price, benefits, popular, active, \
+             created_at, updated_at",
+            "$2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11"
+        )
+        .bind(id)
+        .bind(plan.plan_id.as_str())
+        .bind(plan.name)
+        .bind(plan.level.as_str())
+        .bind(plan.duration_days)
+        .bind(plan.original_price)
+        .bind(plan.current_price)
+        .bind(json_text(&plan.benefits))
+        .bind(plan.popular)
+        .bind(plan.active)
+        .bind(now)
+    };
+    Ok(under_id(tx, plan.id, insertion).await?.map(|id| (id, false)))
+}
+
+/// What a plan gives.
+pub(crate) struct PlanTerms {
+    pub(crate) name: String,
+    pub(crate) level: Level,
+    pub(crate) days: i64,
+}
+
+/// What a plan gives, whether it can be bought or not.
+pub(crate) async fn terms(db: &mut impl Db, plan: &PlanId) -> Result<Option<PlanTerms>> {
+    let sql = Sql::new("SELECT name, level, duration_days FROM plans WHERE plan_id = $1").bind(plan.as_str());
+    let Some(row) = db.optional(sql).await? else { return Ok(None) };
+    Ok(Some(PlanTerms {
+        name: row.get("name")?,
+        level: row.word("level", Level::parse)?,
+        days: row.get("duration_days")?,
+    }))
 }

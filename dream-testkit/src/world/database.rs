@@ -23,7 +23,11 @@ macro_rules! on_pool {
 }
 
 impl Database {
-    pub(super) async fn connect(url: &str) -> Self {
+    /// Connects to the database of this URL, be it this world's or another.
+    ///
+    /// # Panics
+    /// If it cannot be reached.
+    pub async fn connect(url: &str) -> Self {
         Self(if url.starts_with("sqlite:") {
             let pool = SqlitePoolOptions::new().max_connections(2).connect(url).await;
             Pool::Sqlite(pool.expect("the database can be opened"))
