@@ -266,6 +266,8 @@ impl Play<'_> {
             Behind::Notice(place, telling) => match (&outcome, telling) {
                 (Ok(_), Telling::Plain) if answer_is_lost => self.theatre.channel.put_off(place),
                 (Ok(_), Telling::Plain) => {}
+                // Of an order whose user left nobody knows any more who was to pay.
+                (Ok(_), Telling::WrongPayer) if self.users.iter().any(|user| user.gone) => {}
                 (Ok(effect), lie) => return Err(format!("{lie:?} was believed: {effect:?}")),
                 (Err((code, chain)), Telling::Plain) if *code != Code::Unavailable => {
                     return Err(format!("the platform's own word was refused: {chain}"));
