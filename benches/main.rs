@@ -66,7 +66,10 @@ async fn main() -> ExitCode {
         }
         eprintln!("measuring promise {number} …");
         match measure(number, plan).await {
-            Ok(promise) => report.add(number, promise),
+            Ok(promise) => {
+                eprintln!("  {}", promise.found);
+                report.add(number, promise);
+            }
             Err(fault) => report.failed(number, &fault.to_string()),
         }
     }
