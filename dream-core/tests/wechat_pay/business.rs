@@ -59,6 +59,8 @@ impl House {
             "DELETE FROM orders",
             "DELETE FROM outbox WHERE kind IN ('order.check', 'refund.follow')",
             "UPDATE user_counters SET orders = 0",
+            "UPDATE usage_hours SET orders = 0",
+            "UPDATE usage_totals SET orders = 0",
             "UPDATE memberships SET level = 'NORMAL', expires_at = NULL",
         ] {
             self.run(sql).await;
