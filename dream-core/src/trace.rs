@@ -189,13 +189,15 @@ pub fn current<T>(ask: impl FnOnce(&Work) -> T) -> Option<T> {
 
 /// A part of the current work: a call, for example.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Part {
-    pub(crate) context: TraceContext,
-    pub(crate) parent: SpanId,
+pub struct Part {
+    /// Its place in the trace, which goes along with the call as `traceparent`.
+    pub context: TraceContext,
+    /// The work that it is a part of.
+    pub parent: SpanId,
 }
 
-/// The next part of the current work.
-pub(crate) fn next_part() -> Option<Part> {
+/// The next part of the current work, for whoever calls something that should know of the trace; `None` outside of any.
+pub fn next_part() -> Option<Part> {
     current(|work| {
         let number = work.parts.fetch_add(1, Ordering::Relaxed);
         Part { context: work.context.part(number), parent: work.context.span }
