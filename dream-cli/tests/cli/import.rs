@@ -257,6 +257,8 @@ on_every_backend!(a_database_in_order_is_taken_over_whole_and_once, |backend| as
     assert_eq!(entries, [(5, 12), (3, 7), (10, 10)]);
     let order = me.order(&"ORDER_1764000000000".parse().unwrap()).await.unwrap();
     assert_eq!((order.amount.get(), order.channel.as_str()), (99_900, "original"));
+    let refused = world.admin().await.refund_order(&order.order_id, None, "changed mind").await;
+    assert_eq!(refused.unwrap_err().code(), dream_core::Code::InvalidState, "nobody here can give it back");
     let order_told = about(&told, "orders", "1");
     assert!(order_told.contains("never verified with WeChat"), "{told:#}");
     let kept = me.favorites(None, &first).await.unwrap().items;

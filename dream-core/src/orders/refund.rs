@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::rules;
 use super::settle::refused;
 use super::store;
-use super::{Goods, OrderState, channel};
+use super::{Goods, ORIGINAL, Order, OrderState, channel};
 use crate::access::Admin;
 use crate::admin::{self, AuditEntry};
 use crate::dream::{Core, Dream};
@@ -92,6 +92,52 @@ pub struct Refund {
     pub updated_at: Timestamp,
 }
 
+impl Refund {
+    /// One that was just promised, and takes nothing back.
+    pub(super) fn promised(
+        id: &RefundId,
+        order: &Order,
+        transaction_id: &str,
+        amount: Fen,
+        reason: &str,
+        requested_by: &str,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            refund_id: id.clone(),
+            order_id: order.order_id.clone(),
+            transaction_id: transaction_id.to_owned(),
+            amount,
+            total: order.amount,
+            reason: reason.to_owned(),
+            surplus: false,
+            status: RefundStatus::Processing,
+            points_taken: Points::ZERO,
+            days_taken: 0,
+            channel_refund: None,
+            failure: None,
+            requested_by: requested_by.to_owned(),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// Writes it, and has the channel asked for it.
+    pub(super) async fn begin(&self, tx: &mut Tx) -> Result<()> {
+        store::insert_refund(tx, self).await?;
+        let now = self.created_at;
+        outbox::enqueue(tx, TaskKind::RefundFollow, self.refund_id.as_str(), now, now).await
+    }
+
+    /// Writes down that an admin asked for it.
+    async fn write_down(&self, tx: &mut Tx, admin: &Admin, action: &'static str) -> Result<()> {
+        let entry = AuditEntry::new(action, format!("order:{}", self.order_id))
+            .after(serde_json::json!({ "refundId": self.refund_id.as_str(), "amount": self.amount.get() }))
+            .reason(Some(&self.reason));
+        admin::record(tx, admin, entry, self.created_at).await
+    }
+}
+
 /// A refund notify whose signature is the channel's.
 pub struct VerifiedRefund {
     core: Arc<Core>,
@@ -115,8 +161,8 @@ impl Admin {
     /// commit, in proportion.
     ///
     /// # Errors
-    /// `ORDER_NOT_FOUND`; `INVALID_STATE` if it is not paid, or more would go back than was paid, or with
-    /// [`Facts::Shortfall`] if the points were spent; `VALIDATION_FAILED` for the amount or reason.
+    /// `ORDER_NOT_FOUND`; `INVALID_STATE` if it is not paid, was paid at the original service, or, with
+    /// [`Facts::Shortfall`], if the points were spent; `VALIDATION_FAILED` for the amount or reason.
     pub async fn refund_order(&self, order: &OrderId, amount: Option<Fen>, reason: &str) -> Result<Refund> {
         let core = &self.core;
         let reason = checked_reason(reason)?;
@@ -207,6 +253,9 @@ impl Change for RequestRefund<'_> {
         points::lock_balance(tx, user).await?.ok_or(Code::Internal)?;
         let order = store::lock(tx, self.order).await?.ok_or(Code::OrderNotFound)?.order;
         let OrderState::Paid(payment) = &order.state else { return Err(Code::InvalidState.into()) };
+        if order.channel == ORIGINAL {
+            return Err(Code::InvalidState.into());
+        }
         let left = order.amount.checked_sub(order.refunded).ok_or(Code::Internal)?;
         let amount = self.amount.unwrap_or(left);
         if !left.is_positive() {
@@ -229,29 +278,11 @@ impl Change for RequestRefund<'_> {
             1.. => vip::take_back(tx, &self.admin.core.settings, user, days_taken, now).await?,
             _ => 0,
         };
-        let refund = Refund {
-            refund_id: self.refund_id.clone(),
-            order_id: self.order.clone(),
-            transaction_id: payment.transaction_id.clone(),
-            amount,
-            total: order.amount,
-            reason: self.reason.to_owned(),
-            surplus: false,
-            status: RefundStatus::Processing,
-            points_taken,
-            days_taken,
-            channel_refund: None,
-            failure: None,
-            requested_by: self.admin.key_name.to_string(),
-            created_at: now,
-            updated_at: now,
-        };
-        store::insert_refund(tx, &refund).await?;
-        outbox::enqueue(tx, TaskKind::RefundFollow, refund.refund_id.as_str(), now, now).await?;
-        let entry = AuditEntry::new("order.refund", format!("order:{}", self.order))
-            .after(serde_json::json!({ "refundId": refund.refund_id.as_str(), "amount": amount.get() }))
-            .reason(Some(self.reason));
-        admin::record(tx, self.admin, entry, now).await?;
+        let (transaction, by) = (&payment.transaction_id, &self.admin.key_name.to_string());
+        let promised = Refund::promised(self.refund_id, &order, transaction, amount, self.reason, by, now);
+        let refund = Refund { points_taken, days_taken, ..promised };
+        refund.begin(tx).await?;
+        refund.write_down(tx, self.admin, "order.refund").await?;
         Ok(refund)
     }
 }
@@ -288,35 +319,16 @@ impl Change for RefundSurplus<'_> {
     type Out = Refund;
 
     async fn apply(&self, tx: &mut Tx) -> Result<Refund> {
-        let now = self.now;
         let user = store::owner(tx, self.order).await?.ok_or(Code::OrderNotFound)?;
         points::lock_balance(tx, user).await?.ok_or(Code::Internal)?;
         let order = store::lock(tx, self.order).await?.ok_or(Code::OrderNotFound)?.order;
-        let (transaction_id, amount) =
-            store::kept_surplus(tx, self.order).await?.ok_or(Code::InvalidState)?;
-        let refund = Refund {
-            refund_id: self.refund_id.clone(),
-            order_id: self.order.clone(),
-            transaction_id,
-            amount,
-            total: order.amount,
-            reason: self.reason.to_owned(),
-            surplus: true,
-            status: RefundStatus::Processing,
-            points_taken: Points::ZERO,
-            days_taken: 0,
-            channel_refund: None,
-            failure: None,
-            requested_by: self.admin.key_name.to_string(),
-            created_at: now,
-            updated_at: now,
-        };
-        store::insert_refund(tx, &refund).await?;
-        outbox::enqueue(tx, TaskKind::RefundFollow, refund.refund_id.as_str(), now, now).await?;
-        let entry = AuditEntry::new("order.refund_surplus", format!("order:{}", self.order))
-            .after(serde_json::json!({ "refundId": refund.refund_id.as_str(), "amount": amount.get() }))
-            .reason(Some(self.reason));
-        admin::record(tx, self.admin, entry, now).await?;
+        let (transaction, amount) = store::kept_surplus(tx, self.order).await?.ok_or(Code::InvalidState)?;
+        let by = &self.admin.key_name.to_string();
+        let promised =
+            Refund::promised(self.refund_id, &order, &transaction, amount, self.reason, by, self.now);
+        let refund = Refund { surplus: true, ..promised };
+        refund.begin(tx).await?;
+        refund.write_down(tx, self.admin, "order.refund_surplus").await?;
         Ok(refund)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::refund::{self, RefundStatus};
+use super::refund::{self, Refund};
 use super::rules::{self, Mismatch};
 use super::store::{self, Whole};
 use super::{Goods, Order, OrderState, channel};
@@ -200,24 +200,9 @@ impl Settle<'_> {
         if store::mark_cancelled(tx, self.order_id, now).await? {
             outbox::cancel(tx, TaskKind::OrderCheck, self.order_id.as_str()).await?;
         }
-        let refund = super::Refund {
-            refund_id: self.spare_refund_id.clone(),
-            order_id: self.order_id.clone(),
-            transaction_id: self.facts.transaction_id.clone(),
-            amount: self.facts.amount,
-            total: whole.order.amount,
-            reason: "重复支付退款".to_owned(),
-            surplus: true,
-            status: RefundStatus::Processing,
-            points_taken: Points::ZERO,
-            days_taken: 0,
-            channel_refund: None,
-            failure: None,
-            requested_by: "system".to_owned(),
-            created_at: now,
-            updated_at: now,
-        };
-        store::insert_refund(tx, &refund).await?;
-        outbox::enqueue(tx, TaskKind::RefundFollow, refund.refund_id.as_str(), now, now).await
+        let (id, transaction) = (self.spare_refund_id, &self.facts.transaction_id);
+        let (amount, reason) = (self.facts.amount, "重复支付退款");
+        let promised = Refund::promised(id, &whole.order, transaction, amount, reason, "system", now);
+        Refund { surplus: true, ..promised }.begin(tx).await
     }
 }
