@@ -25,6 +25,24 @@ use crate::tally::Tally;
 ///
 /// What a caller may do is a value that `Dream` gives out: [`crate::Guest`], [`crate::Session`],
 /// [`crate::Admin`], and the proofs of signed callbacks.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::Dream;
+///
+/// # let dream: &Dream = world.dream();
+/// // Hand a clone to every task that serves somebody: all of them are one business.
+/// let serving = {
+///     let dream = dream.clone();
+///     tokio::spawn(async move { dream.guest().plans().await })
+/// };
+/// serving.await??;
+///
+/// let health = dream.health().await;
+/// assert!(health.iter().filter(|dependency| dependency.required).all(|dependency| dependency.up));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Clone)]
 pub struct Dream {
     pub(crate) core: Arc<Core>,
@@ -78,6 +96,30 @@ impl Core {
 }
 
 /// What the database must look like when `Dream` starts.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::{AtStart, DatabaseOptions, Dream, Settings};
+/// # use std::sync::Arc;
+/// # use dream_core::adapters::{DiskBlobs, MemoryCache, SystemClock, wechat::*, image_api::*};
+/// # let folder = tempfile::tempdir()?;
+/// # let secret = || secrecy::SecretString::from("0123456789abcdef0123456789abcdef");
+/// # let settings = Settings::new(secret());
+/// # let database = DatabaseOptions::new(format!("sqlite://{}/dream.db", folder.path().display()));
+/// # let cache = Arc::new(MemoryCache::new(Arc::new(SystemClock)));
+/// # let wechat = Arc::new(WeChatHttp::new(WeChatConfig::new("wx0123456789abcdef", secret()), cache, Arc::new(SystemClock))?);
+/// # let image_api = Arc::new(ImageApiHttp::new(&ImageApiConfig::new("https://images.example", secret()), Arc::new(SystemClock))?);
+/// # let blobs = Arc::new(DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?);
+///
+/// // Where many nodes start at once, let a step of the rollout migrate, and no node by itself.
+/// let builder = Dream::builder(settings, database.clone()).at_start(AtStart::RequireCurrent);
+/// # let builder = builder.blobs(blobs).wechat(wechat).image_api(image_api);
+/// assert!(builder.build().await.is_err(), "nobody has migrated yet");
+///
+/// assert!(Dream::migrate(&database).await?.is_current());
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AtStart {
     /// Bring the schema up to date.
@@ -88,6 +130,33 @@ pub enum AtStart {
 }
 
 /// Collects the ports. Those without a default are named together when one is missing.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+/// use dream_core::adapters::{DiskBlobs, SystemClock};
+/// use dream_core::{DatabaseOptions, Dream, Settings};
+/// # use dream_core::adapters::{MemoryCache, wechat::*, image_api::*};
+/// # let folder = tempfile::tempdir()?;
+/// # let secret = |_: &str| secrecy::SecretString::from("0123456789abcdef0123456789abcdef");
+/// # let cache = Arc::new(MemoryCache::new(Arc::new(SystemClock)));
+/// # let wechat = WeChatHttp::new(WeChatConfig::new("wx0123456789abcdef", secret("")), cache, Arc::new(SystemClock))?;
+/// # let image_api = ImageApiHttp::new(&ImageApiConfig::new("https://images.example", secret("")), Arc::new(SystemClock))?;
+/// # let url = format!("sqlite://{}/dream.db", folder.path().display());
+///
+/// let (dream, worker) = Dream::builder(Settings::new(secret("JWT_SECRET")), DatabaseOptions::new(url))
+///     .blobs(Arc::new(DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?))
+///     .wechat(Arc::new(wechat))
+///     .image_api(Arc::new(image_api))
+///     .build()
+///     .await?;
+/// worker.run_due().await?;
+/// assert_eq!(dream.guest().plans().await?, [], "nothing is sold before `plant_seeds`");
+/// # dream.close().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Builder {
     settings: Settings,
     database: DatabaseOptions,
@@ -163,6 +232,27 @@ impl Builder {
     /// Works every change out in the database, with all its checks, and takes it back: each method answers what it
     /// would, and nothing is stored. What goes to the outside by itself, such as closing an order at its channel,
     /// is not held up; what goes through the outbox is.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// # use dream_core::{AtStart, Dream, Settings};
+    /// # use std::sync::Arc;
+    /// # use dream_core::adapters::{DiskBlobs, MemoryCache, SystemClock, wechat::*, image_api::*};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let secret = || secrecy::SecretString::from("0123456789abcdef0123456789abcdef");
+    /// # let cache = Arc::new(MemoryCache::new(Arc::new(SystemClock)));
+    /// # let wechat = Arc::new(WeChatHttp::new(WeChatConfig::new("wx0123456789abcdef", secret()), cache, Arc::new(SystemClock))?);
+    /// # let image_api = Arc::new(ImageApiHttp::new(&ImageApiConfig::new("https://images.example", secret()), Arc::new(SystemClock))?);
+    /// # let blobs = Arc::new(DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?);
+    /// # let database = dream_core::DatabaseOptions::new(format!("sqlite://{}/dream.db", folder.path().display()));
+    /// # let builder = Dream::builder(Settings::new(secret()), database).blobs(blobs).wechat(wechat).image_api(image_api);
+    /// let (dream, _worker) = builder.rehearsal(true).build().await?;
+    /// let report = dream.plant_seeds().await?;
+    /// assert_eq!(report.planted, 23, "all of it would go well");
+    /// assert_eq!(dream.guest().plans().await?, [], "and none of it was kept");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn rehearsal(mut self, rehearsal: bool) -> Self {
         self.rehearsal = rehearsal;
@@ -223,6 +313,18 @@ impl Builder {
 }
 
 /// What a dependency answered when it was asked how it is.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # let dream = world.dream();
+/// for dependency in dream.health().await {
+///     assert!(dependency.up, "{} does not answer", dependency.name);
+///     // Without the cache Dream is slower; without the database it is not there.
+///     assert_eq!(dependency.required, dependency.name == "database");
+/// }
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DependencyHealth {
     /// `database` or `cache`.
@@ -235,6 +337,22 @@ pub struct DependencyHealth {
 
 impl Dream {
     /// Starts to put the business together.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dream_core::{Code, DatabaseOptions, Dream, Settings};
+    /// # let secret = secrecy::SecretString::from("0123456789abcdef0123456789abcdef");
+    ///
+    /// // Three ports have no default, since Dream can do nothing without them.
+    /// let outcome =
+    ///     Dream::builder(Settings::new(secret), DatabaseOptions::new("sqlite::memory:")).build().await;
+    /// let error = outcome.map(drop).unwrap_err();
+    /// assert_eq!(error.code(), Code::Internal);
+    /// assert!(error.chain().ends_with("the builder needs blobs, wechat and image_api"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn builder(settings: Settings, database: DatabaseOptions) -> Builder {
         Builder {
             settings,
@@ -256,6 +374,22 @@ impl Dream {
 
     /// Brings the schema of a database up to date without starting anything.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dream_core::{DatabaseOptions, Dream};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let url = format!("sqlite://{}/dream.db", folder.path().display());
+    /// let database = DatabaseOptions::new(url);
+    /// assert!(!Dream::schema(&database).await?.is_current(), "it is empty");
+    /// assert!(Dream::migrate(&database).await?.is_current());
+    /// // Doing it again changes nothing.
+    /// assert!(Dream::migrate(&database).await?.is_current());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `INTERNAL` if the database is newer than this program; `UNAVAILABLE` if it cannot be reached.
     pub async fn migrate(database: &DatabaseOptions) -> Result<SchemaStatus> {
@@ -266,6 +400,20 @@ impl Dream {
     }
 
     /// How the schema of a database compares with what this program knows.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dream_core::{DatabaseOptions, Dream};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let url = format!("sqlite://{}/dream.db", folder.path().display());
+    /// let status = Dream::schema(&DatabaseOptions::new(url)).await?;
+    /// assert_eq!(status.applied, 0, "an empty database has no migration");
+    /// assert!(status.known >= 1 && !status.is_current());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// `UNAVAILABLE` if it cannot be reached.
@@ -278,6 +426,19 @@ impl Dream {
 
     /// What a database says of itself: its version, its schema, its clock. A missing SQLite file is made.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dream_core::{DatabaseOptions, Dream};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let url = format!("sqlite://{}/dream.db", folder.path().display());
+    /// let facts = Dream::examine(&DatabaseOptions::new(url)).await?;
+    /// assert_eq!((facts.product, facts.is_replica), ("SQLite", false));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// `UNAVAILABLE` if it cannot be reached.
     pub async fn examine(database: &DatabaseOptions) -> Result<DatabaseFacts> {
@@ -288,6 +449,15 @@ impl Dream {
     }
 
     /// Asks every dependency of ours how it is.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let health = world.dream().health().await;
+    /// let ready = health.iter().all(|dependency| dependency.up || !dependency.required);
+    /// assert!(ready, "a load balancer may send requests here");
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn health(&self) -> Vec<DependencyHealth> {
         let (database, cache) = tokio::join!(self.core.store.ping(), self.core.cache.ping());
         vec![
@@ -297,21 +467,70 @@ impl Dream {
     }
 
     /// News of what changed from now on, on this node or another, for whoever keeps copies.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::ports::Invalidation;
+    /// # use dream_core::templates::*;
+    /// # let admin = world.admin().await;
+    /// # let content = PromptContent { title: "Film".parse().unwrap(), description: None, prompt: "film portrait".parse().unwrap(),
+    /// #     category: "portrait".parse().unwrap(), thumbnail_url: None, preview_images: PreviewImages::default(), is_hot: false };
+    /// # let new = NewTemplate { template_id: "film".parse().unwrap(), content };
+    ///
+    /// let mut news = world.dream().news();
+    /// admin.create_prompt_template(new).await?;
+    /// // Whoever keeps a copy of the templates throws it away now, on every node.
+    /// assert_eq!(Invalidation::next(&mut news).await, Some(Invalidation::Topic("templates".to_owned())));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn news(&self) -> broadcast::Receiver<Invalidation> {
         self.core.cache.invalidations()
     }
 
     /// The settings in force.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let settings = world.dream().settings();
+    /// assert_eq!(settings.point_price.get(), 10, "fen for one point");
+    /// assert_eq!(settings.sample_prices.final_.get(), 10, "points for one picture in final mode");
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn settings(&self) -> &Settings {
         &self.core.settings
     }
 
     /// The present instant on the clock in use.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use std::time::Duration;
+    ///
+    /// let before = world.dream().now();
+    /// world.clock().advance(Duration::from_mins(5));
+    /// assert_eq!(
+    ///     world.dream().now().since(before),
+    ///     Duration::from_mins(5),
+    ///     "it is the clock of the builder"
+    /// );
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn now(&self) -> Timestamp {
         self.core.now()
     }
 
     /// Database connections: open, and idle among them.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let (open, idle) = world.dream().connections();
+    /// assert!(idle <= open);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn connections(&self) -> (u32, u32) {
         self.core.store.connections()
     }

@@ -6,6 +6,15 @@ use std::fmt;
 use crate::kernel::TemplateId;
 
 /// Shorthand for results of this crate.
+///
+/// ```
+/// use dream_core::{Code, Result};
+///
+/// fn at_most(bytes: usize, limit: usize) -> Result<()> {
+///     if bytes <= limit { Ok(()) } else { Err(Code::PayloadTooLarge.into()) }
+/// }
+/// assert_eq!(at_most(11, 10).unwrap_err().code(), Code::PayloadTooLarge);
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync + 'static>;
@@ -16,6 +25,18 @@ macro_rules! codes {
         ///
         /// The list is closed on purpose: whoever maps a code to a status or a text matches it without a
         /// wildcard, so that a new code does not compile until someone has chosen them.
+        ///
+        /// ```
+        /// use dream_core::Code;
+        ///
+        /// // Without a wildcard, a code that is new does not compile until somebody has decided about it.
+        /// let is_ours = |code| match code {
+        ///     Code::Internal | Code::Unavailable => true,
+        ///     other => other.as_str().starts_with("UPSTREAM"),
+        /// };
+        /// assert!(is_ours(Code::UpstreamTimeout) && !is_ours(Code::JobNotFound));
+        /// assert_eq!(Code::JobNotFound.to_string(), "JOB_NOT_FOUND");
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Code { $($(#[$doc])* $name,)* }
 
@@ -119,6 +140,20 @@ impl fmt::Display for Code {
 }
 
 /// Why one input value was refused. The core writes no sentences: whoever shows it to a person does.
+///
+/// ```
+/// use dream_core::{Code, Error, Fault};
+///
+/// let sentence = |fault: &Fault| match fault {
+///     Fault::Range { min, max } => format!("from {min} to {max}"),
+///     Fault::Length { min, max } => format!("{min} to {max} characters"),
+///     Fault::OneOf(words) => format!("one of {}", words.join(", ")),
+///     other => other.as_str().to_lowercase(),
+/// };
+/// let fault = dream_core::jobs::SampleCount::new(11).unwrap_err();
+/// assert_eq!(sentence(&fault), "from 1 to 10");
+/// assert_eq!(Error::invalid_field("sampleCount", fault).code(), Code::ValidationFailed);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -178,6 +213,18 @@ impl Fault {
 }
 
 /// A fault and the field that has it.
+///
+/// ```
+/// use dream_core::{Error, Facts, Fault};
+///
+/// // All that is wrong with an input, at once.
+/// let error = Error::invalid(vec![
+///     Fault::Required.at("prompt"),
+///     Fault::Length { min: 0, max: 32 }.at("tags[3]"),
+/// ]);
+/// let Facts::Fields(faults) = error.facts() else { panic!("no fields") };
+/// assert_eq!(faults.iter().map(|it| it.field.as_str()).collect::<Vec<_>>(), ["prompt", "tags[3]"]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldFault {
     /// Path of the field as the client wrote it, such as `userInfo.nickName` or `tags[3]`.
@@ -187,6 +234,17 @@ pub struct FieldFault {
 }
 
 /// What a client may know about an error beyond its code.
+///
+/// ```
+/// use dream_core::{Code, Error, Facts};
+///
+/// let error = Error::new(Code::RateLimited).with_facts(Facts::Throttled { retry_after_secs: 30 });
+/// let wait = match error.facts() {
+///     Facts::Throttled { retry_after_secs } => *retry_after_secs,
+///     _ => 1,
+/// };
+/// assert_eq!(wait, 30, "seconds");
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Facts {
@@ -228,6 +286,16 @@ pub enum Facts {
 /// What went wrong: a [`Code`], [`Facts`] for the client, and a source for the log only.
 ///
 /// `Display` never prints the source; [`Error::chain`] does, for logs.
+///
+/// ```
+/// use dream_core::{Code, Error};
+///
+/// let error = Error::new(Code::Unavailable).with_source("connection refused").while_("charging a job");
+/// // For a client, and for the log.
+/// assert_eq!(error.code().as_str(), "UNAVAILABLE");
+/// assert_eq!(error.chain(), "UNAVAILABLE while charging a job: connection refused");
+/// assert!(error.is_retryable());
+/// ```
 pub struct Error {
     inner: Box<Inner>,
 }

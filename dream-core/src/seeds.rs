@@ -149,6 +149,17 @@ const IMAGES: &[SeedImage] = &[
 ];
 
 /// What planting the seeds did.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// let first = world.dream().plant_seeds().await?;
+/// assert_eq!((first.planted, first.left_alone), (23, 0));
+/// // At the next start nothing is planted again, also not what an admin removed meanwhile.
+/// let again = world.dream().plant_seeds().await?;
+/// assert_eq!((again.planted, again.left_alone), (0, 23));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeedReport {
     /// Seeds that were new to this database.

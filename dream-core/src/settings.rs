@@ -13,6 +13,16 @@ use crate::orders::RechargePackage;
 use crate::vip::Level;
 
 /// A span of time as the operator wrote it, such as `7d`, which is also how clients are told.
+///
+/// ```
+/// use std::time::Duration;
+/// use dream_core::Lifetime;
+///
+/// let week: Lifetime = "7d".parse().unwrap();
+/// assert_eq!((week.span(), week.as_str()), (Duration::from_hours(7 * 24), "7d"));
+/// assert_eq!("90".parse::<Lifetime>().unwrap().span(), Duration::from_secs(90), "a bare number is seconds");
+/// assert!("0s".parse::<Lifetime>().is_err(), "at least a second");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lifetime {
     text: String,
@@ -56,6 +66,16 @@ impl FromStr for Lifetime {
 }
 
 /// How many samples a level may generate without paying points.
+///
+/// ```
+/// use dream_core::{QuotaLimit, QuotaLimits};
+/// use dream_core::vip::Level;
+///
+/// // Twenty free samples a day for whoever pays nothing, but not more than 200 in a month.
+/// let quota = QuotaLimits { normal: QuotaLimit { daily: 20, monthly: 200 }, ..QuotaLimits::default() };
+/// assert_eq!(quota.of(Level::Normal).daily, 20);
+/// assert_eq!(quota.of(Level::Svip).daily, 1000);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaLimit {
     /// Samples a day.
@@ -65,6 +85,14 @@ pub struct QuotaLimit {
 }
 
 /// Quota limits by level.
+///
+/// ```
+/// use dream_core::QuotaLimits;
+/// use dream_core::vip::Level;
+///
+/// let quota = QuotaLimits::default();
+/// assert_eq!([Level::Normal, Level::Vip, Level::Svip].map(|level| quota.of(level).daily), [5, 100, 1000]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaLimits {
     /// Without VIP.
@@ -97,6 +125,16 @@ impl Default for QuotaLimits {
 }
 
 /// How many generations of one user may be at the image API at once; the others wait in the queue.
+///
+/// ```
+/// use dream_core::AtOnce;
+/// use dream_core::vip::Level;
+///
+/// // An SVIP never waits behind an own generation; whoever has no VIP has one at a time.
+/// let at_once = AtOnce { normal: 1, svip: 0, ..AtOnce::default() };
+/// assert_eq!(at_once.of(Level::Normal), Some(1));
+/// assert_eq!(at_once.of(Level::Svip), None, "any number");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AtOnce {
     /// Without VIP; 0 for any number.
@@ -129,6 +167,22 @@ impl Default for AtOnce {
 }
 
 /// What a sample costs where the quota does not cover it. A 4K sample costs twice as much.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.daily_quota(0), async |world| {
+/// use dream_core::kernel::Points;
+/// use dream_core::{Facts, SamplePrices};
+/// # use dream_testkit::world::draft;
+///
+/// let prices = SamplePrices::default();
+/// assert_eq!((prices.draft, prices.final_), (Points::new(2), Points::new(10)));
+///
+/// // Three drafts without any quota, and without points.
+/// let refused = world.alice().await.generate(&draft("a cat", 3)).await.unwrap_err();
+/// assert!(matches!(refused.facts(), Facts::Quota { points_required: 6, points_balance: 0, .. }));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SamplePrices {
     /// In draft mode.
@@ -144,6 +198,16 @@ impl Default for SamplePrices {
 }
 
 /// An admin key from the configuration.
+///
+/// ```
+/// use dream_core::{ConfiguredAdminKey, Settings};
+///
+/// # let secret = secrecy::SecretString::from("0123456789abcdef0123456789abcdef");
+/// let mut settings = Settings::new(secret);
+/// settings.admin_keys =
+///     vec![ConfiguredAdminKey { name: "ops".parse().unwrap(), key: "a long random key".into() }];
+/// assert!(!format!("{:?}", settings.admin_keys).contains("random"), "it can be logged");
+/// ```
 #[derive(Debug, Clone)]
 pub struct ConfiguredAdminKey {
     /// How the audit log names it.
@@ -153,6 +217,19 @@ pub struct ConfiguredAdminKey {
 }
 
 /// What an operator may choose. [`Settings::new`] has the documented defaults.
+///
+/// ```
+/// use dream_core::Settings;
+/// use dream_core::kernel::{Fen, Points, Zone};
+/// use dream_core::orders::RechargePackage;
+///
+/// # let secret = secrecy::SecretString::from("0123456789abcdef0123456789abcdef");
+/// let mut settings = Settings::new(secret);
+/// settings.zone = Zone::named("Europe/Berlin").unwrap();
+/// // A point costs 10 fen; a hundred of them together 9 yuan in place of 10.
+/// settings.recharge_packages = vec![RechargePackage { points: Points::new(100), price: Fen::new(900) }];
+/// assert_eq!(settings.access_lifetime.as_str(), "7d", "what is left out has the documented default");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Signs access tokens and cursors; at least 32 bytes.

@@ -11,6 +11,28 @@ use tokio::sync::watch;
 use crate::fakes::lock;
 
 /// A clock that moves only when told to. Sleepers wake in the order of their times.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::kernel::Timestamp;
+/// use dream_core::ports::Clock as _;
+/// use dream_testkit::clock::TestClock;
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// let clock = Arc::new(TestClock::at(Timestamp::from_secs(1_769_600_000)));
+/// let sleeper = {
+///     let clock = clock.clone();
+///     tokio::spawn(async move { clock.sleep(Duration::from_hours(6)).await })
+/// };
+/// # dream_testkit::wait::eventually(Duration::from_secs(5), || clock.sleepers() == 1).await;
+/// assert_eq!(clock.next_wake(), Some(clock.now().plus(Duration::from_hours(6))));
+/// clock.advance(Duration::from_hours(6));
+/// sleeper.await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TestClock {
     now: watch::Sender<Timestamp>,

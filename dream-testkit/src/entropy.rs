@@ -7,6 +7,15 @@ use dream_core::ports::Entropy;
 use crate::fakes::lock;
 
 /// Randomness out of a seed: for tests and fakes only, since anybody can foretell it.
+///
+/// ```
+/// use dream_core::ports::EntropyExt as _;
+/// use dream_testkit::entropy::SeededEntropy;
+///
+/// // The same ids and tokens in every run; another seed gives others.
+/// assert_eq!(SeededEntropy::new(7).uuid(), SeededEntropy::new(7).uuid());
+/// assert_ne!(SeededEntropy::new(7).token(), SeededEntropy::new(8).token());
+/// ```
 #[derive(Debug)]
 pub struct SeededEntropy {
     dice: Mutex<fastrand::Rng>,

@@ -20,6 +20,25 @@ pub const ANY: &str = "*";
 const FIRED_KEPT: usize = 1024;
 
 /// What goes wrong.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::ports::JobState;
+/// use dream_testkit::fakes::image_api::operation;
+/// use dream_testkit::faults::Fault;
+///
+/// let faults = world.image_api().faults();
+/// // A gateway's page, then an answer that is lost on its way.
+/// faults.next(operation::SUBMIT, Fault::html(502));
+/// faults.next(operation::SUBMIT, Fault::DropAfter);
+/// let alice = world.alice().await;
+/// let job = alice.generates("a cat").await.job_id;
+/// world.settle().await;
+/// assert_eq!(alice.job(&job).await.state, JobState::Succeeded);
+/// assert_eq!(world.image_api().jobs().len(), 1, "and none was made twice");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Fault {
@@ -105,6 +124,17 @@ impl Fault {
 }
 
 /// Which calls of the operation go wrong, counted from when the rule is set.
+///
+/// ```
+/// use dream_testkit::faults::{Fault, FaultRule, Faults, When};
+///
+/// let faults = Faults::default();
+/// let when = When::Call { number: 2 };
+/// faults.add(FaultRule { operation: "submit".to_owned(), when, fault: Fault::Drop });
+/// assert_eq!(faults.strike("submit"), None);
+/// assert_eq!(faults.strike("submit"), Some(Fault::Drop), "the second call, and no other");
+/// assert_eq!(faults.strike("submit"), None);
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "when", rename_all = "snake_case")]
 pub enum When {
@@ -130,6 +160,16 @@ pub enum When {
 }
 
 /// One line of a script.
+///
+/// ```
+/// use dream_testkit::faults::{Fault, FaultRule, When};
+///
+/// // As the control page of the sandbox sends it.
+/// let rule: FaultRule = serde_json::from_str(
+///     r#"{"operation":"login","when":"next","count":3,"fault":{"kind":"status","status":500}}"#,
+/// ).unwrap();
+/// assert_eq!((rule.when, rule.fault), (When::Next { count: 3 }, Fault::status(500, "")));
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FaultRule {
     /// The operation, by the name that the fake gives it; [`ANY`] for all.
@@ -181,6 +221,19 @@ struct Script {
 }
 
 /// The script of one fake. The first rule that strikes decides; rules of [`When::Next`] queue up behind each other.
+///
+/// ```
+/// use dream_testkit::faults::{Fault, Faults};
+///
+/// let faults = Faults::default();
+/// faults.next_n("submit", 2, Fault::status(500, ""));
+/// faults.probability("job", 0.5, 1, Fault::Drop);
+/// assert_eq!(faults.rules().len(), 2);
+/// assert!(faults.strike("submit").is_some());
+/// assert_eq!(faults.fired().len(), 1, "what went wrong so far");
+/// faults.clear();
+/// assert_eq!(faults.strike("submit"), None);
+/// ```
 #[derive(Debug, Default)]
 pub struct Faults {
     script: Mutex<Script>,

@@ -12,6 +12,28 @@ use dream_core::ports::{
 use crate::fakes::lock;
 
 /// Stands before a storage and lets one call in two fail: before it does anything, or after it has done everything.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::DiskBlobs;
+/// use dream_core::ports::Blobs as _;
+/// use dream_testkit::flaky_blobs::FlakyBlobs;
+/// use std::sync::Arc;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let disk = DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?;
+/// let flaky = FlakyBlobs::new(Arc::new(disk), 1);
+/// let key = "a.png".parse().unwrap();
+/// let mut failures = 0;
+/// // A put is safe to repeat, so whoever goes on gets through.
+/// while flaky.put(&key, "image/png", "x".into()).await.is_err() {
+///     failures += 1;
+/// }
+/// assert!(failures < 20);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FlakyBlobs {
     inner: Arc<dyn Blobs>,

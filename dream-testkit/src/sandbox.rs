@@ -23,6 +23,20 @@ const PUSH_PATH: &str = "/v1/wechat/push";
 const WEBHOOK_PATH: &str = "/v1/proxy/webhook";
 
 /// How the sandbox is set up.
+///
+/// ```
+/// use dream_core::adapters::SystemClock;
+/// use dream_testkit::sandbox::SandboxOptions;
+/// use std::sync::Arc;
+///
+/// // Pictures come at once, and the control page is where one looks for it.
+/// let options = SandboxOptions {
+///     speed: 1000.0,
+///     control: Some(([127, 0, 0, 1], 4100).into()),
+///     ..SandboxOptions::new(Arc::new(SystemClock))
+/// };
+/// assert!(options.wechat.is_none(), "any free port");
+/// ```
 #[derive(Debug, Clone)]
 pub struct SandboxOptions {
     /// The time.
@@ -77,6 +91,22 @@ impl SandboxOptions {
 }
 
 /// What Dream has to be configured with to use the sandbox.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::SystemClock;
+/// use dream_testkit::sandbox::{Sandbox, SandboxOptions};
+/// use std::sync::Arc;
+///
+/// let sandbox = Sandbox::start(SandboxOptions::new(Arc::new(SystemClock))).await?;
+/// let credentials = sandbox.credentials();
+/// println!("WECHAT_API_BASE_URL={}", credentials.wechat_base_url);
+/// println!("THIRD_PARTY_API_BASE_URL={}", credentials.image_api_base_url);
+/// assert_eq!(credentials.wechat_base_url, sandbox.wechat.base_url());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// `WECHAT_API_BASE_URL`
@@ -104,6 +134,31 @@ pub struct Credentials {
 /// The outside of Dream on loopback ports. It stops when it is dropped.
 ///
 /// Anybody logs in with a code `sandbox-<name>`, as often as they like; a phone code is `sandbox-phone-<11 digits>`.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::MemoryCache;
+/// use dream_core::adapters::wechat::{WeChatConfig, WeChatHttp};
+/// use dream_core::adapters::SystemClock;
+/// use dream_core::ports::{LoginCode, WeChat as _};
+/// use dream_testkit::sandbox::{Sandbox, SandboxOptions};
+/// use std::sync::Arc;
+///
+/// let clock = Arc::new(SystemClock);
+/// let sandbox = Sandbox::start(SandboxOptions::new(clock.clone())).await?;
+/// let us = sandbox.credentials();
+/// let config = WeChatConfig {
+///     base_url: us.wechat_base_url,
+///     ..WeChatConfig::new(us.wechat_appid, us.wechat_secret.into())
+/// };
+/// let wechat = WeChatHttp::new(config, Arc::new(MemoryCache::new(clock.clone())), clock)?;
+/// // A name that anybody may log in by, again and again.
+/// let code = || LoginCode::new("sandbox-alice".to_owned()).unwrap();
+/// assert_eq!(wechat.login(code()).await?.openid, wechat.login(code()).await?.openid);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Sandbox {
     /// WeChat's mini-program API.

@@ -8,6 +8,18 @@ use crate::ports::{ContentCheck, Failure, ImageCheck, Scene, TextCheck, Verdict}
 pub use self::wechat::WeChatContentCheck;
 
 /// Lets everything pass: for development, and for operators who check by other means.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::AllowAll;
+/// use dream_core::ports::{ContentCheck as _, Scene, TextCheck, Verdict};
+///
+/// let check = TextCheck { openid: "o-alice", scene: Scene::Profile, content: "whatever" };
+/// assert_eq!(AllowAll.text(check).await?, Verdict::Pass);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct AllowAll;
 
@@ -44,6 +56,26 @@ mod wechat {
 
     /// WeChat's own checks (`msg_sec_check`, `media_check_async`). The writer must have opened the mini-program within
     /// the last two hours; otherwise the check fails with the code `USER_INACTIVE`.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::adapters::WeChatContentCheck;
+    /// use dream_core::adapters::wechat::{WeChatConfig, WeChatHttp};
+    /// use dream_core::ports::{ContentCheck as _, Scene, TextCheck, Verdict};
+    ///
+    /// # world.alice().await;
+    /// # let app = world.wechat().app();
+    /// # let config = WeChatConfig { base_url: world.wechat().base_url(), ..WeChatConfig::new(app.appid, app.secret.into()) };
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::at(world.now()));
+    /// # let cache = std::sync::Arc::new(dream_core::adapters::MemoryCache::new(clock.clone()));
+    /// let wechat = WeChatHttp::new(config, cache, clock)?;
+    /// let checks = WeChatContentCheck::new(&wechat);
+    /// let check =
+    ///     TextCheck { openid: "o-alice", scene: Scene::Forum, content: "a small house on a green hill" };
+    /// assert_eq!(checks.text(check).await?, Verdict::Pass);
+    /// # Ok(())
+    /// # });
+    /// ```
     #[derive(Debug, Clone)]
     pub struct WeChatContentCheck {
         api: Arc<Api>,

@@ -38,6 +38,23 @@ const TYPES_BY_ENDING: [(&str, &str); 7] = [
 ///
 /// So one object cannot be called as the folder of another: that put fails as `Refused`. An object is written beside
 /// its place and moved there once it is safe on the disk. Clients cannot upload by themselves.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::DiskBlobs;
+/// use dream_core::ports::Blobs as _;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let blobs = DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?;
+/// let key = "a/cat.png".parse().unwrap();
+/// blobs.put(&key, "image/png", "the bytes".into()).await?;
+/// assert!(folder.path().join("a/cat.png").is_file());
+/// assert_eq!(blobs.public_url(&key), "https://dream.example/uploads/a/cat.png");
+/// assert_eq!(blobs.key_of("https://elsewhere.example/a/cat.png"), None);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct DiskBlobs {
     folder: Arc<Path>,

@@ -29,6 +29,23 @@ struct Entry {
 /// The cache of a single node: in this process, bounded, gone at its end.
 ///
 /// Past its bound it forgets what was used the longest ago.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::{MemoryCache, SystemClock};
+/// use dream_core::ports::Cache as _;
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// // About a mebibyte. A node that is alone needs no Redis; nodes that are many do.
+/// let cache = MemoryCache::with_capacity(Arc::new(SystemClock), 1024 * 1024);
+/// assert!(!cache.is_shared());
+/// cache.set("greeting", "hello".into(), Duration::from_secs(60)).await?;
+/// assert_eq!(cache.get("greeting").await?.as_deref(), Some(&b"hello"[..]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct MemoryCache {
     // Expiry goes by our clock and not by the library's, which nobody can hold. What has expired goes when it is

@@ -42,6 +42,19 @@ const LONGEST_PRESIGNED: Duration = Duration::from_hours(7 * 24);
 const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
 
 /// Where the bucket is and who we are there.
+///
+/// ```
+/// use dream_core::adapters::R2Config;
+///
+/// let config = R2Config {
+///     endpoint: R2Config::endpoint_of_account("0123456789abcdef"),
+///     bucket: "dream".to_owned(),
+///     access_key_id: "the id of an R2 token".to_owned(),
+///     secret_access_key: "its secret".into(),
+///     public_url: "https://cdn.dream.example".to_owned(),
+/// };
+/// assert_eq!(config.endpoint, "https://0123456789abcdef.r2.cloudflarestorage.com");
+/// ```
 #[derive(Debug, Clone)]
 pub struct R2Config {
     /// The S3 API, such as `https://<account>.r2.cloudflarestorage.com`.
@@ -67,6 +80,24 @@ impl R2Config {
 /// Objects in a bucket of Cloudflare R2, or of anything else that speaks the S3 API.
 ///
 /// Calls are repeated up to three times, which is safe for all of them.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.on_r2(), async |world| {
+/// use dream_core::adapters::{R2Blobs, R2Config};
+/// use dream_core::ports::Blobs as _;
+///
+/// # let r2 = world.r2();
+/// # let config = R2Config { endpoint: r2.base_url(), bucket: r2.bucket().to_owned(), access_key_id: r2.access_key_id().to_owned(),
+/// #     secret_access_key: r2.secret_access_key().into(), public_url: r2.public_url() };
+/// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::at(world.now()));
+/// let blobs = R2Blobs::new(&config, clock)?;
+/// let key = "a/cat.png".parse().unwrap();
+/// blobs.put(&key, "image/png", "the bytes".into()).await?;
+/// assert_eq!(blobs.head(&key).await?.ok_or("it is there")?.size, 9);
+/// blobs.delete(&key).await?;
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct R2Blobs {
     client: Client,

@@ -53,6 +53,15 @@ static DELETE_IF: LazyLock<Script> = LazyLock::new(|| {
 });
 
 /// Where Redis is, and which of its keys are ours.
+///
+/// ```
+/// use dream_core::adapters::RedisConfig;
+///
+/// // One server for several programs: each has a prefix of its own.
+/// let config =
+///     RedisConfig { url: "rediss://dream:secret@cache.example:6379/0".into(), prefix: "dream:".to_owned() };
+/// assert!(!format!("{config:?}").contains("secret@"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct RedisConfig {
     /// `redis://user:password@host:6379/0`, `rediss://…` for TLS, or `redis+unix:///path/redis.sock`.
@@ -65,6 +74,21 @@ pub struct RedisConfig {
 ///
 /// While Redis is away every call fails at once as [`FailureKind::Unreachable`]. It reconnects by itself, and then
 /// tells its listeners [`Invalidation::Everything`].
+///
+/// ```no_run
+/// use dream_core::adapters::{RedisCache, RedisConfig};
+/// use dream_core::ports::Cache as _;
+/// use std::time::Duration;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = RedisConfig { url: "redis://cache.example:6379/0".into(), prefix: "dream:".to_owned() };
+/// let cache = RedisCache::connect(&config).await?;
+/// assert!(cache.is_shared());
+/// // While Redis is away this fails at once, and callers do without.
+/// cache.set("greeting", "hello".into(), Duration::from_secs(60)).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct RedisCache {
     client: Client,

@@ -7,6 +7,20 @@ use crate::kernel::Timestamp;
 use crate::ports::{Clock, Entropy};
 
 /// The machine's clock.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::SystemClock;
+/// use dream_core::ports::Clock as _;
+/// use std::time::Duration;
+///
+/// let before = SystemClock.now();
+/// SystemClock.sleep(Duration::from_millis(5)).await;
+/// assert!(SystemClock.now() > before);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -23,6 +37,13 @@ impl Clock for SystemClock {
 }
 
 /// The operating system's random source.
+///
+/// ```
+/// use dream_core::adapters::OsEntropy;
+/// use dream_core::ports::EntropyExt as _;
+///
+/// assert_ne!(OsEntropy.uuid(), OsEntropy.uuid());
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct OsEntropy;
 

@@ -20,6 +20,20 @@ const PREFIX: &str = "dreamadm_";
 const MOST_GRACE: Duration = Duration::from_hours(24 * 30);
 
 /// A key that was made just now. It is not shown again.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::AdminKey;
+/// use secrecy::ExposeSecret as _;
+///
+/// let fresh = world.admin().await.create_key(&"night-shift".parse().unwrap()).await?;
+/// // Hand it over now: only its hash is kept.
+/// let key = fresh.key.expose_secret();
+/// assert!(key.starts_with("dreamadm_"), "so that a scanner for leaked secrets knows it");
+/// assert_eq!(world.dream().admin(&AdminKey::new(key), None).await?.key_name().as_str(), "night-shift");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone)]
 pub struct FreshKey {
     /// How the audit log names whoever holds it.
@@ -31,6 +45,23 @@ pub struct FreshKey {
 }
 
 /// What is known of a key that was made.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use std::time::Duration;
+///
+/// let admin = world.admin().await;
+/// let name = "night-shift".parse().unwrap();
+/// admin.create_key(&name).await?;
+/// world.clock().advance(Duration::from_secs(1));
+/// admin.rotate_key(&name, Duration::from_hours(24)).await?;
+/// // The former key goes on for a day, so that there is time to put the new one in its place.
+/// let keys = admin.keys().await?;
+/// assert!(keys.iter().all(|key| key.is_open(world.now())));
+/// assert_eq!(keys.iter().filter(|key| key.is_open(world.now().plus_days(1))).count(), 1);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
     /// How the audit log names whoever holds it.
@@ -87,6 +118,21 @@ impl Admin {
     }
 
     /// Ends every key of this name at once, on every node.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::{AdminKey, Code};
+    /// use secrecy::ExposeSecret as _;
+    ///
+    /// let admin = world.admin().await;
+    /// let name = "night-shift".parse().unwrap();
+    /// let fresh = admin.create_key(&name).await?;
+    /// admin.revoke_key(&name, Some("it was in a screenshot")).await?;
+    /// let refused = world.dream().admin(&AdminKey::new(fresh.key.expose_secret()), None).await.unwrap_err();
+    /// assert_eq!(refused.code(), Code::AdminKeyInvalid);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `INVALID_STATE` if there is none that has not ended.

@@ -61,6 +61,21 @@ pub(crate) async fn forget(tx: &mut Tx, user: UserId) -> Result<()> {
 }
 
 /// What an admin did.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::AuditFilter;
+/// use dream_core::kernel::{PageRequest, Points};
+///
+/// # let alice = world.alice().await;
+/// let admin = world.admin().await;
+/// admin.grant_points(alice.id(), Points::new(50), "a gift").await?;
+/// let record = admin.audit_log(&AuditFilter::default(), &PageRequest::default()).await?.items.remove(0);
+/// assert_eq!((record.actor.as_str(), record.target), ("ops", format!("user:{}", alice.id())));
+/// assert_eq!(record.reason.as_deref(), Some("a gift"));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRecord {
     /// Row id.
@@ -84,6 +99,27 @@ pub struct AuditRecord {
 }
 
 /// Which entries of the audit log are wanted. What is left out does not matter.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::AuditFilter;
+/// use dream_core::kernel::PageRequest;
+/// use dream_core::vip::{Level, VipTerm};
+///
+/// # let alice = world.alice().await;
+/// # let admin = world.admin().await;
+/// # admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(30), None).await?;
+/// # admin.grant_points(alice.id(), dream_core::kernel::Points::new(50), "a gift").await?;
+/// // Who has given VIP to this user, and when?
+/// let filter = AuditFilter {
+///     action: Some("vip.set".to_owned()),
+///     target: Some(format!("user:{}", alice.id())),
+///     ..AuditFilter::default()
+/// };
+/// assert_eq!(admin.audit_log(&filter, &PageRequest::default()).await?.items.len(), 1);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AuditFilter {
     /// Those of this key.
@@ -95,6 +131,21 @@ pub struct AuditFilter {
 }
 
 /// Which users are wanted.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::UserFilter;
+/// use dream_core::kernel::PageRequest;
+///
+/// # let (alice, _bob) = (world.alice().await, world.user("bob").await);
+/// let admin = world.admin().await;
+/// let search = UserFilter { search: Some(alice.openid().to_owned()), ..UserFilter::default() };
+/// let found = admin.users(&search, &PageRequest::default()).await?;
+/// assert_eq!((found.items[0].id, found.total), (alice.id(), Some(1)));
+/// assert_eq!(admin.users(&UserFilter::default(), &PageRequest::default()).await?.total, Some(2));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UserFilter {
     /// Those whose name contains, or whose id, openid or phone is, this text. Upper and lower case are alike, and

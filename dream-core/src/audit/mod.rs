@@ -15,6 +15,13 @@ use crate::kernel::Timestamp;
 macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// Something that must hold of the stored state.
+        ///
+        /// ```
+        /// use dream_core::AuditRule;
+        ///
+        /// // Its names are the values of a label, so they are few and never change their meaning.
+        /// assert!(AuditRule::ALL.iter().any(|rule| rule.as_str() == "account_equals_ledger"));
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum AuditRule { $($(#[$doc])* $name,)* }
 
@@ -80,6 +87,25 @@ rules! {
 }
 
 /// A row that breaks a rule.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::AuditRule;
+///
+/// # let alice = world.alice().await;
+/// # world.database().execute(&format!("UPDATE accounts SET earned = 5, balance = 5 WHERE user_id = {}", alice.id())).await;
+/// // Somebody has written into the database by hand.
+/// let report = world.dream().audit().await?;
+/// let finding = &report.findings[0];
+/// println!("{} breaks {}: {}", finding.subject, finding.rule.as_str(), finding.detail);
+/// assert_eq!(
+///     (finding.rule, &finding.subject),
+///     (AuditRule::AccountEqualsLedger, &format!("user:{}", alice.id()))
+/// );
+/// # world.database().execute("UPDATE accounts SET earned = 0, balance = 0").await;
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditFinding {
     /// The rule.
@@ -91,6 +117,20 @@ pub struct AuditFinding {
 }
 
 /// What an audit found.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::AuditRule;
+///
+/// let report = world.dream().audit().await?;
+/// for rule in AuditRule::ALL {
+///     // A gauge for each, which must read 0.
+///     assert_eq!(report.count(*rule), 0, "{}", rule.as_str());
+/// }
+/// assert!(report.is_clean());
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditReport {
     /// When the state that was checked was in force.

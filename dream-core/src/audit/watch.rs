@@ -23,6 +23,17 @@ const YOUNG: Duration = Duration::from_mins(10);
 const OVERDUE: Duration = Duration::from_mins(5);
 
 /// How the books are. All but the backlog should be 0 at any time.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # let alice = world.alice().await;
+/// # alice.generates("a cat").await;
+/// let vitals = world.dream().watch().look().await?;
+/// assert_eq!((vitals.unbalanced_accounts, vitals.unfulfilled_orders, vitals.overdue_jobs), (0, 0, 0));
+/// assert_eq!(vitals.backlog.due, 1, "that some work waits is no trouble");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Vitals {
     /// Accounts whose balance or sums are not those of their ledger entries.
@@ -38,6 +49,20 @@ pub struct Vitals {
 }
 
 /// Looks at the books a little at a time. Whoever holds it calls [`Watch::look`] every few seconds.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use std::time::Duration;
+///
+/// let mut watch = world.dream().watch();
+/// // A program looks every few seconds as long as it runs; the gauges are set by it.
+/// for _ in 0..3 {
+///     assert_eq!(watch.look().await?.overdue_tasks, 0);
+///     world.pass(Duration::from_secs(5)).await;
+/// }
+/// # Ok(())
+/// # });
+/// ```
 pub struct Watch {
     core: Arc<Core>,
     /// The last entry of the ledger that was seen.

@@ -24,6 +24,22 @@ pub use store::{LoginRecord, RefreshToken};
 pub(crate) struct FamilyId(pub(crate) String);
 
 /// How someone proves a phone number at login.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::ports::{LoginCode, PhoneCode};
+/// use dream_core::{Login, PhoneProof};
+///
+/// # let code = LoginCode::new(world.wechat().login_code("o-alice")).unwrap();
+/// # let phone_code = world.wechat().phone_code("o-alice", "13800138000");
+/// // The code of the button, which is not the one of `wx.login`.
+/// let phone = Some(PhoneProof::Code(PhoneCode::new(phone_code).unwrap()));
+/// let login = Login { code, phone, nick_name: None, avatar_url: None };
+/// let user = world.dream().guest().login(login).await?.user;
+/// assert_eq!(user.phone.as_deref(), Some("13800138000"));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 pub enum PhoneProof {
     /// By the code of the phone number button.
@@ -38,6 +54,27 @@ pub enum PhoneProof {
 }
 
 /// What someone logs in with. Taken by value, since the codes work only once.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::ports::LoginCode;
+/// use dream_core::{Code, Login};
+///
+/// # let code_of_wx_login = world.wechat().login_code("o-alice");
+/// let login = |code: &str| Login {
+///     code: LoginCode::new(code.to_owned()).unwrap(),
+///     phone: None,
+///     nick_name: Some("Alice".parse().unwrap()),
+///     avatar_url: None,
+/// };
+/// let user = world.dream().guest().login(login(&code_of_wx_login)).await?.user;
+/// assert_eq!(user.nick_name.as_deref(), Some("Alice"));
+///
+/// let again = world.dream().guest().login(login(&code_of_wx_login)).await.unwrap_err();
+/// assert_eq!(again.code(), Code::WechatCodeInvalid, "a code works once");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct Login {
     /// The code of `wx.login`.
@@ -51,6 +88,23 @@ pub struct Login {
 }
 
 /// What a client gets to prove who it is.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::{BearerToken, Code, RefreshToken};
+///
+/// # let tokens = world.alice().await.tokens();
+/// assert_eq!(tokens.expires_in, "7d");
+/// let guest = world.dream().guest();
+/// let next = guest.refresh(RefreshToken::new(&*tokens.refresh)).await?;
+/// world.dream().session(&BearerToken::new(next.access)).await?;
+///
+/// // A refresh token that comes back was stolen, or is a bug: everything of that login ends.
+/// let reused = guest.refresh(RefreshToken::new(tokens.refresh)).await.unwrap_err();
+/// assert_eq!(reused.code(), Code::TokenRevoked);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Clone)]
 pub struct Tokens {
     /// Proves who signed in, until it expires.
@@ -68,6 +122,20 @@ impl std::fmt::Debug for Tokens {
 }
 
 /// The outcome of a login.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::ports::LoginCode;
+/// use dream_core::{BearerToken, LoggedIn, Login};
+///
+/// # let code = LoginCode::new(world.wechat().login_code("o-alice")).unwrap();
+/// # let login = Login { code, phone: None, nick_name: None, avatar_url: None };
+/// let LoggedIn { tokens, user } = world.dream().guest().login(login).await?;
+/// let me = world.dream().session(&BearerToken::new(tokens.access)).await?;
+/// assert_eq!(me.user_id(), user.id);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone)]
 pub struct LoggedIn {
     /// The tokens.
@@ -147,6 +215,21 @@ impl Session {
     }
 
     /// Ends this login: all of its tokens are dead.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Code;
+    ///
+    /// # let alice = world.alice().await;
+    /// alice.session().await.logout().await?;
+    /// assert_eq!(
+    ///     alice.try_session().await.unwrap_err().code(),
+    ///     Code::TokenRevoked,
+    ///     "at once, on every node"
+    /// );
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `UNAVAILABLE` if the database cannot be asked.

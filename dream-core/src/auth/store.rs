@@ -10,6 +10,21 @@ use crate::ports::{Entropy, EntropyExt as _};
 use crate::store::{Db, Sql, Tx, for_update};
 
 /// A login that is on record.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use std::time::Duration;
+///
+/// # let alice = world.alice().await;
+/// # alice.session().await.logout().await?;
+/// # alice.log_in_again().await;
+/// let logins = world.admin().await.export_user(alice.id()).await?.logins;
+/// let ended = logins.iter().find(|login| login.ended_at.is_some()).ok_or("nobody logged out")?;
+/// assert_eq!(ended.reason.as_deref(), Some("LOGOUT"));
+/// assert_eq!(ended.expires_at.since(ended.at), Duration::from_hours(30 * 24), "as the refresh token lives");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoginRecord {
     /// When.
@@ -23,6 +38,20 @@ pub struct LoginRecord {
 }
 
 /// A refresh token. It gives the next pair once, so it is taken by value.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::{Code, RefreshToken};
+///
+/// # let tokens = world.alice().await.tokens();
+/// let guest = world.dream().guest();
+/// assert_ne!(guest.refresh(RefreshToken::new(&*tokens.refresh)).await?.refresh, tokens.refresh);
+///
+/// let unknown = guest.refresh(RefreshToken::new("made up")).await.unwrap_err();
+/// assert_eq!(unknown.code(), Code::Unauthenticated);
+/// # Ok(())
+/// # });
+/// ```
 pub struct RefreshToken(SecretString);
 
 impl std::fmt::Debug for RefreshToken {

@@ -20,6 +20,19 @@ use crate::{characters, gallery, jobs, templates, uploads, users};
 const SIDE_BY_SIDE: usize = 16;
 
 /// How storage is to be swept.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::{Code, SweepOptions};
+/// use std::time::Duration;
+///
+/// let admin = world.admin().await;
+/// let rash = SweepOptions { grace: Duration::from_mins(5), ..SweepOptions::default() };
+/// let refused = admin.sweep_storage(&rash, |_| {}).await.unwrap_err();
+/// assert_eq!(refused.code(), Code::ValidationFailed, "at least an hour");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SweepOptions {
     /// Only tells what would be removed.
@@ -41,6 +54,21 @@ impl Default for SweepOptions {
 }
 
 /// How far a sweep is.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::{SweepOptions, SweepProgress};
+///
+/// # let admin = world.admin().await;
+/// let told = |progress| match progress {
+///     SweepProgress::Listing { objects } => println!("{objects} objects so far"),
+///     SweepProgress::Reading { names } => println!("{names} names so far"),
+///     SweepProgress::Removing { done, of } => println!("{done} of {of} removed"),
+/// };
+/// admin.sweep_storage(&SweepOptions::default(), told).await?;
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SweepProgress {
     /// Objects are listed; so many so far.
@@ -63,6 +91,20 @@ pub enum SweepProgress {
 }
 
 /// An object that no row named.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::SweepOptions;
+///
+/// # world.blobs().put(&"left/over.png".parse().unwrap(), "image/png", "old".into()).await?;
+/// # let in_two_days = std::time::SystemTime::now() + std::time::Duration::from_hours(48);
+/// # world.clock().set(dream_core::kernel::Timestamp::from_secs(in_two_days.duration_since(std::time::UNIX_EPOCH)?.as_secs() as i64));
+/// let report = world.admin().await.sweep_storage(&SweepOptions::default(), |_| {}).await?;
+/// let removed = &report.removed[0];
+/// assert_eq!((removed.key.as_str(), removed.size), ("left/over.png", 3), "bytes");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
     /// Its name.
@@ -74,6 +116,29 @@ pub struct Removed {
 }
 
 /// An object that is not there.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::SweepOptions;
+///
+/// # let me = world.alice().await.session().await;
+/// # let mut png = std::io::Cursor::new(Vec::new());
+/// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
+/// # let upload = me.upload_picture(png.into_inner().into(), "me.png").await?;
+/// # let (type_, bytes) = ("image/png", world.blobs().get(&upload.key, None).await?.unwrap().bytes);
+/// // Somebody has removed an object past us.
+/// world.blobs().delete(&upload.key).await?;
+/// let report = world
+///     .admin()
+///     .await
+///     .sweep_storage(&SweepOptions { dry_run: true, ..SweepOptions::default() }, |_| {})
+///     .await?;
+/// assert_eq!(report.missing[0].key, upload.key);
+/// assert!(report.missing[0].named_by.starts_with("upload:"));
+/// # world.blobs().put(&upload.key, type_, bytes).await?;
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
     /// Its name.
@@ -83,6 +148,19 @@ pub struct Missing {
 }
 
 /// What a sweep found and did.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::SweepOptions;
+///
+/// # world.blobs().put(&"left/over.png".parse().unwrap(), "image/png", "old".into()).await?;
+/// let report = world.admin().await.sweep_storage(&SweepOptions::default(), |_| {}).await?;
+/// // Nobody names it, but it was written just now: perhaps its row is still to come.
+/// assert_eq!((report.objects, report.bytes, report.young, report.removed.len()), (1, 3, 1, 0));
+/// # world.blobs().delete(&"left/over.png".parse().unwrap()).await?;
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SweepReport {
     /// Objects there were.

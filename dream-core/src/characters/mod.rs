@@ -31,6 +31,25 @@ pub const MAX_PHOTOS: i64 = 10;
 pub const MAX_CHARACTERS: i64 = 100;
 
 /// A character, with its photos.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::characters::NewCharacter;
+/// use dream_core::jobs::{CharacterRef, GenerateRequest};
+/// use dream_core::{Code, Result};
+///
+/// # let alice = world.alice().await;
+/// # let me = alice.session().await;
+/// let new = NewCharacter { name: "小红".parse().unwrap(), description: None };
+/// let character = me.create_character(&new).await?;
+///
+/// let mut request = GenerateRequest::new("小红 on a bicycle".parse().unwrap());
+/// request.character = Some(CharacterRef::Id(character.id));
+/// let refused = alice.generate(&request).await.unwrap_err();
+/// assert_eq!(refused.code(), Code::CharacterHasNoPhotos, "there is no face yet to keep");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Character {
     /// Its number.
@@ -52,6 +71,28 @@ pub struct Character {
 }
 
 /// A photo of a character.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::characters::{NewCharacter, PhotoRef, PhotoUpload};
+/// use dream_core::jobs::CharacterRef;
+/// # use base64::Engine as _;
+///
+/// # let me = world.alice().await.session().await;
+/// # let mut png = std::io::Cursor::new(Vec::new());
+/// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
+/// # let base64 = base64::engine::general_purpose::STANDARD.encode(png.into_inner());
+/// # let new = NewCharacter { name: "face".parse().unwrap(), description: None };
+/// let character = CharacterRef::Id(me.create_character(&new).await?.id);
+/// let photo = me.upload_photo(&character, &PhotoUpload::new(Some(base64), None)?).await?;
+/// assert_eq!(photo.mime_type, "image/png");
+/// assert!(photo.thumbnail_size > 0, "a small copy, in bytes, was made of it");
+///
+/// me.delete_photo(&character, &PhotoRef::Id(photo.id)).await?;
+/// assert_eq!(me.character(&character).await?.photos, []);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Photo {
     /// Its number.
@@ -75,6 +116,13 @@ pub struct Photo {
 }
 
 /// A photo, by number or by UUID.
+///
+/// ```
+/// use dream_core::characters::PhotoRef;
+///
+/// assert!(matches!("7".parse().unwrap(), PhotoRef::Id(id) if id.get() == 7));
+/// assert!(matches!("01931f3e-7b0c-7a43-9e0e-1b1d5a0c8f5e".parse().unwrap(), PhotoRef::Uuid(_)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PhotoRef {
     /// By number.
@@ -103,6 +151,21 @@ impl fmt::Display for PhotoRef {
 }
 
 /// A character to be made.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::characters::NewCharacter;
+///
+/// let me = world.alice().await.session().await;
+/// let new = NewCharacter {
+///     name: "小红".parse().unwrap(),
+///     description: Some("red hair, freckles".parse().unwrap()),
+/// };
+/// let character = me.create_character(&new).await?;
+/// assert_eq!((character.name.as_str(), character.photos.len()), ("小红", 0));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCharacter {
     /// What it is called.
@@ -112,6 +175,22 @@ pub struct NewCharacter {
 }
 
 /// What is to change about a character. `None` leaves a field as it is.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::characters::{CharacterUpdate, NewCharacter};
+/// use dream_core::jobs::CharacterRef;
+///
+/// # let me = world.alice().await.session().await;
+/// # let new = NewCharacter { name: "小红".parse().unwrap(), description: Some("red hair".parse().unwrap()) };
+/// # let character = CharacterRef::Id(me.create_character(&new).await?.id);
+/// // The description goes, the name stays.
+/// let update = CharacterUpdate { description: Some(None), ..CharacterUpdate::default() };
+/// let changed = me.update_character(&character, &update).await?;
+/// assert_eq!((changed.name.as_str(), changed.description), ("小红", None));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CharacterUpdate {
     /// A new name.

@@ -11,6 +11,17 @@ use crate::media::{self, Picture, PictureKind, PictureWithThumbnail};
 use crate::ports::{BlobKey, EntropyExt as _};
 
 /// A photo that is sent along: base64, with or without a `data:` prefix. What it is is found by its content.
+///
+/// ```
+/// use dream_core::Code;
+/// use dream_core::characters::PhotoUpload;
+///
+/// // Without a small copy one is made.
+/// let upload = PhotoUpload::new(Some("data:image/png;base64,iVBORw0KGgo=".to_owned()), None)?;
+/// assert!(!format!("{upload:?}").contains("iVBOR"), "a log line says how long it is, and no more");
+/// assert_eq!(PhotoUpload::new(None, None).unwrap_err().code(), Code::ValidationFailed);
+/// # Ok::<(), dream_core::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct PhotoUpload {
     /// The photo. Without one, the small copy stands for it.
@@ -55,6 +66,30 @@ impl fmt::Debug for PhotoUpload {
 }
 
 /// A photo that lies elsewhere, as the client describes it. We never fetch it, and never remove it.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.settings(|settings| settings.photo_hosts = vec!["photos.example".into()]), async |world| {
+/// use dream_core::Code;
+/// use dream_core::characters::{NewCharacter, PhotoLink};
+/// use dream_core::jobs::CharacterRef;
+/// use dream_core::media::PictureKind;
+///
+/// # let me = world.alice().await.session().await;
+/// # let new = NewCharacter { name: "face".parse().unwrap(), description: None };
+/// # let character = CharacterRef::Id(me.create_character(&new).await?.id);
+/// let link = |host: &str| PhotoLink {
+///     thumbnail_url: format!("https://{host}/small.jpg").parse().unwrap(),
+///     original_url: format!("https://{host}/face.jpg").parse().unwrap(),
+///     kind: PictureKind::Jpeg,
+///     thumbnail_size: 0,
+///     original_size: 0,
+/// };
+/// me.link_photo(&character, &link("photos.example")).await?;
+/// let refused = me.link_photo(&character, &link("elsewhere.example")).await.unwrap_err();
+/// assert_eq!(refused.code(), Code::ValidationFailed, "only hosts of `Settings::photo_hosts`");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhotoLink {
     /// A small copy.

@@ -8,6 +8,13 @@ use crate::error::{Error, Fault, Result};
 use crate::ports::{Scene, TextCheck, Verdict};
 
 /// What a character is called: 1 to 100 characters, no control characters.
+///
+/// ```
+/// use dream_core::characters::CharacterName;
+///
+/// assert_eq!(" 小红 ".parse::<CharacterName>().unwrap().as_str(), "小红");
+/// assert!("字".repeat(101).parse::<CharacterName>().is_err(), "at most 100 characters");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CharacterName(String);
 
@@ -42,6 +49,13 @@ impl FromStr for CharacterName {
 }
 
 /// What there is to say about a character: 1 to 500 characters, lines and all.
+///
+/// ```
+/// use dream_core::characters::CharacterDescription;
+///
+/// assert!("red hair,\nfreckles".parse::<CharacterDescription>().is_ok(), "lines are welcome");
+/// assert!("".parse::<CharacterDescription>().is_err(), "leave it out instead");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CharacterDescription(String);
 
@@ -70,6 +84,17 @@ impl FromStr for CharacterDescription {
 }
 
 /// The address of a photo, at most 2048 bytes.
+///
+/// ```
+/// use dream_core::characters::PhotoUrl;
+///
+/// // Which hosts are allowed is decided when the photo is linked.
+/// assert_eq!(
+///     "https://photos.example/face.jpg".parse::<PhotoUrl>().unwrap().as_str(),
+///     "https://photos.example/face.jpg"
+/// );
+/// assert!("https://photos.example/my face.jpg".parse::<PhotoUrl>().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PhotoUrl(String);
 

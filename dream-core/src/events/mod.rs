@@ -64,6 +64,24 @@ const LOOK_AT_MOST_EVERY: Duration = Duration::from_millis(20);
 const TOPICS: [&str; 2] = ["order:", "job:"];
 
 /// What happened.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.settings(|settings| settings.keep_events = true), async |world| {
+/// use dream_core::events::Event;
+///
+/// # let alice = world.alice().await;
+/// # let mut events = world.dream().events()?;
+/// let job = alice.generates("a cat").await.job_id;
+/// world.settle().await;
+/// let delivery = events.next().await;
+/// match delivery.event() {
+///     Event::JobFinished(ended) => assert_eq!(ended.job_id, job),
+///     other => panic!("nothing else happened: {other:?}"),
+/// }
+/// delivery.done().await?;
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -77,6 +95,23 @@ pub enum Event {
 
 /// A level that is about to end: [`Settings::vip_notice`](crate::Settings) before its end, or as soon as it was
 /// given where it is shorter than that. A level that is lengthened meanwhile is told of anew.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.settings(|settings| settings.keep_events = true), async |world| {
+/// use dream_core::events::Event;
+/// use dream_core::vip::{Level, VipTerm};
+///
+/// # let alice = world.alice().await;
+/// # world.admin().await.set_vip(alice.id(), Level::Vip, VipTerm::Days(30), None).await?;
+/// // Three days before the end of a month, unless `Settings::vip_notice` says otherwise.
+/// world.pass(std::time::Duration::from_hours(27 * 24)).await;
+/// let delivery = world.dream().events()?.next().await;
+/// let Event::VipEnding(ending) = delivery.event() else { panic!("{delivery:?}") };
+/// assert_eq!((ending.user, ending.level), (alice.id(), Level::Vip));
+/// assert_eq!(ending.at, world.now().plus_days(3));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VipEnding {
     /// Whose it is.
@@ -141,6 +176,22 @@ pub(crate) async fn keep_end(
 }
 
 /// Somebody who listens to what happens. See [the module](self) for what is promised.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.settings(|settings| settings.keep_events = true), async |world| {
+/// use futures_util::StreamExt as _;
+///
+/// # let alice = world.alice().await;
+/// # for prompt in ["one", "two"] { alice.generates(prompt).await; }
+/// # world.settle().await;
+/// // As a stream, here of two events that happened before anybody listened.
+/// let told: Vec<_> = world.dream().events()?.into_stream().take(2).collect().await;
+/// for delivery in told {
+///     delivery.done().await?;
+/// }
+/// # Ok(())
+/// # });
+/// ```
 pub struct Events {
     core: Arc<Core>,
     news: broadcast::Receiver<Invalidation>,
@@ -154,6 +205,14 @@ impl fmt::Debug for Events {
 
 impl Dream {
     /// Listens to what happens, and to what happened while nobody listened.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// // An installation that keeps no events says so, rather than waiting for ever.
+    /// assert!(world.dream().events().is_err());
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `INTERNAL` unless [`Settings::keep_events`](crate::Settings) is on, since nothing would ever come.
@@ -280,6 +339,27 @@ async fn read_end(core: &Core, user: UserId) -> Result<Reading> {
 }
 
 /// An event that was told to one listener. Dropped without a word it is told again after [`LEASE`].
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.settings(|settings| settings.keep_events = true), async |world| {
+/// use dream_core::events::LEASE;
+/// use std::time::Duration;
+///
+/// # let alice = world.alice().await;
+/// # alice.generates("a cat").await;
+/// # world.settle().await;
+/// let mut events = world.dream().events()?;
+/// let delivery = events.next().await;
+/// let first = delivery.event().clone();
+/// // The other side is down just now. Dropped without a word it would come again after `LEASE`.
+/// delivery.again_after(Duration::from_secs(30)).await?;
+/// world.clock().advance(Duration::from_secs(30));
+/// let again = events.next().await;
+/// assert_eq!(again.event(), &first);
+/// again.done().await?;
+/// # Ok(())
+/// # });
+/// ```
 pub struct Delivery {
     core: Arc<Core>,
     task: Task,

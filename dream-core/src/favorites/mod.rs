@@ -21,6 +21,13 @@ pub(crate) use changes::forget;
 pub(crate) use store::{all_of, take_over};
 
 /// What is kept.
+///
+/// ```
+/// use dream_core::favorites::FavoriteKind;
+///
+/// assert_eq!(FavoriteKind::parse("prompt"), Some(FavoriteKind::Prompt));
+/// assert_eq!(FavoriteKind::parse("video"), None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FavoriteKind {
     /// A picture of the gallery, by its id.
@@ -52,6 +59,14 @@ impl FavoriteKind {
 }
 
 /// The id of a thing that may be kept, as the client knows it.
+///
+/// ```
+/// use dream_core::favorites::ResourceId;
+///
+/// // The number of a picture, or the id of a prompt template.
+/// assert_eq!("portrait_film".parse::<ResourceId>().unwrap().as_str(), "portrait_film");
+/// assert!("a b".parse::<ResourceId>().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ResourceId(String);
 
@@ -85,6 +100,22 @@ impl FromStr for ResourceId {
 }
 
 /// Something that a user keeps.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::favorites::{Favorite, FavoriteKind};
+///
+/// # let me = world.alice().await.session().await;
+/// let (kind, resource) = (FavoriteKind::Prompt, "portrait_film".parse().unwrap());
+/// me.add_favorite(kind, &resource).await?;
+/// // For the heart on a card: filled, and what to send when it is tapped again.
+/// let favorite: Option<Favorite> = me.favorite_of(kind, &resource).await?;
+/// me.remove_favorite(favorite.ok_or("not kept")?.id).await?;
+/// assert_eq!(me.favorite_of(kind, &resource).await?, None);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Favorite {
     /// Its id.
@@ -100,6 +131,23 @@ pub struct Favorite {
 }
 
 /// What a favorite stands for.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::favorites::{FavoriteKind, Kept};
+/// use dream_core::kernel::PageRequest;
+///
+/// # let me = world.alice().await.session().await;
+/// me.add_favorite(FavoriteKind::Prompt, &"portrait_film".parse().unwrap()).await?;
+/// me.add_favorite(FavoriteKind::Image, &"4711".parse().unwrap()).await?;
+/// let page = me.favorites(None, &PageRequest::default()).await?;
+/// assert_eq!(page.items[0].1, Kept::Gone, "there is no such picture");
+/// let Kept::Prompt(prompt) = &page.items[1].1 else { panic!("it is a prompt") };
+/// assert_eq!(prompt.content.title.as_str(), "胶片人像");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kept {
     /// A public picture.
@@ -111,6 +159,21 @@ pub enum Kept {
 }
 
 /// A favorite that was asked for.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::favorites::FavoriteKind;
+///
+/// # let me = world.alice().await.session().await;
+/// let resource = "portrait_film".parse().unwrap();
+/// let first = me.add_favorite(FavoriteKind::Prompt, &resource).await?;
+/// let again = me.add_favorite(FavoriteKind::Prompt, &resource).await?;
+/// assert!(first.is_new && !again.is_new);
+/// assert_eq!(first.favorite.id, again.favorite.id);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Added {
     /// The favorite.

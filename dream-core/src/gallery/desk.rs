@@ -8,6 +8,26 @@ use crate::kernel::{ImageId, JobId, ListScope, Page, PageRequest, SortKey, Times
 use crate::ports::Verdict;
 
 /// A picture as admins see it.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::gallery::ImageStatus;
+/// # use dream_core::gallery::{Publication, category};
+///
+/// # let alice = world.alice().await;
+/// # let job = alice.generates("a cat").await.job_id;
+/// # world.settle().await;
+/// # let publication = Publication { job, index: 0, category: category("cartoon").unwrap(), tags: vec![] };
+/// # let id = alice.session().await.publish(&publication).await?.id;
+/// let admin = world.admin().await;
+/// let waiting = admin.gallery_image(id).await?;
+/// assert_eq!((waiting.status, waiting.text_verdict), (ImageStatus::Pending, None), "not yet checked");
+/// assert_eq!(admin.approve_image(id, Some("a cat is fine")).await?.status, ImageStatus::Public);
+/// assert_eq!(admin.reject_image(id, "on second thoughts").await?.status, ImageStatus::Rejected);
+/// # world.settle().await;
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModeratedImage {
     /// The picture, in whatever state.

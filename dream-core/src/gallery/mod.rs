@@ -23,6 +23,14 @@ pub(crate) use store::{Original, all_of, insert_seed, names, public_images, show
 pub(crate) const TOPIC: &str = "gallery";
 
 /// What kind of picture.
+///
+/// ```
+/// use dream_core::gallery::{CATEGORIES, category};
+///
+/// // For the tabs of a client; to filter by the first one is to ask for everything.
+/// assert_eq!((CATEGORIES[0].id, CATEGORIES[0].name), ("all", "全部"));
+/// assert_eq!(category("cartoon").map(|category| category.icon), Some("🎭"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Category {
     /// Its id.
@@ -43,11 +51,34 @@ pub const CATEGORIES: &[Category] = &[
 ];
 
 /// The category of this id, but not the one that stands for all.
+///
+/// ```
+/// use dream_core::gallery::category;
+///
+/// assert_eq!(category("portrait").unwrap().name, "人像");
+/// assert_eq!(category("all"), None, "nothing is published to all of them");
+/// ```
 pub fn category(id: &str) -> Option<&'static Category> {
     CATEGORIES.iter().skip(1).find(|category| category.id == id)
 }
 
 /// Who published a picture.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// # use dream_core::gallery::GalleryFilter;
+/// # use dream_core::kernel::PageRequest;
+/// # let shown = world.dream().visitor(None).await?.gallery(&GalleryFilter::default(), &PageRequest::default()).await?;
+/// let line = |image: &dream_core::gallery::GalleryImage| match &image.author {
+///     Some(author) => author.nick_name.clone().unwrap_or_else(|| format!("user {}", author.id)),
+///     // The program came with it, or its author has left.
+///     None => "Dream".to_owned(),
+/// };
+/// assert_eq!(line(&shown.items[0]), "Dream");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Author {
     /// The user.
@@ -59,6 +90,25 @@ pub struct Author {
 }
 
 /// A picture as everybody may see it.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::gallery::GalleryFilter;
+/// use dream_core::kernel::PageRequest;
+///
+/// let shown = world
+///     .dream()
+///     .visitor(None)
+///     .await?
+///     .gallery(&GalleryFilter::default(), &PageRequest::default())
+///     .await?;
+/// let image = &shown.items[0];
+/// assert!(image.thumbnail_url.starts_with("http"), "for the list; `image_url` for the whole of it");
+/// assert_eq!((image.likes, image.is_liked), (0, None));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GalleryImage {
     /// Its id.
@@ -84,6 +134,19 @@ pub struct GalleryImage {
 }
 
 /// How far a picture is on its way to the public.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::gallery::ImageStatus;
+/// use dream_core::kernel::PageRequest;
+///
+/// // What waits for a person.
+/// let waiting = world.admin().await.gallery_images(ImageStatus::Pending, &PageRequest::default()).await?;
+/// assert!(waiting.items.is_empty());
+/// assert_eq!(ImageStatus::parse("PUBLIC"), Some(ImageStatus::Public));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ImageStatus {
     /// It waits to be checked, or for a person.
@@ -123,6 +186,23 @@ impl ImageStatus {
 }
 
 /// A result that its owner wants to make public.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::gallery::{Publication, Tag, category};
+///
+/// # let job = world.alice().await.generates("a cat").await.job_id;
+/// let publication = Publication {
+///     job,
+///     index: 0,
+///     category: category("cartoon").ok_or("no such category")?,
+///     // Tags that come to nothing are left out.
+///     tags: ["#cat", "  night   sky ", "#"].iter().filter_map(|tag| Tag::clean(tag).unwrap()).collect(),
+/// };
+/// assert_eq!(publication.tags.iter().map(Tag::as_str).collect::<Vec<_>>(), ["cat", "night sky"]);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
     /// The job.
@@ -136,6 +216,13 @@ pub struct Publication {
 }
 
 /// In which order.
+///
+/// ```
+/// use dream_core::gallery::GallerySort;
+///
+/// assert_eq!(GallerySort::parse("popular"), Some(GallerySort::Popular));
+/// assert_eq!(GallerySort::default(), GallerySort::Latest);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum GallerySort {
     /// Newest first.
@@ -168,6 +255,24 @@ impl GallerySort {
 }
 
 /// Which pictures are wanted.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::gallery::{GalleryFilter, GallerySort};
+/// use dream_core::kernel::PageRequest;
+///
+/// let filter = GalleryFilter {
+///     tag: Some("日出".to_owned()),
+///     sort: GallerySort::Popular,
+///     ..GalleryFilter::default()
+/// };
+/// let shown = world.dream().visitor(None).await?.gallery(&filter, &PageRequest::default()).await?;
+/// assert_eq!((shown.items.len(), shown.total), (1, Some(1)));
+/// assert!(shown.items[0].tags.contains(&"日出".to_owned()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GalleryFilter {
     /// Those of this category.
@@ -223,6 +328,23 @@ impl Visitor {
 impl Session {
     /// Likes a public picture; how many do. Liking it again changes nothing.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::Visitor;
+    /// # use dream_core::gallery::GalleryFilter;
+    /// # use dream_core::kernel::PageRequest;
+    ///
+    /// # let stranger = world.dream().visitor(None).await?;
+    /// # let image = stranger.gallery(&GalleryFilter::default(), &PageRequest::default()).await?.items.remove(0).id;
+    /// # let me = world.alice().await.session().await;
+    /// assert_eq!(me.like(image).await?, 1);
+    /// assert_eq!(me.like(image).await?, 1, "once, however often one taps");
+    /// assert_eq!(Visitor::Session(me).gallery_image(image).await?.is_liked, Some(true));
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `IMAGE_NOT_FOUND`.
     pub async fn like(&self, image: ImageId) -> Result<i64> {
@@ -230,6 +352,21 @@ impl Session {
     }
 
     /// Likes a picture no longer; how many do.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::gallery::GalleryFilter;
+    /// # use dream_core::kernel::PageRequest;
+    /// # let stranger = world.dream().visitor(None).await?;
+    /// # let image = stranger.gallery(&GalleryFilter::default(), &PageRequest::default()).await?.items.remove(0).id;
+    /// # let (me, bob) = (world.alice().await.session().await, world.user("bob").await.session().await);
+    /// me.like(image).await?;
+    /// assert_eq!(bob.like(image).await?, 2);
+    /// assert_eq!(me.unlike(image).await?, 1, "bob still does");
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `IMAGE_NOT_FOUND`.
@@ -246,6 +383,28 @@ impl Session {
     }
 
     /// Offers a result of one's own to the public. Others see it once its content was checked.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::gallery::{GalleryFilter, Publication, category};
+    /// use dream_core::kernel::PageRequest;
+    /// use dream_core::{Code, Visitor};
+    ///
+    /// # let alice = world.alice().await;
+    /// # let me = alice.session().await;
+    /// # let job = alice.generates("a cat").await.job_id;
+    /// # world.settle().await;
+    /// let category = category("cartoon").ok_or("no such category")?;
+    /// let publication = Publication { job, index: 0, category, tags: vec![] };
+    /// let image = me.publish(&publication).await?.id;
+    /// assert_eq!(me.publish(&publication).await.unwrap_err().code(), Code::AlreadyPublished);
+    ///
+    /// // Others see it once its text and picture have passed the check.
+    /// let stranger = Visitor::Guest(world.nobody());
+    /// assert_eq!(stranger.gallery_image(image).await.unwrap_err().code(), Code::ImageNotFound);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `JOB_NOT_FOUND`, also for somebody else's; `INVALID_STATE` unless it succeeded; `VALIDATION_FAILED` for an

@@ -5,6 +5,14 @@ use crate::error::Fault;
 use crate::ports::Verdict;
 
 /// A word to find a picture by.
+///
+/// ```
+/// use dream_core::gallery::Tag;
+///
+/// assert_eq!(Tag::clean(" #black   cat ").unwrap().unwrap().as_str(), "black cat");
+/// assert_eq!(Tag::clean("#").unwrap(), None, "nothing is left of it");
+/// assert!(Tag::clean(&"字".repeat(33)).is_err(), "at most 32 characters");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tag(String);
 

@@ -29,6 +29,14 @@ pub use source::OriginalDatabase;
 use source::Spec;
 
 /// Which of its two figures is somebody's balance, where they disagree.
+///
+/// ```
+/// use dream_core::{ImportOptions, TrustedBalance};
+///
+/// // The original service overwrote balances; where the entries are known to be whole, trust them instead.
+/// let options = ImportOptions { balance: TrustedBalance::History, ..ImportOptions::default() };
+/// # assert_ne!(options.balance, TrustedBalance::default());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TrustedBalance {
     /// The one that the user's row shows.
@@ -39,6 +47,20 @@ pub enum TrustedBalance {
 }
 
 /// How the database of the original service is taken over.
+///
+/// ```no_run
+/// use dream_core::kernel::Zone;
+/// use dream_core::{Admin, ImportOptions, OriginalDatabase};
+///
+/// # async fn take_over(admin: Admin) -> dream_core::Result<()> {
+/// let mut original = OriginalDatabase::open("postgres://reader@old.example/dream", "public").await?;
+/// // Its server wrote times as a clock in Shanghai showed them.
+/// let options = ImportOptions { zone: Zone::named("Asia/Shanghai").ok(), ..ImportOptions::default() };
+/// let report = admin.import_original(&mut original, &options, |news| println!("{news:?}")).await?;
+/// println!("{} rows taken over", report.taken_over());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct ImportOptions {
     /// Which of two balances counts.
@@ -48,6 +70,14 @@ pub struct ImportOptions {
 }
 
 /// What kind of thing is said.
+///
+/// ```
+/// use dream_core::RemarkKind;
+///
+/// assert_eq!(RemarkKind::LeftOut.as_str(), "LEFT_OUT");
+/// // Worst first.
+/// assert!(RemarkKind::LeftOut < RemarkKind::Schema);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RemarkKind {
     /// A row that is not here now.
@@ -73,6 +103,19 @@ impl RemarkKind {
 }
 
 /// Something that whoever takes the database over should know.
+///
+/// ```
+/// use dream_core::{Remark, RemarkKind};
+///
+/// let remark = Remark {
+///     kind: RemarkKind::Balance,
+///     table: "users".to_owned(),
+///     row: Some("7".to_owned()),
+///     what: "its row shows 120 points, its entries add up to 100".to_owned(),
+/// };
+/// let row = remark.row.as_deref().unwrap_or("-");
+/// assert_eq!(format!("{} {} {row}", remark.kind.as_str(), remark.table), "BALANCE users 7");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remark {
     /// What kind of thing it is.
@@ -86,6 +129,20 @@ pub struct Remark {
 }
 
 /// What is told while it goes on.
+///
+/// ```
+/// use dream_core::{ImportNews, RemarkKind};
+///
+/// // Counts rows for a progress bar, and keeps only what is lost.
+/// let (mut rows, mut lost) = (0, Vec::new());
+/// let mut told = |news: ImportNews| match news {
+///     ImportNews::Rows { more, .. } => rows += more,
+///     ImportNews::Remark(remark) if remark.kind == RemarkKind::LeftOut => lost.push(remark),
+///     ImportNews::Remark(_) => {}
+/// };
+/// told(ImportNews::Rows { table: "users", more: 200 });
+/// assert_eq!((rows, lost.len()), (200, 0));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImportNews {
     /// So many more rows of a table were gone through.
@@ -100,6 +157,14 @@ pub enum ImportNews {
 }
 
 /// What became of a table's rows: each of them is one of new, here before, joined and left out.
+///
+/// ```
+/// use dream_core::ImportCount;
+///
+/// // Of ten rows each has become one of the four.
+/// let count = ImportCount { found: 10, new: 6, here_before: 2, joined: 1, left_out: 1 };
+/// assert_eq!(count.found, count.new + count.here_before + count.joined + count.left_out);
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ImportCount {
     /// Rows of it.
@@ -115,6 +180,19 @@ pub struct ImportCount {
 }
 
 /// What came of taking the database over.
+///
+/// ```
+/// use dream_core::{ImportCount, ImportReport, RemarkKind};
+///
+/// let count = ImportCount { found: 10, new: 9, left_out: 1, ..ImportCount::default() };
+/// let report = ImportReport {
+///     tables: vec![("users", count)],
+///     remarks: [(RemarkKind::LeftOut, 1)].into(),
+///     ..ImportReport::default()
+/// };
+/// assert_eq!((report.taken_over(), report.remarks_of(RemarkKind::LeftOut)), (9, 1));
+/// assert!(!report.is_whole(), "somebody should look at the row that is missing");
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImportReport {
     /// The tables, in the order in which they were taken over. Missing ones are not among them.

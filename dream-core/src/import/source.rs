@@ -128,6 +128,17 @@ pub(super) struct Surprise {
 }
 
 /// The database of the original NestJS service, in a transaction that only reads.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::{Code, OriginalDatabase};
+///
+/// let refused = OriginalDatabase::open("sqlite://dream.db", "public").await.unwrap_err();
+/// assert_eq!(refused.code(), Code::ValidationFailed, "the original service ran on PostgreSQL");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct OriginalDatabase {
     connection: PgConnection,

@@ -36,6 +36,22 @@ pub(crate) use store::{Original, all_of, count_open, lock, names, needs, shows, 
 pub(crate) use submit::submit;
 
 /// A generation as its owner sees it.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::ports::JobState;
+///
+/// # let alice = world.alice().await;
+/// # let me = alice.session().await;
+/// # let id = alice.generates("a lighthouse").await.job_id;
+/// # world.settle().await;
+/// let job = me.job(&id).await?;
+/// assert_eq!((job.state, job.prompt.as_str()), (JobState::Succeeded, "a lighthouse"));
+/// assert_eq!(job.result_urls.len(), 1);
+/// assert_eq!(job.charge.quota, 1, "one sample of the quota; points would come behind it");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     /// The id that clients use.
@@ -73,6 +89,21 @@ pub struct Job {
 }
 
 /// A generation that was accepted.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.daily_quota(1), async |world| {
+/// use dream_core::kernel::Points;
+/// # use dream_testkit::world::polished;
+///
+/// # let alice = world.alice().await;
+/// # world.admin().await.grant_points(alice.id(), Points::new(30), "a gift").await?;
+/// let accepted = alice.generate(&polished("two cats", 2)).await?;
+/// // One sample was free; the other cost ten points.
+/// assert_eq!((accepted.charge.quota, accepted.charge.points), (1, Points::new(10)));
+/// assert_eq!(alice.points().await, 20);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// The id to ask for it by.
@@ -86,6 +117,20 @@ pub struct Accepted {
 }
 
 /// What `/v1/jobs/quota` shows.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::vip::Level;
+///
+/// # let alice = world.alice().await;
+/// # let me = alice.session().await;
+/// alice.generates("a cat").await;
+/// let view = me.quota().await?;
+/// assert_eq!((view.level, view.total_generations), (Level::Normal, 1));
+/// assert_eq!((view.quota.used.daily, view.quota.remaining()), (1, 4));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaView {
     /// The level in force.
@@ -102,6 +147,26 @@ pub const MAX_WAIT: Duration = Duration::from_secs(25);
 impl Session {
     /// Asks for a generation. Quota or points are taken, the record is made and the submission is queued in one
     /// commit; the image API is called after it.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::jobs::{GenerateRequest, Mode, SampleCount};
+    ///
+    /// # let me = world.alice().await.session().await;
+    /// let mut request = GenerateRequest::new("a small house on a green hill".parse().unwrap());
+    /// request.mode = Some(Mode::Draft);
+    /// request.sample_count = Some(SampleCount::new(2).unwrap());
+    ///
+    /// let key = "order-of-the-client-4711".parse().unwrap();
+    /// let accepted = me.generate(&request, Some(&key), None).await?;
+    /// assert_eq!((accepted.charge.quota, accepted.charge.points.get()), (2, 0));
+    ///
+    /// // The answer was lost on its way? The same key makes no second job and takes nothing more.
+    /// let again = me.generate(&request, Some(&key), None).await?;
+    /// assert!(again.replayed && again.job_id == accepted.job_id);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `QUOTA_EXCEEDED` with the figures, `VIP_REQUIRED` for 4K, `IDEMPOTENCY_CONFLICT`, `CHARACTER_NOT_FOUND`,
@@ -150,6 +215,24 @@ impl Session {
 
     /// One's generations, newest first, all of them or those in one state.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::kernel::{Limit, PageRequest};
+    /// use dream_core::ports::JobState;
+    ///
+    /// # let alice = world.alice().await;
+    /// # let me = alice.session().await;
+    /// # for prompt in ["one", "two", "three"] { alice.generates(prompt).await; }
+    /// let mut page = me.jobs(None, &PageRequest::first(Limit::new(2).unwrap())).await?;
+    /// assert_eq!((page.items.len(), page.total), (2, Some(3)));
+    /// let rest = me.jobs(None, &PageRequest::after(Limit::default(), page.next.take().unwrap())).await?;
+    /// assert_eq!(rest.items[0].prompt, "one", "the oldest comes last");
+    ///
+    /// assert!(me.jobs(Some(JobState::Failed), &PageRequest::default()).await?.items.is_empty());
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `INVALID_CURSOR`.
     pub async fn jobs(&self, state: Option<JobState>, page: &PageRequest) -> Result<Page<Job>> {
@@ -171,6 +254,19 @@ impl Session {
 
     /// One of one's generations.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Code;
+    ///
+    /// # let (alice, bob) = (world.alice().await, world.user("bob").await);
+    /// # let (me, somebody_else) = (alice.session().await, bob.session().await);
+    /// let job = alice.generates("a cat").await.job_id;
+    /// assert_eq!(me.job(&job).await?.prompt, "a cat");
+    /// assert_eq!(somebody_else.job(&job).await.unwrap_err().code(), Code::JobNotFound);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `JOB_NOT_FOUND`, also for somebody else's.
     pub async fn job(&self, job: &JobId) -> Result<Job> {
@@ -178,6 +274,27 @@ impl Session {
     }
 
     /// One of one's generations, as soon as its state changes, or as it is after this time (at most 25 s).
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.by_hand(), async |world| {
+    /// use dream_core::jobs::MAX_WAIT;
+    /// use dream_core::ports::JobState;
+    ///
+    /// # let alice = world.alice().await;
+    /// # let me = alice.session().await;
+    /// # let job = alice.generates("a cat").await.job_id;
+    /// # world.work().await;
+    /// # let upstream = world.image_api().jobs().remove(0).id;
+    /// # world.image_api().succeed(&upstream);
+    /// # let notice = world.image_api().signed_event(&upstream).ok_or("no event")?;
+    /// # let notice = world.dream().image_webhook(Some(notice.signature.as_bytes()), notice.body.as_bytes())?;
+    /// // The request waits, and its answer comes with the news that the job has ended.
+    /// let (job, applied) = tokio::join!(me.await_job(&job, MAX_WAIT), notice.apply());
+    /// applied?;
+    /// assert_eq!(job?.state, JobState::Succeeded);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `JOB_NOT_FOUND`, also for somebody else's.
@@ -217,6 +334,23 @@ impl Session {
 
     /// Takes a generation back that has not started; what it took comes back.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Code;
+    /// use dream_core::ports::JobState;
+    ///
+    /// # let alice = world.alice().await;
+    /// # let me = alice.session().await;
+    /// let job = alice.generates("a cat").await.job_id;
+    /// assert_eq!(alice.used_today().await, 1);
+    ///
+    /// assert_eq!(me.cancel_job(&job).await?.state, JobState::Canceled);
+    /// assert_eq!(alice.used_today().await, 0, "what it took is back");
+    /// assert_eq!(me.cancel_job(&job).await.unwrap_err().code(), Code::InvalidState);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `JOB_NOT_FOUND`; `INVALID_STATE` if it runs or has ended; `UPSTREAM_ERROR` or `UPSTREAM_TIMEOUT` if the
     /// image API cannot be asked just now.
@@ -225,6 +359,18 @@ impl Session {
     }
 
     /// What one may generate today.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// # let alice = world.alice().await;
+    /// # let me = alice.session().await;
+    /// alice.generates("a cat").await;
+    /// let view = me.quota().await?;
+    /// assert_eq!((view.quota.limit.daily, view.quota.used.daily), (5, 1));
+    /// assert_eq!(view.quota.remaining(), 4, "samples; further ones cost points");
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `TOKEN_REVOKED` if the account was deleted just now.
@@ -241,6 +387,27 @@ impl Session {
 impl VerifiedWebhook {
     /// Lets the event take effect, once however often it is delivered. An event for a job that is not known
     /// (yet) has none: polling finds its outcome.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.by_hand(), async |world| {
+    /// use dream_core::ports::JobState;
+    ///
+    /// # let alice = world.alice().await;
+    /// # let job = alice.generates("a cat").await.job_id;
+    /// # world.work().await;
+    /// # let upstream = world.image_api().jobs().remove(0).id;
+    /// # world.image_api().fail(&upstream, "CONTENT_POLICY_VIOLATION");
+    /// # let notice = world.image_api().signed_event(&upstream).ok_or("no event")?;
+    /// # let (signature, body) = (notice.signature.as_bytes(), notice.body.as_bytes());
+    /// // Delivered twice, it takes effect once: the job has failed, and its sample is given back.
+    /// for _ in 0..2 {
+    ///     world.dream().image_webhook(Some(signature), body)?.apply().await?;
+    /// }
+    /// assert_eq!(alice.job(&job).await.state, JobState::Failed);
+    /// assert_eq!(alice.used_today().await, 0);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `UNAVAILABLE` if it could not be kept: then it must be delivered again.

@@ -6,6 +6,15 @@ use crate::settings::QuotaLimit;
 use crate::store::{Db, Sql, Tx};
 
 /// Samples used today and this month.
+///
+/// ```
+/// use dream_core::QuotaLimit;
+/// use dream_core::jobs::{Quota, Used};
+///
+/// let limit = QuotaLimit { daily: 5, monthly: 100 };
+/// let quota = Quota::new(limit, Used { daily: 2, monthly: 99 });
+/// assert_eq!(quota.remaining(), 1, "three would be left of the day, but only one of the month");
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Used {
     /// Today.
@@ -15,6 +24,16 @@ pub struct Used {
 }
 
 /// What a level allows, and what of it is used.
+///
+/// ```
+/// use dream_core::QuotaLimit;
+/// use dream_core::jobs::{Quota, Used};
+///
+/// let limit = QuotaLimit { daily: 5, monthly: 100 };
+/// assert_eq!(Quota::new(limit, Used { daily: 2, monthly: 40 }).remaining(), 3);
+/// // A level has ended since, and with it the higher limit.
+/// assert_eq!(Quota::new(limit, Used { daily: 60, monthly: 60 }).remaining(), 0);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     /// What the level allows.

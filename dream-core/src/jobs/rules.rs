@@ -11,6 +11,20 @@ use crate::settings::SamplePrices;
 use crate::vip::Level;
 
 /// What a generation takes.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.daily_quota(2), async |world| {
+/// # use dream_core::kernel::Points;
+/// # use dream_testkit::world::draft;
+///
+/// # let alice = world.alice().await;
+/// # world.admin().await.grant_points(alice.id(), Points::new(20), "a gift").await?;
+/// // Five drafts where two samples are free: the other three cost two points each.
+/// let charge = alice.generate(&draft("a cat", 5)).await?.charge;
+/// assert_eq!((charge.quota, charge.points.get()), (2, 6));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Charge {
     /// Samples of the quota.

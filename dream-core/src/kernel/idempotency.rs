@@ -4,6 +4,25 @@ use std::str::FromStr;
 use crate::error::Fault;
 
 /// A client's own name for one request, so that a repeat is known as one: 1 to 255 printable ASCII characters.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::kernel::IdempotencyKey;
+/// use dream_core::{Code, Fault};
+/// # use dream_testkit::world::draft;
+///
+/// # let me = world.alice().await.session().await;
+/// let key: IdempotencyKey = "8d0f6f2e-tap-on-generate".parse().unwrap();
+/// let first = me.generate(&draft("a cat", 1), Some(&key), None).await?;
+/// assert_eq!(me.generate(&draft("a cat", 1), Some(&key), None).await?.job_id, first.job_id);
+/// // The same key for something else is a mistake of the client's.
+/// let refused = me.generate(&draft("a dog", 1), Some(&key), None).await.unwrap_err();
+/// assert_eq!(refused.code(), Code::IdempotencyConflict);
+///
+/// assert_eq!("".parse::<IdempotencyKey>(), Err(Fault::Length { min: 1, max: 255 }));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct IdempotencyKey(String);
 

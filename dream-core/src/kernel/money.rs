@@ -62,11 +62,29 @@ macro_rules! amount {
 
 amount!(
     /// An amount of money in fen: 100 fen are one yuan.
+    ///
+    /// ```
+    /// use dream_core::kernel::Fen;
+    ///
+    /// let month = Fen::new(1999);
+    /// assert_eq!(month.checked_mul(12), Some(Fen::new(23_988)), "239.88 yuan");
+    /// assert_eq!(Fen::new(500).checked_sub(month), Some(Fen::new(-1499)));
+    /// assert_eq!(Fen::new(i64::MAX).checked_add(Fen::new(1)), None, "it never wraps");
+    /// assert!(month.is_positive() && !Fen::ZERO.is_positive());
+    /// ```
     Fen,
     "fen"
 );
 amount!(
     /// A number of points.
+    ///
+    /// ```
+    /// use dream_core::kernel::Points;
+    ///
+    /// // Three pictures in final mode, at ten points each. They are no `Fen`, and cannot be added to any.
+    /// let cost = Points::new(10).checked_mul(3).unwrap();
+    /// assert_eq!((cost.get(), cost > Points::new(25)), (30, true));
+    /// ```
     Points,
     "points"
 );

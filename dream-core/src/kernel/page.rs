@@ -12,6 +12,14 @@ use super::secret;
 use crate::error::{Code, Error, Fault, Result};
 
 /// How many items a page holds: 1 to 100, 20 unless said otherwise.
+///
+/// ```
+/// use dream_core::Fault;
+/// use dream_core::kernel::Limit;
+///
+/// assert_eq!((Limit::default().get(), "50".parse::<Limit>().unwrap().get()), (20, 50));
+/// assert_eq!(Limit::new(101), Err(Fault::Range { min: 1, max: 100 }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(u8);
 
@@ -43,6 +51,19 @@ impl Default for Limit {
 }
 
 /// An opaque place in a list.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::Code;
+/// use dream_core::kernel::{Cursor, Limit, PageRequest};
+///
+/// # let me = world.alice().await.session().await;
+/// // It is signed, for one list and one user: nobody walks through another's by changing it.
+/// let made_up = PageRequest::after(Limit::default(), Cursor::from_client("AQAAAAA"));
+/// assert_eq!(me.jobs(None, &made_up).await.unwrap_err().code(), Code::InvalidCursor);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(String);
 
@@ -65,6 +86,14 @@ impl fmt::Display for Cursor {
 }
 
 /// Where a page starts.
+///
+/// ```
+/// use dream_core::kernel::{Limit, PageRequest, Start};
+///
+/// assert_eq!(PageRequest::default().start, Start::Newest);
+/// assert_eq!(PageRequest::numbered(Limit::default(), 3)?.start, Start::Number(3));
+/// # Ok::<(), dream_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Start {
     /// At the newest item.
@@ -77,6 +106,26 @@ pub enum Start {
 }
 
 /// Which page of a list is wanted.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::kernel::{Limit, PageRequest};
+///
+/// # let alice = world.alice().await;
+/// # let me = alice.session().await;
+/// # for prompt in ["one", "two", "three", "four", "five"] { alice.generates(prompt).await; }
+/// let mut prompts = Vec::new();
+/// let mut request = PageRequest::first(Limit::new(2).unwrap());
+/// loop {
+///     let page = me.jobs(None, &request).await?;
+///     prompts.extend(page.items.into_iter().map(|job| job.prompt));
+///     let Some(next) = page.next else { break };
+///     request = PageRequest::after(request.limit, next);
+/// }
+/// assert_eq!(prompts, ["five", "four", "three", "two", "one"], "each once, also while new ones are made");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PageRequest {
     /// How many items.
@@ -134,6 +183,22 @@ impl FromStr for Limit {
 }
 
 /// One page of a list.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::kernel::PageRequest;
+///
+/// # let alice = world.alice().await;
+/// # for prompt in ["one", "two"] { alice.generates(prompt).await; }
+/// let page = alice.session().await.jobs(None, &PageRequest::default()).await?;
+/// let page = page.map(|job| job.prompt);
+/// assert_eq!(
+///     (page.items, page.next, page.total),
+///     (vec!["two".to_owned(), "one".to_owned()], None, Some(2))
+/// );
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page<T> {
     /// The items, newest first unless the list says otherwise.
@@ -152,6 +217,14 @@ impl<T> Page<T> {
 }
 
 /// The place of a row in its list's total order: what it is sorted by, then its id.
+///
+/// ```
+/// use dream_core::kernel::{SortKey, Timestamp};
+///
+/// // Two rows of one microsecond are still told apart, so no page loses or repeats one.
+/// let at = Timestamp::from_secs(1_769_600_000).as_micros();
+/// assert_ne!(SortKey { by: at, id: 7 }, SortKey { by: at, id: 8 });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SortKey {
     /// Creation time in microseconds, or a count.
@@ -166,6 +239,15 @@ impl SortKey {
 }
 
 /// Which list a cursor belongs to: name, owner and filters. A cursor opens only for the scope it was sealed for.
+///
+/// ```
+/// use dream_core::kernel::ListScope;
+///
+/// let of = |user: i64| ListScope::of("jobs").with("user", user).with("status", "FAILED");
+/// assert_ne!(of(7), of(8), "a cursor of one is refused for the other");
+/// // A value that looks like a filter is none.
+/// assert_ne!(ListScope::of("a").with("b", "1&c=1:2"), ListScope::of("a").with("b", 1).with("c", 2));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListScope(String);
 

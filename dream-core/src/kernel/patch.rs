@@ -1,6 +1,14 @@
 //! What becomes of a value that may be absent.
 
 /// A change of a value that may be absent.
+///
+/// ```
+/// use dream_core::kernel::Patch;
+///
+/// assert_eq!(Patch::Keep.apply(Some("old")), Some("old"));
+/// assert_eq!(Patch::Clear.apply(Some("old")), None);
+/// assert_eq!(Patch::Set(" new ").map(str::trim).apply(Some("old")), Some("new"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Patch<T> {
     /// It stays as it is.

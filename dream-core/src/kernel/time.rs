@@ -12,6 +12,19 @@ use crate::error::Fault;
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
 ///
 /// Stored as a plain integer, since both databases order and keep those exactly.
+///
+/// ```
+/// use dream_core::kernel::Timestamp;
+/// use std::time::Duration;
+///
+/// let at: Timestamp = "2026-01-28T18:00:00+08:00".parse().unwrap();
+/// assert_eq!(at.to_string(), "2026-01-28T10:00:00.000Z");
+/// assert_eq!(at.as_micros(), at.as_secs() * 1_000_000);
+///
+/// let later = at.plus(Duration::from_mins(30));
+/// assert_eq!(later.since(at), Duration::from_secs(1800));
+/// assert_eq!(at.since(later), Duration::ZERO, "a clock that steps back makes no span negative");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(i64);
 
@@ -97,6 +110,18 @@ impl FromStr for Timestamp {
 }
 
 /// A calendar day in some zone, such as `2026-01-28`.
+///
+/// ```
+/// use dream_core::kernel::Day;
+///
+/// let day: Day = "2026-03-01".parse().unwrap();
+/// assert_eq!(day.previous().to_string(), "2026-02-28");
+/// assert_eq!(
+///     (day.next().to_string(), day.minus(29).to_string()),
+///     ("2026-03-02".into(), "2026-01-31".into())
+/// );
+/// assert!("2026-02-30".parse::<Day>().is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Day(civil::Date);
 
@@ -139,6 +164,14 @@ impl FromStr for Day {
 }
 
 /// A calendar month in some zone, such as `2026-01`.
+///
+/// ```
+/// use dream_core::kernel::Day;
+///
+/// let day: Day = "2026-01-28".parse().unwrap();
+/// assert_eq!(day.month().to_string(), "2026-01");
+/// assert!(day.month() < day.minus(-7).month(), "four days later it is February");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Month {
     year: i16,
@@ -152,6 +185,20 @@ impl fmt::Display for Month {
 }
 
 /// The time zone whose midnight starts a day of the business.
+///
+/// ```
+/// use dream_core::kernel::{Timestamp, Zone};
+///
+/// // One instant, and two days of business.
+/// let at: Timestamp = "2026-01-28T17:30:00Z".parse().unwrap();
+/// let (shanghai, berlin) = (Zone::default(), Zone::named("Europe/Berlin").unwrap());
+/// assert_eq!(
+///     (shanghai.day(at).to_string(), berlin.day(at).to_string()),
+///     ("2026-01-29".into(), "2026-01-28".into())
+/// );
+/// assert_eq!(shanghai.start_of(shanghai.day(at)).to_string(), "2026-01-28T16:00:00.000Z");
+/// assert!(Zone::named("Mars/Olympus").is_err());
+/// ```
 #[derive(Debug, Clone)]
 pub struct Zone(TimeZone);
 

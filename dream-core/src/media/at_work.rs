@@ -27,6 +27,17 @@ static IN_PLACE: AtomicBool = AtomicBool::new(false);
 
 /// From now on this process works on pictures in the task that asks for it, and not on threads of their own. A
 /// simulation on one thread wants that, where no other thread may decide who is first; a server never does.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::media;
+///
+/// // At the start of a simulation, before anything decodes a picture.
+/// media::work_in_place();
+/// # Ok(())
+/// # }
+/// ```
 pub fn work_in_place() {
     IN_PLACE.store(true, Ordering::Relaxed);
 }

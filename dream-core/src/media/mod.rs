@@ -30,6 +30,14 @@ pub const MAX_FRAMES: usize = 300;
 pub const MAX_ANIMATION_PIXELS: u64 = 100_000_000;
 
 /// What a picture is.
+///
+/// ```
+/// use dream_core::media::PictureKind;
+///
+/// assert_eq!(PictureKind::parse("image/webp"), Some(PictureKind::Webp));
+/// assert_eq!((PictureKind::Jpeg.mime(), PictureKind::Jpeg.extension()), ("image/jpeg", "jpg"));
+/// assert_eq!(PictureKind::parse("image/svg+xml"), None, "it can hold scripts");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PictureKind {
     /// JPEG.
@@ -95,6 +103,20 @@ impl PictureKind {
 }
 
 /// A picture and what it is.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::media::{self, Picture, PictureKind};
+///
+/// # let mut png = std::io::Cursor::new(Vec::new());
+/// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
+/// # let bytes = bytes::Bytes::from(png.into_inner());
+/// let Picture { kind, bytes } = media::recognise(bytes)?;
+/// assert_eq!(kind, PictureKind::Png);
+/// println!("{} bytes of {}", bytes.len(), kind.mime());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     /// What it is.
@@ -104,6 +126,20 @@ pub struct Picture {
 }
 
 /// A picture that was written anew, and a small copy of it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::media::{self, PictureKind};
+///
+/// # let mut png = std::io::Cursor::new(Vec::new());
+/// # image::RgbImage::new(1024, 768).write_to(&mut png, image::ImageFormat::Png)?;
+/// # let bytes = bytes::Bytes::from(png.into_inner());
+/// let both = media::clean_with_thumbnail(bytes).await?;
+/// assert_eq!((both.picture.kind, both.thumbnail.kind), (PictureKind::Png, PictureKind::Jpeg));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PictureWithThumbnail {
     /// The picture in its full size.
@@ -114,6 +150,22 @@ pub struct PictureWithThumbnail {
 
 /// Says what the bytes are, by their content, and that they are a whole picture within the limits and nothing else at
 /// the same time. Decodes no pixels: its time and memory do not depend on what the header promises.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::Code;
+/// use dream_core::media;
+///
+/// # let mut png = std::io::Cursor::new(Vec::new());
+/// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
+/// # let png = bytes::Bytes::from(png.into_inner());
+/// assert_eq!(media::recognise(png.clone())?.kind.mime(), "image/png", "whatever its name says");
+/// // A file that breaks off, and one that is a page as well.
+/// assert_eq!(media::recognise(png.slice(..png.len() - 4)).unwrap_err().code(), Code::ImageInvalid);
+/// assert_eq!(media::recognise("<svg onload=alert(1)>".into()).unwrap_err().code(), Code::ImageInvalid);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// `IMAGE_INVALID`.
@@ -136,6 +188,25 @@ pub fn recognise(bytes: Bytes) -> Result<Picture> {
 /// The picture written anew: turned upright and without metadata. A GIF keeps its frames; of other animations the
 /// first picture is kept. WebP becomes JPEG, or PNG where it is see-through.
 ///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::Code;
+/// use dream_core::media;
+///
+/// # let mut png = std::io::Cursor::new(Vec::new());
+/// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
+/// # let png = bytes::Bytes::from(png.into_inner());
+/// // Pixels, and nothing of what a camera or an editor wrote beside them.
+/// let picture = media::clean(png).await?;
+/// assert_eq!(picture.kind.mime(), "image/png");
+///
+/// let large = media::clean(vec![0; media::MAX_BYTES + 1].into()).await.unwrap_err();
+/// assert_eq!(large.code(), Code::PayloadTooLarge);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// `PAYLOAD_TOO_LARGE` beyond 10 MiB; `IMAGE_INVALID` for what is no picture or beyond a limit; `UNAVAILABLE` while
 /// too many wait for their turn.
@@ -144,6 +215,21 @@ pub async fn clean(bytes: Bytes) -> Result<Picture> {
 }
 
 /// As [`clean`], with a small copy beside it.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::media::{self, THUMBNAIL_SIDE};
+///
+/// # let mut png = std::io::Cursor::new(Vec::new());
+/// # image::RgbImage::new(1024, 512).write_to(&mut png, image::ImageFormat::Png)?;
+/// # let png = bytes::Bytes::from(png.into_inner());
+/// let both = media::clean_with_thumbnail(png).await?;
+/// let small = image::load_from_memory(&both.thumbnail.bytes)?;
+/// assert_eq!((small.width(), small.height()), (THUMBNAIL_SIDE, 256), "pixels; its shape stays");
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// As [`clean`].
@@ -157,6 +243,20 @@ pub async fn clean_with_thumbnail(bytes: Bytes) -> Result<PictureWithThumbnail> 
 }
 
 /// A small copy of the picture: at most 512 pixels on its longer side.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::media;
+///
+/// # let mut png = std::io::Cursor::new(Vec::new());
+/// # image::RgbImage::new(1024, 512).write_to(&mut png, image::ImageFormat::Png)?;
+/// # let png = bytes::Bytes::from(png.into_inner());
+/// let small = media::thumbnail(png).await?;
+/// assert_eq!(small.kind, media::PictureKind::Jpeg);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// As [`clean`].

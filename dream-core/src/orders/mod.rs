@@ -34,6 +34,21 @@ pub const WECHAT: &str = "wechat";
 pub(crate) const ORIGINAL: &str = "original";
 
 /// What was ordered.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::orders::{Goods, OrderKind, WECHAT};
+///
+/// # let me = world.alice().await.session().await;
+/// let order = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?.order;
+/// assert_eq!(order.goods.kind(), OrderKind::Vip);
+/// let Goods::Vip { days, name, .. } = &order.goods else { panic!("it is a plan") };
+/// println!("{name}: {days} days");
+/// # assert_eq!(*days, 30);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Goods {
     /// Days of a level.
@@ -62,6 +77,13 @@ impl Goods {
 }
 
 /// What kind of thing was ordered.
+///
+/// ```
+/// use dream_core::orders::OrderKind;
+///
+/// assert_eq!(OrderKind::parse("POINTS"), Some(OrderKind::Points));
+/// assert_eq!(OrderKind::parse("points"), None, "as it stands in answers, and not otherwise");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OrderKind {
     /// Days of a level.
@@ -93,6 +115,24 @@ impl OrderKind {
 }
 
 /// A state's name, for filters.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::kernel::PageRequest;
+/// use dream_core::orders::OrderStatus;
+/// # use dream_core::orders::WECHAT;
+///
+/// # let me = world.alice().await.session().await;
+/// # me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+/// // From a query of a client.
+/// let wanted = OrderStatus::parse("PENDING");
+/// let orders = me.orders(wanted, None, &PageRequest::default()).await?;
+/// assert!(orders.items.iter().all(|order| order.state.status() == OrderStatus::Pending));
+/// # assert_eq!(orders.items.len(), 1);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OrderStatus {
     /// Waits for a payment.
@@ -132,6 +172,25 @@ impl OrderStatus {
 }
 
 /// Where an order stands, with the facts that come with it.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::orders::{OrderState, RechargePoints, WECHAT};
+///
+/// # let me = world.alice().await.session().await;
+/// let placed = me.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+/// # world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+/// let shown = match me.order(&placed.order.order_id).await?.state {
+///     OrderState::Pending => "waits for its payment".to_owned(),
+///     OrderState::Cancelled => "was not paid in time".to_owned(),
+///     OrderState::Paid(payment) => format!("paid at {}", payment.paid_at),
+///     OrderState::Refunded { at, .. } => format!("given back at {at}"),
+/// };
+/// assert!(shown.starts_with("paid at 2026-"), "{shown}");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrderState {
     /// Waits for a payment.
@@ -150,6 +209,21 @@ pub enum OrderState {
 }
 
 /// The payment of an order.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// # use dream_core::orders::WECHAT;
+/// # let me = world.alice().await.session().await;
+/// # let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+/// # world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+/// let order = me.order(&placed.order.order_id).await?;
+/// let payment = order.state.payment().ok_or("not paid yet")?;
+/// assert_eq!(payment.vip_expire_at, Some(world.now().plus_days(30)));
+/// println!("{} of the channel, for its support", payment.transaction_id);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payment {
     /// The channel's number of it.
@@ -181,6 +255,22 @@ impl OrderState {
 }
 
 /// An order.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::kernel::Fen;
+/// use dream_core::orders::{RechargePoints, WECHAT};
+/// use std::time::Duration;
+///
+/// # let me = world.alice().await.session().await;
+/// let order = me.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?.order;
+/// assert_eq!(order.amount, Fen::new(500), "5 yuan: a point costs 10 fen");
+/// assert_eq!(order.expire_at.since(order.created_at), Duration::from_mins(30));
+/// assert_eq!(order.refunded, Fen::ZERO);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     /// Row id.
@@ -206,6 +296,19 @@ pub struct Order {
 }
 
 /// An order and what the client's payment dialog needs.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// # use dream_core::orders::WECHAT;
+/// # let me = world.alice().await.session().await;
+/// let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+/// // Goes to `wx.requestPayment` as it is.
+/// assert!(placed.pay.package.starts_with("prepay_id="));
+/// assert_eq!(placed.pay.sign_type, "RSA");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
     /// The order.
@@ -216,6 +319,27 @@ pub struct Placed {
 
 impl Session {
     /// Orders a plan. The price is fixed now.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::Code;
+    /// use dream_core::orders::WECHAT;
+    ///
+    /// # let alice = world.alice().await;
+    /// # let me = alice.session().await;
+    /// let key = "tap-on-buy-4711".parse().unwrap();
+    /// let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, Some(&key)).await?;
+    /// assert_eq!(placed.order.amount.get(), 1999, "fen");
+    /// // A second tap is the same order.
+    /// let again = me.purchase(&"vip_month".parse().unwrap(), WECHAT, Some(&key)).await?;
+    /// assert_eq!(again.order.order_id, placed.order.order_id);
+    ///
+    /// let none = me.purchase(&"vip_day".parse().unwrap(), WECHAT, None).await.unwrap_err();
+    /// assert_eq!(none.code(), Code::PlanNotFound);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `PLAN_NOT_FOUND`, `VIP_HIGHER_ACTIVE`, `IDEMPOTENCY_CONFLICT`; `UPSTREAM_ERROR` or `UPSTREAM_TIMEOUT` if the
@@ -231,6 +355,23 @@ impl Session {
 
     /// Orders points. They arrive only with a verified payment.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::orders::{RechargePoints, WECHAT};
+    ///
+    /// # let alice = world.alice().await;
+    /// # let me = alice.session().await;
+    /// let placed = me.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+    /// assert_eq!(alice.points().await, 0, "nothing is given for an order alone");
+    ///
+    /// world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+    /// world.settle().await;
+    /// assert_eq!(alice.points().await, 50);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// As [`Session::purchase`].
     pub async fn recharge(
@@ -244,6 +385,26 @@ impl Session {
 
     /// What the payment dialog needs to pay an order that waits.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::Code;
+    /// use std::time::Duration;
+    /// # use dream_core::orders::WECHAT;
+    ///
+    /// # let me = world.alice().await.session().await;
+    /// # let order = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?.order.order_id;
+    /// // The app was closed before the payment; signed anew, the same order can be paid.
+    /// let placed = me.pay_order(&order).await?;
+    /// assert_eq!(placed.order.order_id, order);
+    ///
+    /// world.pass(Duration::from_mins(31)).await;
+    /// let late = me.pay_order(&order).await.unwrap_err();
+    /// assert_eq!(late.code(), Code::OrderNotPayable);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `ORDER_NOT_FOUND`, also for somebody else's; `ORDER_NOT_PAYABLE` once it is paid, closed or out of time.
     pub async fn pay_order(&self, order: &OrderId) -> Result<Placed> {
@@ -251,6 +412,22 @@ impl Session {
     }
 
     /// One's orders, newest first.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::kernel::PageRequest;
+    /// use dream_core::orders::{OrderKind, WECHAT};
+    ///
+    /// # let me = world.alice().await.session().await;
+    /// me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// let all = me.orders(None, None, &PageRequest::default()).await?;
+    /// assert_eq!((all.items.len(), all.total), (1, Some(1)));
+    /// let of_points = me.orders(None, Some(OrderKind::Points), &PageRequest::default()).await?;
+    /// assert_eq!((of_points.items.len(), of_points.total), (0, None), "only the whole list keeps count");
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `INVALID_CURSOR`.
@@ -270,6 +447,22 @@ impl Session {
 
     /// One of one's orders. If it waits for a payment, the channel is asked first, so that who has paid sees it.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::orders::{OrderStatus, RechargePoints, WECHAT};
+    ///
+    /// # let alice = world.alice().await;
+    /// # let me = alice.session().await;
+    /// let placed = me.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+    /// world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+    /// // The notify is late, but who has paid looks, and so the channel is asked.
+    /// let order = me.order(&placed.order.order_id).await?;
+    /// assert_eq!((order.state.status(), alice.points().await), (OrderStatus::Paid, 50));
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `ORDER_NOT_FOUND`, also for somebody else's.
     pub async fn order(&self, id: &OrderId) -> Result<Order> {
@@ -282,6 +475,20 @@ impl Session {
     }
 
     /// Closes an order that waits, at the channel and here.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::Code;
+    /// use dream_core::orders::{OrderStatus, WECHAT};
+    ///
+    /// # let me = world.alice().await.session().await;
+    /// # let order = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?.order.order_id;
+    /// assert_eq!(me.cancel_order(&order).await?.state.status(), OrderStatus::Cancelled);
+    /// assert_eq!(me.pay_order(&order).await.unwrap_err().code(), Code::OrderNotPayable);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `ORDER_NOT_FOUND`, also for somebody else's; `ORDER_NOT_PAYABLE` if it is closed, or was paid: payment wins;

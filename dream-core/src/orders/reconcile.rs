@@ -11,6 +11,24 @@ use crate::kernel::{Day, Fen, Zone};
 use crate::ports::{BillEntry, BillRow, ChannelOrder, OrderRef, TradeBill};
 
 /// Something in which we and the channel disagree.
+///
+/// ```
+/// use dream_core::kernel::Fen;
+/// use dream_core::orders::Difference;
+///
+/// // A line for an operator. What only the channel has is looked up; whether it counted then is told.
+/// let line = |difference: &Difference| match difference {
+///     Difference::PaidThereOnly { order, amount, settled: true, .. } => {
+///         format!("{order}: {amount} fen, made good")
+///     }
+///     Difference::PaidThereOnly { order, amount, .. } => format!("{order}: {amount} fen, look into it"),
+///     other => format!("{other:?}"),
+/// };
+/// let found = Difference::PaidThereOnly {
+///     order: "D1".to_owned(), transaction: "42".to_owned(), amount: Fen::new(1999), settled: true,
+/// };
+/// assert_eq!(line(&found), "D1: 1999 fen, made good");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
     /// The channel has a payment that we did not know of.
@@ -70,6 +88,25 @@ pub enum Difference {
 }
 
 /// The outcome of a comparison.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use std::time::Duration;
+/// # use dream_core::orders::{RechargePoints, WECHAT};
+///
+/// # let alice = world.alice().await;
+/// # let placed = alice.session().await.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+/// # world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+/// # world.settle().await;
+/// let yesterday = world.dream().settings().zone.day(world.now());
+/// world.clock().advance(Duration::from_hours(36));
+/// let outcome = world.admin().await.reconcile(yesterday).await?;
+/// assert_eq!((outcome.payments, outcome.refunds), (1, 0));
+/// assert!(outcome.differences.is_empty(), "the bill and the books agree");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reconciliation {
     /// The day, in the channel's zone.

@@ -23,6 +23,13 @@ use crate::store::{Change, Tx};
 use crate::vip;
 
 /// Where a refund stands.
+///
+/// ```
+/// use dream_core::orders::RefundStatus;
+///
+/// assert_eq!(RefundStatus::parse("PROCESSING"), Some(RefundStatus::Processing));
+/// assert_eq!(RefundStatus::Failed.as_str(), "FAILED", "and what was taken back was given again");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RefundStatus {
     /// Promised; the channel has not said how it ended.
@@ -58,6 +65,29 @@ impl RefundStatus {
 }
 
 /// Money that goes back.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::kernel::Fen;
+/// use dream_core::orders::{RechargePoints, RefundStatus, WECHAT};
+///
+/// # let alice = world.alice().await;
+/// # let placed = alice.session().await.recharge(RechargePoints::new(100).unwrap(), WECHAT, None).await?;
+/// # world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+/// # world.settle().await;
+/// # let order = &placed.order.order_id;
+/// let admin = world.admin().await;
+/// let refund = admin.refund_order(order, Some(Fen::new(250)), "a quarter was not used").await?;
+/// assert_eq!((refund.amount.get(), refund.total.get()), (250, 1000), "fen");
+/// assert_eq!((refund.points_taken.get(), alice.points().await), (25, 75), "at once, in proportion");
+/// assert_eq!(refund.status, RefundStatus::Processing, "the money follows");
+///
+/// world.settle().await;
+/// assert_eq!(admin.refunds_of(order).await?[0].status, RefundStatus::Succeeded);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refund {
     /// Our number of it.
@@ -139,6 +169,29 @@ impl Refund {
 }
 
 /// A refund notify whose signature is the channel's.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::orders::{RechargePoints, RefundStatus, WECHAT};
+/// use dream_core::ports::SignedNotify;
+///
+/// # let alice = world.alice().await;
+/// # let placed = alice.session().await.recharge(RechargePoints::new(60).unwrap(), WECHAT, None).await?;
+/// # world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+/// # world.settle().await;
+/// // Whatever the signature does not hold for never gets as far as this type.
+/// let forged = SignedNotify::new([("Wechatpay-Signature", "AAAA")], r#"{"event_type":"REFUND.SUCCESS"}"#);
+/// assert!(world.dream().refund_notify(WECHAT, &forged).await.is_err());
+///
+/// // The true notify is served at the route that the refund named.
+/// let admin = world.admin().await;
+/// admin.refund_order(&placed.order.order_id, None, "changed mind").await?;
+/// world.settle().await;
+/// assert_eq!(admin.refunds_of(&placed.order.order_id).await?[0].status, RefundStatus::Succeeded);
+/// # Ok(())
+/// # });
+/// ```
 pub struct VerifiedRefund {
     core: Arc<Core>,
     facts: RefundFacts,
@@ -159,6 +212,26 @@ const MAX_REASON: usize = 200;
 impl Admin {
     /// Gives back the whole of an order or a part of it. Points or days that it bought are taken back in the same
     /// commit, in proportion.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::orders::{RechargePoints, WECHAT};
+    /// use dream_core::{Code, Facts};
+    ///
+    /// # let alice = world.alice().await;
+    /// # let placed = alice.session().await.recharge(RechargePoints::new(60).unwrap(), WECHAT, None).await?;
+    /// # world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+    /// # world.settle().await;
+    /// # let admin = world.admin().await;
+    /// # admin.grant_points(alice.id(), dream_core::kernel::Points::new(-45), "spent").await?;
+    /// # let order = &placed.order.order_id;
+    /// // 60 points were bought, and 45 of them are spent.
+    /// let refused = admin.refund_order(order, None, "changed mind").await.unwrap_err();
+    /// assert_eq!((refused.code(), refused.facts()), (Code::InvalidState, &Facts::Shortfall { points: 45 }));
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `ORDER_NOT_FOUND`; `INVALID_STATE` if it is not paid, was paid at the original service, or, with

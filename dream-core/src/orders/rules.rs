@@ -5,6 +5,14 @@ use crate::kernel::{Fen, Points};
 use crate::ports::{PayIdentity, PaymentFacts};
 
 /// Points to be bought: 1 to 100 000.
+///
+/// ```
+/// use dream_core::Fault;
+/// use dream_core::orders::RechargePoints;
+///
+/// assert_eq!(RechargePoints::new(50).unwrap().get().get(), 50);
+/// assert_eq!(RechargePoints::new(-50), Err(Fault::Range { min: 1, max: 100_000 }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RechargePoints(Points);
 
@@ -31,6 +39,25 @@ impl RechargePoints {
 }
 
 /// A number of points that has a price of its own.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments().settings(|settings| settings.recharge_packages = vec![dream_core::orders::RechargePackage { points: dream_core::kernel::Points::new(100), price: dream_core::kernel::Fen::new(900) }]), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::kernel::{Fen, Points};
+/// use dream_core::orders::{RechargePackage, RechargePoints, WECHAT};
+///
+/// # let me = world.alice().await.session().await;
+/// let package = RechargePackage { points: Points::new(100), price: Fen::new(900) };
+/// # let packages = &world.dream().settings().recharge_packages;
+/// assert_eq!(packages[..], [package], "in `Settings::recharge_packages`");
+///
+/// let a_hundred = me.recharge(RechargePoints::new(100).unwrap(), WECHAT, None).await?.order;
+/// assert_eq!(a_hundred.amount, Fen::new(900));
+/// let one_more = me.recharge(RechargePoints::new(101).unwrap(), WECHAT, None).await?.order;
+/// assert_eq!(one_more.amount, Fen::new(1010), "no package: 10 fen a point");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RechargePackage {
     /// How many points.

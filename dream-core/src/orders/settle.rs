@@ -19,6 +19,35 @@ use crate::store::{Change, Tx};
 use crate::vip;
 
 /// A payment notify whose signature is the channel's.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::orders::{RechargePoints, Settled, WECHAT};
+/// # use dream_core::ports::SignedNotify;
+///
+/// # let alice = world.alice().await;
+/// # let placed = alice.session().await.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+/// # let content = serde_json::json!({
+/// #     "mchid": world.wechat_pay().credentials().mchid, "appid": world.wechat().app().appid, "attach": "",
+/// #     "out_trade_no": placed.order.order_id.as_str(), "transaction_id": "4200000000202601010000000001",
+/// #     "trade_type": "JSAPI", "trade_state": "SUCCESS", "trade_state_desc": "-", "bank_type": "OTHERS",
+/// #     "success_time": world.now().to_string(), "payer": { "openid": alice.openid() },
+/// #     "amount": { "total": 500, "payer_total": 500, "currency": "CNY", "payer_currency": "CNY" },
+/// # });
+/// # let notify = world.wechat_pay().seal("TRANSACTION.SUCCESS", &content, None);
+/// // Headers and raw body of what came at the notify address.
+/// let notify: &SignedNotify = &notify;
+/// let payment = world.dream().payment_notify(WECHAT, notify).await?;
+/// assert_eq!(payment.settle().await?, Settled::Fulfilled);
+/// assert_eq!(alice.points().await, 50);
+///
+/// // The channel tells again until it is answered. Only the first time counts.
+/// let again = world.dream().payment_notify(WECHAT, notify).await?;
+/// assert_eq!(again.settle().await?, Settled::Before);
+/// # Ok(())
+/// # });
+/// ```
 pub struct VerifiedPayment {
     core: Arc<Core>,
     channel: &'static str,
@@ -32,6 +61,18 @@ impl std::fmt::Debug for VerifiedPayment {
 }
 
 /// What a payment that was told about did.
+///
+/// ```
+/// use dream_core::orders::Settled;
+///
+/// // The channel gets the same answer for all three: it has told us, and need not tell again.
+/// let line = |settled| match settled {
+///     Settled::Fulfilled => "given",
+///     Settled::Before => "given before",
+///     Settled::SentBack => "paid twice, and on its way back",
+/// };
+/// assert_eq!(line(Settled::Before), "given before");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
     /// What was ordered was given, just now.
@@ -45,6 +86,20 @@ pub enum Settled {
 impl Dream {
     /// Checks that a payment notify comes from the channel and is fresh. Settling is a method of the proof, so
     /// nothing unverified gets there.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::Code;
+    /// use dream_core::orders::WECHAT;
+    /// use dream_core::ports::SignedNotify;
+    ///
+    /// let claim = SignedNotify::new([("content-type", "application/json")], r#"{"trade_state":"SUCCESS"}"#);
+    /// let refused = world.dream().payment_notify(WECHAT, &claim).await.unwrap_err();
+    /// assert_eq!(refused.code(), Code::Unauthenticated, "anybody could say so");
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `UNAUTHENTICATED` for whatever is not the channel's; the log says which check it failed.

@@ -30,6 +30,18 @@ const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MOST: Duration = Duration::from_mins(1);
 
 /// How much the outbox holds.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # let alice = world.alice().await;
+/// let before = world.dream().backlog().await?;
+/// alice.generates("a cat").await;
+/// let behind = world.dream().backlog().await?;
+/// assert_eq!((behind.waiting - before.waiting, behind.due), (1, 1), "the submission of the job");
+/// assert_eq!(behind.oldest_due, Some(world.now()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backlog {
     /// Tasks that wait, for now or for later.
@@ -121,6 +133,16 @@ impl Worker {
     /// Does what is due now, once; how many tasks were tried. Safe to drop at any point: a lease runs out and
     /// another worker takes over.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// # let alice = world.alice().await;
+    /// alice.generates("a cat").await;
+    /// assert_eq!(world.worker().run_due().await?, 1, "one task: to submit the job");
+    /// assert_eq!(world.worker().run_due().await?, 0, "what comes next is not due yet");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `UNAVAILABLE` if the database cannot be asked. Failed tasks are no error: they are tried again.
     pub async fn run_due(&self) -> Result<usize> {
@@ -133,6 +155,18 @@ impl Worker {
     }
 
     /// Works until `stop` is done, then finishes what it began. A task that takes long keeps no other waiting.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// # let (_dream, worker) = world.another_node().await;
+    /// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    /// let working = tokio::spawn(async move { worker.run(async { drop(stopped.await) }).await });
+    /// // ... and when the program is to end:
+    /// drop(stop);
+    /// working.await?;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn run(&self, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
         // Each in a task of its own: whatever waits for a turn at the writer must be able to take it, also while we
@@ -183,6 +217,15 @@ impl Worker {
 
 impl Dream {
     /// How much the outbox holds.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let backlog = world.dream().backlog().await?;
+    /// let late = backlog.oldest_due.map(|since| world.now().since(since));
+    /// assert_eq!((backlog.due, late), (0, None), "nothing waits that should be done by now");
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `UNAVAILABLE` if the database cannot be asked.

@@ -14,6 +14,16 @@ pub(crate) use changes::{Booking, ByHand, Cause, book, open, set_by_hand};
 pub(crate) use store::{all_of, lifted, lock_balance, summary};
 
 /// What an entry does to the balance.
+///
+/// ```
+/// use dream_core::points::EntryKind;
+///
+/// // What an entry does to the balance. Amounts are always positive.
+/// let signed = |kind, amount: i64| if kind == EntryKind::Spend { -amount } else { amount };
+/// let entries = [(EntryKind::Earn, 50), (EntryKind::Spend, 20), (EntryKind::Refund, 20)];
+/// assert_eq!(entries.map(|(kind, amount)| signed(kind, amount)).iter().sum::<i64>(), 50);
+/// assert_eq!(EntryKind::parse("SPEND"), Some(EntryKind::Spend));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EntryKind {
     /// Adds: a recharge, a grant, an admin's raise.
@@ -49,6 +59,22 @@ impl EntryKind {
 }
 
 /// One entry of somebody's ledger.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.daily_quota(0), async |world| {
+/// use dream_core::kernel::{PageRequest, Points};
+/// use dream_core::points::EntryKind;
+///
+/// # let alice = world.alice().await;
+/// # world.admin().await.grant_points(alice.id(), Points::new(50), "a gift").await?;
+/// alice.generates("a cat").await;
+/// let page = alice.session().await.transactions(None, &PageRequest::default()).await?;
+/// let newest = &page.items[0];
+/// assert_eq!((newest.kind, newest.amount.get(), newest.balance_after.get()), (EntryKind::Spend, 10, 40));
+/// assert!(newest.generation.is_some() && newest.order.is_none(), "what it was for");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerEntry {
     /// Row id.
@@ -72,6 +98,24 @@ pub struct LedgerEntry {
 }
 
 /// Somebody's points in sum.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.daily_quota(0), async |world| {
+/// use dream_core::kernel::Points;
+///
+/// # let alice = world.alice().await;
+/// # world.admin().await.grant_points(alice.id(), Points::new(50), "a gift").await?;
+/// alice.generates("[fail] a cat").await;
+/// world.settle().await;
+/// let sums = alice.session().await.balance().await?;
+/// // The job failed and its ten points came back, which is neither earned nor unspent.
+/// assert_eq!(
+///     (sums.balance, sums.total_earned, sums.total_spent),
+///     (Points::new(50), Points::new(50), Points::new(10))
+/// );
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Balance {
     /// Points that can be spent: earned − spent + given back.
@@ -85,6 +129,16 @@ pub struct Balance {
 impl Session {
     /// One's points in sum.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::kernel::Points;
+    ///
+    /// let me = world.alice().await.session().await;
+    /// assert_eq!(me.balance().await?.balance, Points::ZERO, "a new user has a quota, but no points");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `TOKEN_REVOKED` if the account was deleted just now.
     pub async fn balance(&self) -> Result<Balance> {
@@ -92,6 +146,22 @@ impl Session {
     }
 
     /// One's ledger, newest first, all of it or the entries of one kind.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::kernel::{PageRequest, Points};
+    /// use dream_core::points::EntryKind;
+    ///
+    /// # let alice = world.alice().await;
+    /// # let admin = world.admin().await;
+    /// # admin.grant_points(alice.id(), Points::new(50), "a gift").await?;
+    /// # admin.grant_points(alice.id(), Points::new(-20), "a mistake").await?;
+    /// let me = alice.session().await;
+    /// let spent = me.transactions(Some(EntryKind::Spend), &PageRequest::default()).await?;
+    /// assert_eq!((spent.items.len(), spent.items[0].amount.get()), (1, 20));
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `INVALID_CURSOR`.
@@ -123,6 +193,20 @@ impl Admin {
 
     /// Everybody's ledger against the order of booking. By cursor only: a page's number is not looked at.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::kernel::{PageRequest, Points};
+    ///
+    /// # let (alice, bob) = (world.alice().await, world.user("bob").await);
+    /// let admin = world.admin().await;
+    /// admin.grant_points(alice.id(), Points::new(50), "a gift").await?;
+    /// admin.grant_points(bob.id(), Points::new(70), "a gift").await?;
+    /// let booked = admin.ledger(&PageRequest::default()).await?.items;
+    /// assert_eq!(booked.iter().map(|entry| entry.user).collect::<Vec<_>>(), [bob.id(), alice.id()]);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `INVALID_CURSOR`.
     pub async fn ledger(&self, page: &PageRequest) -> Result<Page<LedgerEntry>> {
@@ -135,6 +219,22 @@ impl Admin {
 
     /// Adds points, or takes them where the number is negative, by an entry in the ledger.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Code;
+    /// use dream_core::kernel::Points;
+    ///
+    /// # let alice = world.alice().await;
+    /// let admin = world.admin().await;
+    /// assert_eq!(admin.grant_points(alice.id(), Points::new(50), "a gift").await?.balance.get(), 50);
+    /// assert_eq!(admin.grant_points(alice.id(), Points::new(-20), "too many").await?.balance.get(), 30);
+    ///
+    /// let refused = admin.grant_points(alice.id(), Points::new(-31), "again").await.unwrap_err();
+    /// assert_eq!(refused.code(), Code::InvalidState, "no balance falls below zero");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `USER_NOT_FOUND`; `VALIDATION_FAILED` for zero; `INVALID_STATE` if more would be taken than is there.
     pub async fn grant_points(&self, user: UserId, points: Points, reason: &str) -> Result<User> {
@@ -145,6 +245,22 @@ impl Admin {
     }
 
     /// Makes the balance this many points, by an entry in the ledger over the difference.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::kernel::{PageRequest, Points};
+    /// use dream_core::points::EntryKind;
+    ///
+    /// # let alice = world.alice().await;
+    /// let admin = world.admin().await;
+    /// admin.grant_points(alice.id(), Points::new(50), "a gift").await?;
+    /// admin.set_balance(alice.id(), Points::new(20), Some("as agreed on the phone")).await?;
+    /// // The ledger is never rewritten: the difference is an entry.
+    /// let newest = admin.transactions_of(alice.id(), &PageRequest::default()).await?.items.remove(0);
+    /// assert_eq!((newest.kind, newest.amount.get()), (EntryKind::Spend, 30));
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `USER_NOT_FOUND`; `VALIDATION_FAILED` for a negative balance.

@@ -12,6 +12,15 @@ use crate::kernel::Timestamp;
 /// The name of an object: path segments of `A-Za-z0-9._-` joined by `/`, at most 512 bytes, never `.` or `..`.
 ///
 /// Names are made by us and are never used again for other content, since caches keep them for ever.
+///
+/// ```
+/// use dream_core::ports::BlobKey;
+///
+/// assert!("characters/01931f3e_thumb.jpg".parse::<BlobKey>().is_ok());
+/// for bad in ["../etc/passwd", "/a.png", "a//b.png", "a b.png", ""] {
+///     assert!(bad.parse::<BlobKey>().is_err(), "{bad:?}");
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlobKey(String);
 
@@ -46,6 +55,24 @@ impl FromStr for BlobKey {
 }
 
 /// Bytes `first..=last` of an object. `last` beyond the end means up to the end.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::DiskBlobs;
+/// use dream_core::ports::{Blobs as _, ByteRange, FailureKind};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let blobs = DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?;
+/// let key = "ten.bin".parse().unwrap();
+/// blobs.put(&key, "application/octet-stream", "0123456789".into()).await?;
+/// let range = |first, last| Some(ByteRange { first, last });
+/// assert_eq!(blobs.get(&key, range(2, 4)).await?.unwrap().bytes, "234");
+/// assert_eq!(blobs.get(&key, range(8, 99)).await?.unwrap().bytes, "89", "up to the end");
+/// assert_eq!(blobs.get(&key, range(10, 11)).await.unwrap_err().kind, FailureKind::Refused);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteRange {
     /// Offset of the first byte.
@@ -55,6 +82,22 @@ pub struct ByteRange {
 }
 
 /// What is known about an object without reading it.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::DiskBlobs;
+/// use dream_core::ports::Blobs as _;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let blobs = DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?;
+/// let key = "a.png".parse().unwrap();
+/// blobs.put(&key, "image/png", "not a picture".into()).await?;
+/// let info = blobs.head(&key).await?.ok_or("it is there")?;
+/// assert_eq!((info.size, info.content_type.as_deref()), (13, Some("image/png")), "nobody looks inside");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlobInfo {
     /// Its name.
@@ -68,6 +111,23 @@ pub struct BlobInfo {
 }
 
 /// An object, or the range of it that was asked for.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::DiskBlobs;
+/// use dream_core::ports::{Blob, Blobs as _};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let blobs = DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?;
+/// let key = "a.txt".parse().unwrap();
+/// assert_eq!(blobs.get(&key, None).await?, None, "what is not there is no failure");
+/// blobs.put(&key, "text/plain", "hello".into()).await?;
+/// let Some(Blob { info, bytes }) = blobs.get(&key, None).await? else { panic!("it is there") };
+/// assert_eq!((info.size, &bytes[..]), (5, &b"hello"[..]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
     /// What is known about the whole object.
@@ -77,6 +137,27 @@ pub struct Blob {
 }
 
 /// Part of a listing in order of names.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::DiskBlobs;
+/// use dream_core::ports::Blobs as _;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let blobs = DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?;
+/// # for name in ["inputs/a.png", "inputs/b.png", "c.png"] { blobs.put(&name.parse().unwrap(), "image/png", "x".into()).await?; }
+/// let (mut names, mut after) = (Vec::new(), None);
+/// loop {
+///     let page = blobs.list("inputs/", after.as_ref()).await?;
+///     names.extend(page.items.into_iter().map(|info| info.key.to_string()));
+///     after = page.next;
+///     if after.is_none() { break }
+/// }
+/// assert_eq!(names, ["inputs/a.png", "inputs/b.png"]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlobPage {
     /// The objects.
@@ -86,6 +167,22 @@ pub struct BlobPage {
 }
 
 /// An upload that a client may make by itself.
+///
+/// ```
+/// use dream_core::adapters::{R2Blobs, R2Config, SystemClock};
+/// use dream_core::ports::Blobs as _;
+/// use std::time::Duration;
+///
+/// # let config = R2Config { endpoint: R2Config::endpoint_of_account("0123"), bucket: "dream".into(), access_key_id: "id".into(),
+/// #     secret_access_key: "secret".into(), public_url: "https://cdn.example".into() };
+/// let blobs = R2Blobs::new(&config, std::sync::Arc::new(SystemClock))?;
+/// let key = "uploads/a.png".parse().unwrap();
+/// let put = blobs.presign_put(&key, "image/png", Duration::from_mins(15)).ok_or("R2 can do that")?;
+/// // The client sends its file there by itself, with this very type.
+/// assert!(put.url.starts_with("https://0123.r2.cloudflarestorage.com/dream/uploads/a.png?"));
+/// assert_eq!(put.content_type, "image/png");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresignedPut {
     /// Where to send the `PUT`.
@@ -97,6 +194,44 @@ pub struct PresignedPut {
 }
 
 /// Where pictures are kept. Reading one's own writes works at once.
+///
+/// A storage of one's own is held against its promises by `dream_testkit::conformance::blobs`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use dream_core::ports::{
+///     Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, Failure, FailureKind, PresignedPut,
+/// };
+/// use std::time::Duration;
+///
+/// /// Keeps nothing: for an installation that only ever shows what the image API keeps.
+/// #[derive(Debug)]
+/// struct Nowhere;
+///
+/// #[async_trait::async_trait]
+/// impl Blobs for Nowhere {
+///     async fn put(&self, _: &BlobKey, _: &str, _: Bytes) -> Result<(), Failure> {
+///         Err(Failure::new("nowhere", FailureKind::Refused, "nothing is kept here"))
+///     }
+///     async fn get(&self, _: &BlobKey, _: Option<ByteRange>) -> Result<Option<Blob>, Failure> { Ok(None) }
+///     async fn head(&self, _: &BlobKey) -> Result<Option<BlobInfo>, Failure> { Ok(None) }
+///     async fn delete(&self, _: &BlobKey) -> Result<(), Failure> { Ok(()) }
+///     async fn list(&self, _: &str, _: Option<&BlobKey>) -> Result<BlobPage, Failure> {
+///         Ok(BlobPage { items: vec![], next: None })
+///     }
+///     fn public_url(&self, key: &BlobKey) -> String { format!("https://nowhere.example/{key}") }
+///     fn key_of(&self, url: &str) -> Option<BlobKey> {
+///         url.strip_prefix("https://nowhere.example/")?.parse().ok()
+///     }
+///     fn presign_put(&self, _: &BlobKey, _: &str, _: Duration) -> Option<PresignedPut> { None }
+/// }
+/// # let key: BlobKey = "a.png".parse().unwrap();
+/// # assert_eq!(Nowhere.key_of(&Nowhere.public_url(&key)), Some(key));
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Blobs: Debug + Send + Sync + 'static {
     /// Writes the object whole or not at all. Safe to repeat.

@@ -8,6 +8,24 @@ use tokio::sync::broadcast;
 use super::Failure;
 
 /// What other nodes said is no longer true.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::{MemoryCache, SystemClock};
+/// use dream_core::ports::{Cache as _, Invalidation};
+///
+/// let cache = MemoryCache::new(std::sync::Arc::new(SystemClock));
+/// let mut news = cache.invalidations();
+/// cache.invalidate("plans").await?;
+/// match Invalidation::next(&mut news).await {
+///     Some(Invalidation::Topic(topic)) => assert_eq!(topic, "plans"),
+///     // News were lost: forget every copy.
+///     Some(Invalidation::Everything) | None => unreachable!(),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Invalidation {
     /// This topic changed, such as `plans` or `user:7`.
@@ -31,6 +49,30 @@ impl Invalidation {
 /// Short-lived values shared by all nodes, counters for limits, and news of changes.
 ///
 /// Nothing here is the truth: losing all of it loses no data. A caller treats every failure as "not there".
+///
+/// A cache of one's own is held against its promises by `dream_testkit::conformance::cache`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use bytes::Bytes;
+/// use dream_core::adapters::{MemoryCache, SystemClock};
+/// use dream_core::ports::Cache;
+/// use std::time::Duration;
+///
+/// let cache = MemoryCache::new(std::sync::Arc::new(SystemClock));
+/// // Of many nodes one fetches the new token; the others wait for it.
+/// let minute = Duration::from_mins(1);
+/// assert!(cache.set_if_absent("token-lock", Bytes::from("node-1"), minute).await?);
+/// assert!(!cache.set_if_absent("token-lock", Bytes::from("node-2"), minute).await?);
+/// assert!(!cache.delete_if("token-lock", b"node-2").await?, "it is not theirs");
+/// // Three logins of one address within a minute.
+/// for expected in 1..=3 {
+///     assert_eq!(cache.count("logins:203.0.113.7", minute).await?, expected);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Cache: Debug + Send + Sync + 'static {
     /// The value, unless it is absent or past its time.

@@ -7,6 +7,16 @@ use crate::error::{Code, Error, Facts};
 /// Why a call to something outside did not do what it was asked.
 ///
 /// The kind decides what may be done next: only some failures prove that nothing happened.
+///
+/// ```
+/// use dream_core::ports::{Failure, FailureKind};
+///
+/// let failed = |kind| Failure::new("image_api", kind, "…");
+/// // Said no: give the money back. No answer: nobody knows, so ask the very same thing again.
+/// assert!(!failed(FailureKind::Refused).outcome_unknown());
+/// assert!(failed(FailureKind::TimedOut).outcome_unknown());
+/// assert!(!failed(FailureKind::Unreachable).outcome_unknown(), "nothing was sent");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
     /// The other side said no to this request. Nothing happened, and the same request will be refused again.
@@ -24,6 +34,22 @@ pub enum FailureKind {
 }
 
 /// A failed call to the outside. Texts are for the log and never reach a client.
+///
+/// ```
+/// use dream_core::ports::{Failure, FailureKind};
+/// use dream_core::{Code, Error, Facts};
+/// use std::time::Duration;
+///
+/// let failure = Failure::new("wechat", FailureKind::Throttled, "45011: api minute-quota reach limit")
+///     .with_retry_after(Some(Duration::from_secs(30)));
+/// assert!(failure.is_transient());
+/// // What a client learns of it.
+/// let error = Error::from(failure);
+/// assert_eq!(
+///     (error.code(), error.facts()),
+///     (Code::RateLimited, &Facts::Throttled { retry_after_secs: 30 })
+/// );
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{service}: {kind:?}: {message}")]
 pub struct Failure {

@@ -6,6 +6,13 @@ use secrecy::SecretString;
 use super::Failure;
 
 /// On whose account the image API is called.
+///
+/// ```
+/// use dream_core::ports::Tenant;
+///
+/// let forwarded = Tenant::Forwarded("Bearer sk-of-the-tenant".into());
+/// assert!(!format!("{forwarded:?}").contains("sk-"), "it is never logged");
+/// ```
 #[derive(Debug, Clone)]
 pub enum Tenant {
     /// On the operator's own.
@@ -15,6 +22,24 @@ pub enum Tenant {
 }
 
 /// What is to be generated, in the image API's own words.
+///
+/// ```
+/// use dream_core::ports::ImageRequest;
+///
+/// let request = ImageRequest {
+///     prompt: "a cat".to_owned(),
+///     negative_prompt: None,
+///     mode: "final",
+///     resolution: Some("2K"),
+///     aspect_ratio: Some("16:9"),
+///     sample_count: 2,
+///     input_image_url: None,
+///     input_image: None,
+///     model: None,
+///     params: serde_json::Map::new(),
+/// };
+/// assert_eq!(request.sample_count, 2, "checked before: what gets here is within the limits");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageRequest {
     /// The prompt as the API is to see it.
@@ -40,6 +65,14 @@ pub struct ImageRequest {
 }
 
 /// Where a job stands.
+///
+/// ```
+/// use dream_core::ports::JobState;
+///
+/// assert_eq!(JobState::parse("SUCCEEDED"), Some(JobState::Succeeded));
+/// assert!(!JobState::Retrying.is_final(), "the provider goes on by itself");
+/// assert!(JobState::Canceled.is_final());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JobState {
     /// Waits for its turn.
@@ -93,6 +126,17 @@ impl JobState {
 }
 
 /// Why a job failed.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # let alice = world.alice().await;
+/// let job = alice.generates("[fail] a cat").await.job_id;
+/// world.settle().await;
+/// let error = alice.job(&job).await.error.ok_or("it failed")?;
+/// println!("{}: {}", error.code, error.message);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobError {
     /// Such as `TIMEOUT` or `CONTENT_POLICY_VIOLATION`.
@@ -102,6 +146,18 @@ pub struct JobError {
 }
 
 /// A job as the image API tells it.
+///
+/// ```
+/// use dream_core::ports::{JobState, UpstreamJob};
+///
+/// let job = UpstreamJob {
+///     id: "cm5x1".to_owned(),
+///     state: JobState::Succeeded,
+///     result_urls: vec!["https://images.example/1.png".to_owned()],
+///     error: None,
+/// };
+/// assert!(job.state.is_final() && !job.result_urls.is_empty());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamJob {
     /// The API's own id.
@@ -115,6 +171,35 @@ pub struct UpstreamJob {
 }
 
 /// The API that makes the pictures.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::ports::{Failure, FailureKind, ImageApi, ImageRequest, JobState, Tenant, UpstreamJob};
+///
+/// /// Paints at once, always the same. The key is the job's id, so that a repeat finds the same job.
+/// #[derive(Debug)]
+/// struct OnePicture;
+///
+/// #[async_trait::async_trait]
+/// impl ImageApi for OnePicture {
+///     async fn submit(&self, _: &Tenant, key: &str, _: &ImageRequest) -> Result<UpstreamJob, Failure> {
+///         let result_urls = vec!["https://cdn.example/one.png".to_owned()];
+///         Ok(UpstreamJob { id: key.to_owned(), state: JobState::Succeeded, result_urls, error: None })
+///     }
+///     async fn job(&self, _: &Tenant, _: &str) -> Result<Option<UpstreamJob>, Failure> { Ok(None) }
+///     async fn recent(&self, _: &Tenant) -> Result<Vec<UpstreamJob>, Failure> { Ok(vec![]) }
+///     async fn cancel(&self, _: &Tenant, _: &str) -> Result<(), Failure> {
+///         Err(Failure::new("one-picture", FailureKind::Refused, "it has ended").with_code("INVALID_STATE"))
+///     }
+///     async fn download(&self, url: &str, _: u64) -> Result<(bytes::Bytes, String), Failure> {
+///         Err(Failure::new("one-picture", FailureKind::Refused, format!("nothing is at {url}")))
+///     }
+/// }
+/// # let _: std::sync::Arc<dyn ImageApi> = std::sync::Arc::new(OnePicture);
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait ImageApi: Debug + Send + Sync + 'static {
     /// Submits a job. Safe to repeat with the same idempotency key: a second call finds the first one's job.

@@ -21,11 +21,41 @@ pub const FRESH_FOR: Duration = Duration::from_mins(10);
 
 /// It does not decrypt. There is no second kind of error: CBC has no integrity check, and telling which step failed
 /// would let a caller decrypt by trial. The usual innocent cause is a `session_key` that a newer login replaced.
+///
+/// ```
+/// use dream_core::kernel::Timestamp;
+/// use dream_core::protocol::encrypted_data::{CannotDecrypt, EncryptedData};
+///
+/// let garbage = EncryptedData { data: "AAAA", iv: "AAAA" };
+/// let refused =
+///     garbage.open(&"HyVFkGl5F5OQWJZZaNzBBg==".into(), "wx0123456789abcdef", Timestamp::from_secs(0));
+/// assert_eq!(refused, Err(CannotDecrypt), "which step failed is nobody's business");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the encrypted data cannot be decrypted")]
 pub struct CannotDecrypt;
 
 /// The two texts as the client sent them.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::protocol::encrypted_data::EncryptedData;
+///
+/// # let now = world.now();
+/// # let appid = world.wechat().app().appid;
+/// # let session_key = secrecy::SecretString::from("HyVFkGl5F5OQWJZZaNzBBg==");
+/// # let phone = serde_json::json!({ "phoneNumber": "13800138000", "purePhoneNumber": "13800138000", "countryCode": "86",
+/// #     "watermark": { "timestamp": now.as_secs(), "appid": appid } });
+/// # let (data, iv) = world.wechat().encrypt_with("HyVFkGl5F5OQWJZZaNzBBg==", &phone);
+/// // `data` and `iv` as the button gave them, and the session key of this very login.
+/// let sent = EncryptedData { data: &data, iv: &iv };
+/// assert_eq!(sent.phone(&session_key, &appid, now)?.number, "13800138000");
+/// // It holds for ten minutes, and for this mini-program.
+/// assert!(sent.phone(&session_key, &appid, now.plus_days(1)).is_err());
+/// assert!(sent.phone(&session_key, "wxffffffffffffffff", now).is_err());
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct EncryptedData<'a> {
     /// `encryptedData`, base64.
@@ -35,6 +65,24 @@ pub struct EncryptedData<'a> {
 }
 
 /// What the old user info calls give. Since 2022 the name and picture are placeholders.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::protocol::encrypted_data::EncryptedData;
+///
+/// # let now = world.now();
+/// # let appid = world.wechat().app().appid;
+/// # let session_key = secrecy::SecretString::from("HyVFkGl5F5OQWJZZaNzBBg==");
+/// # let info = serde_json::json!({ "openId": "o-alice", "nickName": "微信用户", "avatarUrl": "",
+/// #     "watermark": { "timestamp": now.as_secs(), "appid": appid } });
+/// # let (data, iv) = world.wechat().encrypt_with("HyVFkGl5F5OQWJZZaNzBBg==", &info);
+/// let sent = EncryptedData { data: &data, iv: &iv };
+/// let info = sent.user_info(&session_key, &appid, "o-alice", now)?;
+/// assert_eq!(info.nick_name, "微信用户", "a placeholder, since 2022");
+/// assert!(sent.user_info(&session_key, &appid, "o-bob", now).is_err(), "it is about somebody else");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserInfo {
     /// The user within this mini-program.
@@ -116,6 +164,16 @@ impl EncryptedData<'_> {
 }
 
 /// Whether `signature` is the one of the old user info calls: SHA-1 over the text and the `session_key` as text.
+///
+/// ```
+/// use dream_core::protocol::encrypted_data::raw_data_is_genuine;
+///
+/// assert!(!raw_data_is_genuine(
+///     r#"{"nickName":"Band"}"#,
+///     &"HyVFkGl5F5OQWJZZaNzBBg==".into(),
+///     "75e81ceda165f4ff"
+/// ));
+/// ```
 pub fn raw_data_is_genuine(raw_data: &str, session_key: &SecretString, signature: &str) -> bool {
     let expected = sha1_hex(&[raw_data.as_bytes(), session_key.expose_secret().as_bytes()]);
     same(expected.as_bytes(), signature.as_bytes())

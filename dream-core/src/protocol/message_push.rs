@@ -28,6 +28,29 @@ const PAD_BLOCK: u8 = 32;
 const RANDOM_LEN: usize = 16;
 
 /// The query of a push. Texts are URL-decoded already.
+///
+/// ```
+/// use dream_core::protocol::message_push::PushQuery;
+///
+/// # let query = "signature=ab12&timestamp=1769600000&nonce=774&encrypt_type=aes&msg_signature=cd34";
+/// // The query string of the request, taken apart and decoded.
+/// let value = |name: &str| {
+///     query.split('&').find_map(|pair| pair.split_once('=').filter(|(n, _)| *n == name)).map(|(_, v)| v)
+/// };
+/// let query = PushQuery {
+///     signature: value("signature").unwrap_or_default(),
+///     timestamp: value("timestamp").unwrap_or_default(),
+///     nonce: value("nonce").unwrap_or_default(),
+///     echostr: value("echostr"),
+///     msg_signature: value("msg_signature"),
+///     encrypt_type: value("encrypt_type"),
+/// };
+/// assert_eq!(
+///     (query.echostr, query.encrypt_type),
+///     (None, Some("aes")),
+///     "a message, and no check of the URL"
+/// );
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PushQuery<'a> {
     /// Over token, `timestamp` and `nonce`.
@@ -45,11 +68,43 @@ pub struct PushQuery<'a> {
 }
 
 /// The push is not from WeChat, not for this mini-program, or not readable.
+///
+/// ```
+/// use dream_core::protocol::message_push::{PushQuery, PushReceiver, PushRefused};
+///
+/// let receiver = PushReceiver::new("wx0123456789abcdef", "the console's token".into(), None).unwrap();
+/// // Why is not told: whoever tries signatures learns nothing from the answers.
+/// assert_eq!(receiver.open(&PushQuery::default(), b"{}"), Err(PushRefused));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the pushed message was refused")]
 pub struct PushRefused;
 
 /// A message that WeChat pushed.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::protocol::message_push::{PushMessage, PushQuery, PushReceiver, TAKEN};
+///
+/// # let receiver = PushReceiver::new("wx0123456789abcdef", "the console's token".into(), None).unwrap();
+/// # let signature = receiver.sign(&["1769600000", "774"]);
+/// # let query = PushQuery { signature: &signature, timestamp: "1769600000", nonce: "774", ..PushQuery::default() };
+/// let body = br#"{
+///     "MsgType": "event", "Event": "wxa_media_check", "appid": "wx0123456789abcdef",
+///     "trace_id": "t-1", "errcode": 0, "result": { "suggest": "pass", "label": 100 }
+/// }"#;
+/// let answer = match receiver.open(&query, body)? {
+///     PushMessage::MediaCheck(check) => {
+///         println!("{}: {:?}", check.trace_id, check.outcome);
+///         TAKEN
+///     }
+///     // Taken too, or WeChat would repeat it.
+///     PushMessage::Other { .. } => TAKEN,
+/// };
+/// assert_eq!(answer, "success");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PushMessage {
     /// The verdict on a picture that was handed in before. May come twice.
@@ -64,6 +119,15 @@ pub enum PushMessage {
 }
 
 /// The outcome of one asynchronous check.
+///
+/// ```
+/// use dream_core::ports::Verdict;
+/// use dream_core::protocol::message_push::MediaCheck;
+///
+/// // -1011: WeChat could not download the picture. A check that was not made is no pass.
+/// let failed = MediaCheck { trace_id: "t-1".to_owned(), outcome: Err(-1011), label: None };
+/// assert_ne!(failed.outcome, Ok(Verdict::Pass));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MediaCheck {
     /// The id that was given when the picture was handed in.
@@ -75,6 +139,24 @@ pub struct MediaCheck {
 }
 
 /// A message as it travels encrypted.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::protocol::message_push::{PushQuery, PushReceiver, SealedPush};
+///
+/// let key = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG".into();
+/// let receiver = PushReceiver::new("wx0123456789abcdef", "the console's token".into(), Some(&key)).unwrap();
+/// // For a test of one's own route: what WeChat would send.
+/// let SealedPush { body, signature, msg_signature } =
+///     receiver.seal([7; 16], "1769600000", "774", r#"{"MsgType":"text"}"#).ok_or("there is a key")?;
+/// let query = PushQuery {
+///     signature: &signature, timestamp: "1769600000", nonce: "774",
+///     msg_signature: Some(&msg_signature), encrypt_type: Some("aes"), echostr: None,
+/// };
+/// assert_eq!(receiver.open_text(&query, body.as_bytes())?, r#"{"MsgType":"text"}"#);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SealedPush {
     /// The body.
@@ -86,6 +168,26 @@ pub struct SealedPush {
 }
 
 /// Checks and reads pushes to one mini-program.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::protocol::message_push::{PushQuery, PushReceiver};
+///
+/// let receiver = PushReceiver::new("wx0123456789abcdef", "the console's token".into(), None).unwrap();
+/// // WeChat checks the URL once, when it is entered in the console.
+/// let signature = receiver.sign(&["1769600000", "774"]);
+/// let check = PushQuery {
+///     signature: &signature,
+///     timestamp: "1769600000",
+///     nonce: "774",
+///     echostr: Some("4711"),
+///     ..PushQuery::default()
+/// };
+/// assert_eq!(receiver.echo(&check)?, "4711");
+/// assert!(receiver.echo(&PushQuery { nonce: "775", ..check }).is_err(), "nothing is echoed to a stranger");
+/// # Ok(())
+/// # }
+/// ```
 pub struct PushReceiver {
     appid: String,
     token: SecretString,

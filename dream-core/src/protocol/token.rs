@@ -24,6 +24,19 @@ pub const MIN_SECRET_LEN: usize = 32;
 pub const LEEWAY: Duration = Duration::from_secs(5);
 
 /// What a token says.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::kernel::Timestamp;
+/// use dream_core::protocol::token::AccessClaims;
+///
+/// let now = Timestamp::from_secs(1_769_600_000);
+/// let claims = AccessClaims { sub: "7".to_owned(), iat: now, exp: now.plus_days(7), family: None };
+/// // A week, and the user that it was given to.
+/// assert_eq!((claims.exp.as_secs() - claims.iat.as_secs(), claims.sub.as_str()), (604_800, "7"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessClaims {
     /// Whom it was given to (`sub`). Never empty.
@@ -37,6 +50,17 @@ pub struct AccessClaims {
 }
 
 /// Why a token was not accepted.
+///
+/// ```
+/// use dream_core::protocol::token::TokenFault;
+///
+/// // Who comes with an expired token is asked to refresh it; whatever else is wrong is not told apart.
+/// let code = |fault| match fault {
+///     TokenFault::Expired => "TOKEN_EXPIRED",
+///     TokenFault::Invalid => "UNAUTHENTICATED",
+/// };
+/// assert_eq!(code(TokenFault::Expired), "TOKEN_EXPIRED");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFault {
     /// It is genuine but its time is over.
@@ -48,6 +72,25 @@ pub enum TokenFault {
 }
 
 /// Makes and checks access tokens.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::kernel::Timestamp;
+/// use dream_core::protocol::token::{AccessClaims, TokenFault, TokenSigner};
+///
+/// let signer = TokenSigner::new(&"a secret of at least 32 bytes, e.g. random".into()).unwrap();
+/// let now = Timestamp::from_secs(1_769_600_000);
+/// let claims = AccessClaims { sub: "7".to_owned(), iat: now, exp: now.plus_days(7), family: None };
+/// let token = signer.sign(&claims)?;
+/// assert_eq!(signer.verify(&token, now)?, claims);
+/// assert_eq!(signer.verify(&token, now.plus_days(8)), Err(TokenFault::Expired));
+///
+/// let other = TokenSigner::new(&"another secret of at least 32 bytes ....".into()).unwrap();
+/// assert_eq!(other.verify(&token, now), Err(TokenFault::Invalid));
+/// assert!(TokenSigner::new(&"too short".into()).is_err());
+/// # Ok(())
+/// # }
+/// ```
 pub struct TokenSigner {
     encoding: EncodingKey,
     decoding: DecodingKey,

@@ -20,6 +20,16 @@ pub const MAX_ID_LEN: usize = 128;
 const PREFIX: &str = "sha256=";
 
 /// Why a delivery was refused.
+///
+/// ```
+/// use dream_core::protocol::webhook::{WebhookFault, WebhookVerifier};
+///
+/// let verifier = WebhookVerifier::new(&"the webhook secret".into()).unwrap();
+/// assert_eq!(verifier.open(None, b"{}"), Err(WebhookFault::Signature));
+/// // Genuine, but no event: that is for the log, since the image API will send it again and again.
+/// let signature = verifier.sign(b"{}");
+/// assert_eq!(verifier.open(Some(signature.as_bytes()), b"{}"), Err(WebhookFault::Body));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WebhookFault {
     /// The signature is missing, malformed or wrong.
@@ -32,6 +42,27 @@ pub enum WebhookFault {
 
 /// A job ended, says the image API. Deliveries repeat and come late, so act once for each `event_id`, and never let
 /// one move a job that has ended.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::protocol::webhook::WebhookVerifier;
+/// use std::collections::HashSet;
+///
+/// # let verifier = WebhookVerifier::new(&"the webhook secret".into()).unwrap();
+/// # let body = br#"{"eventId":"ev-1","jobId":"cm5x1","status":"FAILED","error":{"code":"TIMEOUT","message":"-"},"timestamp":1769600000000}"#;
+/// # let signature = verifier.sign(body);
+/// // The same event may be delivered several times.
+/// let mut seen = HashSet::new();
+/// for _ in 0..2 {
+///     let event = verifier.open(Some(signature.as_bytes()), body)?;
+///     if seen.insert(event.event_id) {
+///         println!("{} ended as {} at {}", event.job.id, event.job.state.as_str(), event.at);
+///     }
+/// }
+/// assert_eq!(seen.len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobEvent {
     /// The same for every delivery of this event.
@@ -43,6 +74,28 @@ pub struct JobEvent {
 }
 
 /// Checks and reads deliveries.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::ports::JobState;
+/// use dream_core::protocol::webhook::{SIGNATURE_HEADER, WebhookFault, WebhookVerifier};
+///
+/// let verifier = WebhookVerifier::new(&"the webhook secret".into()).unwrap();
+/// let body = br#"{
+///     "eventId": "ev-1", "jobId": "cm5x1", "status": "SUCCEEDED",
+///     "resultUrls": ["https://images.example/1.png"], "timestamp": 1769600000000
+/// }"#;
+/// // What the image API sends as `X-Signature`.
+/// let signature = verifier.sign(body);
+/// # assert_eq!(SIGNATURE_HEADER, "X-Signature");
+/// let event = verifier.open(Some(signature.as_bytes()), body)?;
+/// assert_eq!((event.job.id.as_str(), event.job.state), ("cm5x1", JobState::Succeeded));
+///
+/// let changed = String::from_utf8_lossy(body).replace("cm5x1", "cm5x2");
+/// assert_eq!(verifier.open(Some(signature.as_bytes()), changed.as_bytes()), Err(WebhookFault::Signature));
+/// # Ok(())
+/// # }
+/// ```
 pub struct WebhookVerifier {
     key: hmac::Key,
 }

@@ -25,6 +25,17 @@ const KEEP_ACTIVITY: Duration = Duration::from_hours(72);
 const TOP_CATEGORIES: i64 = 5;
 
 /// What a user's page shows.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # let alice = world.alice().await;
+/// alice.generates("a cat").await;
+/// let (user, stats) = alice.session().await.stats().await?;
+/// assert_eq!((user.id, stats.total_generations, stats.total_orders), (alice.id(), 1, 0));
+/// assert_eq!(stats.quota.remaining(), 4, "samples today");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserStats {
     /// Orders made.
@@ -38,6 +49,18 @@ pub struct UserStats {
 }
 
 /// A user's figures at length.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # let alice = world.alice().await;
+/// # for prompt in ["one", "two", "[fail] three"] { alice.generates(prompt).await; }
+/// # world.settle().await;
+/// let figures = alice.session().await.overview().await?;
+/// assert_eq!((figures.images, figures.succeeded, figures.failed), (2, 2, 1));
+/// assert_eq!(figures.success_permille(), 666, "in a thousand");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserOverview {
     /// Whose.
@@ -77,6 +100,22 @@ impl UserOverview {
 }
 
 /// A category and how many pictures are of it.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// # use dream_core::jobs::GenerateRequest;
+/// # let alice = world.alice().await;
+/// # let mut request = GenerateRequest::new("a quiet lake".parse().unwrap());
+/// # request.template = Some("landscape_mist".parse().unwrap());
+/// # alice.generate(&request).await?;
+/// # world.settle().await;
+/// // One picture was made from the template `landscape_mist`.
+/// let top = alice.session().await.overview().await?.top_categories;
+/// assert_eq!((top[0].name.as_str(), top[0].count), ("landscape", 1));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CategoryCount {
     /// Its name.
@@ -86,6 +125,16 @@ pub struct CategoryCount {
 }
 
 /// What there is in all.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// world.alice().await;
+/// world.user("bob").await;
+/// let totals = world.nobody().totals().await?;
+/// assert_eq!((totals.users, totals.images, totals.earned), (2, 0, 0));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Users whose accounts exist.
@@ -103,6 +152,23 @@ pub struct Totals {
 }
 
 /// What an admin sees first.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// # use dream_core::orders::{RechargePoints, WECHAT};
+/// # let alice = world.alice().await;
+/// # let me = alice.session().await;
+/// # let placed = me.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+/// # world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+/// # world.settle().await;
+/// # me.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+/// let stats = world.admin().await.stats().await?;
+/// assert_eq!((stats.today_new_users, stats.today_revenue.get()), (1, 500), "5 yuan");
+/// assert_eq!(stats.pending_orders, 1);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdminStats {
     /// What there is in all.
@@ -120,6 +186,13 @@ pub struct AdminStats {
 }
 
 /// How long a bucket is.
+///
+/// ```
+/// use dream_core::Bucket;
+///
+/// assert_eq!(Bucket::parse("hour"), Some(Bucket::Hour));
+/// assert_eq!((Bucket::Day.most(), Bucket::Hour.most()), (366, 744), "of one answer");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Bucket {
     /// A day of the business's zone.
@@ -130,6 +203,23 @@ pub enum Bucket {
 }
 
 /// Where a span of time begins or ends.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::{Edge, UsageQuery};
+///
+/// let admin = world.admin().await;
+/// let today = world.dream().settings().zone.day(world.now());
+/// // A day is part of the span at both of its ends.
+/// let query = UsageQuery {
+///     from: Some(Edge::On(today.minus(6))),
+///     to: Some(Edge::On(today)),
+///     ..UsageQuery::default()
+/// };
+/// assert_eq!(admin.usage(&query).await?.len(), 7);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edge {
     /// With this day of the business's zone, which is part of the span.
@@ -139,6 +229,23 @@ pub enum Edge {
 }
 
 /// Which time usage is asked of.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::{Bucket, Code, Edge, UsageQuery};
+///
+/// let admin = world.admin().await;
+/// assert_eq!(admin.usage(&UsageQuery::default()).await?.len(), 30, "days, today included");
+///
+/// let backwards = UsageQuery {
+///     from: Some(Edge::At(world.now().plus_days(1))),
+///     to: Some(Edge::At(world.now())),
+///     bucket: Bucket::Hour,
+/// };
+/// assert_eq!(admin.usage(&backwards).await.unwrap_err().code(), Code::ValidationFailed);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct UsageQuery {
     /// From when; 30 days or 24 hours before the end unless said otherwise. The whole bucket that it lies in counts.
@@ -150,6 +257,21 @@ pub struct UsageQuery {
 }
 
 /// What happened in a day or an hour.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::{Bucket, UsageQuery};
+///
+/// world.alice().await.generates("a cat").await;
+/// world.settle().await;
+/// let hours =
+///     world.admin().await.usage(&UsageQuery { bucket: Bucket::Hour, ..UsageQuery::default() }).await?;
+/// let generations: i64 = hours.iter().map(|hour| hour.generations).sum();
+/// let newest = hours.last().ok_or("every hour is there, also the empty ones")?;
+/// assert_eq!((generations, newest.new_users, newest.revenue.get()), (1, 1, 0));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsageBucket {
     /// When it begins.

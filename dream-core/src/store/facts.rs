@@ -5,6 +5,20 @@ use crate::error::Result;
 use crate::kernel::Timestamp;
 
 /// What a database says of itself when it is asked.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::{DatabaseOptions, Dream};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let database = DatabaseOptions::new(format!("sqlite://{}/dream.db", folder.path().display()));
+/// let facts = Dream::examine(&database).await?;
+/// assert!(!facts.is_replica, "units of work would fail on one");
+/// assert_eq!(facts.most_connections, None, "SQLite takes any number");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseFacts {
     /// `SQLite` or `PostgreSQL`.

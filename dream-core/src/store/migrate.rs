@@ -20,6 +20,22 @@ macro_rules! migrations {
 migrations!(1 "0001_init");
 
 /// How the schema of a database compares with what this program knows.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::{DatabaseOptions, Dream};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let database = DatabaseOptions::new(format!("sqlite://{}/dream.db", folder.path().display()));
+/// let status = Dream::schema(&database).await?;
+/// if !status.is_current() {
+///     println!("the database is at {}, this program wants {}", status.applied, status.known);
+/// }
+/// # assert!(!status.is_current());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SchemaStatus {
     /// The newest migration that the database has; 0 for an empty one.

@@ -13,6 +13,16 @@ use super::{Gate, Pools, Store, StoreError};
 use crate::error::{Error, Result};
 
 /// What a commit on SQLite survives. PostgreSQL has its own setting.
+///
+/// ```
+/// use dream_core::{DatabaseOptions, Durability};
+///
+/// // An import that can be run again: one sync at the end of it all is enough.
+/// let import =
+///     DatabaseOptions { durability: Durability::Process, ..DatabaseOptions::new("sqlite://dream.db") };
+/// assert_eq!(DatabaseOptions::new("sqlite://dream.db").durability, Durability::Full);
+/// # assert_eq!(import.durability, Durability::Process);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
     /// Also a loss of power: every commit is synced to the disk.
@@ -23,6 +33,18 @@ pub enum Durability {
 }
 
 /// Which database, and how it is used.
+///
+/// ```
+/// use dream_core::DatabaseOptions;
+///
+/// let database = DatabaseOptions {
+///     read_url: Some("postgres://reader:secret@replica/dream".into()),
+///     max_connections: 32,
+///     ..DatabaseOptions::new("postgres://dream:secret@primary/dream")
+/// };
+/// // A URL has a password in it, so it is never shown.
+/// assert!(!format!("{database:?}").contains("secret"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct DatabaseOptions {
     /// `sqlite://path` or `postgres://…`.

@@ -31,6 +31,22 @@ pub const MAX_BATCH: usize = 100;
 pub(crate) const TOPIC: &str = "templates";
 
 /// A prompt to start from.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::jobs::GenerateRequest;
+///
+/// let guest = world.nobody();
+/// let template = guest.prompt_template(&"portrait_film".parse().unwrap()).await?;
+/// // A user starts from its words and changes them; naming it counts the use.
+/// let mut request = GenerateRequest::new(template.content.prompt.clone());
+/// request.template = Some(template.template_id.clone());
+/// world.alice().await.generate(&request).await?;
+/// assert_eq!(guest.prompt_template(&template.template_id).await?.usage_count, template.usage_count + 1);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PromptTemplate {
     /// Row id.
@@ -44,6 +60,23 @@ pub struct PromptTemplate {
 }
 
 /// A set of parameters.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::jobs::{AspectRatio, GenerateRequest};
+///
+/// let template = world.nobody().param_template(&"phone_wallpaper".parse().unwrap()).await?;
+/// assert_eq!(template.content.aspect_ratio, Some(AspectRatio::R9x16));
+/// // What a request leaves open comes from the template that it names.
+/// let mut request = GenerateRequest::new("a quiet lake".parse().unwrap());
+/// request.template = Some(template.template_id);
+/// let alice = world.alice().await;
+/// let job = alice.generate(&request).await?.job_id;
+/// assert_eq!(alice.job(&job).await.aspect_ratio, Some(AspectRatio::R9x16));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParamTemplate {
     /// Row id.
@@ -55,6 +88,20 @@ pub struct ParamTemplate {
 }
 
 /// Which prompt templates are wanted.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::templates::PromptFilter;
+///
+/// let guest = world.nobody();
+/// let cartoons = PromptFilter { category: Some("cartoon".to_owned()), trending: false };
+/// assert_eq!(guest.prompt_templates(&cartoons).await?.len(), 2);
+/// let hot = PromptFilter { trending: true, ..cartoons };
+/// assert_eq!(guest.prompt_templates(&hot).await?[0].template_id.as_str(), "cartoon_ghibli");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PromptFilter {
     /// Those of this category.

@@ -9,6 +9,16 @@ use crate::error::{Error, Fault, FieldFault, Result};
 use crate::kernel::TemplateId;
 
 /// Templates of both kinds, as an export gives them and an import takes them. How often they were used is no part.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// // To carry the templates of one installation to another: export there, plan and apply here.
+/// let set = world.admin().await.export_templates().await?;
+/// assert_eq!((set.prompts.len(), set.params.len()), (10, 8));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TemplateSet {
     /// Prompt templates, in the order in which they were made.
@@ -18,6 +28,20 @@ pub struct TemplateSet {
 }
 
 /// What becomes of templates that an import does not name.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::templates::{TemplateSet, Unnamed};
+///
+/// # let admin = world.admin().await;
+/// let nothing = TemplateSet::default();
+/// assert!(admin.plan_templates(nothing.clone(), Unnamed::Keep).await?.is_empty());
+/// let plan = admin.plan_templates(nothing, Unnamed::Remove).await?;
+/// assert_eq!((plan.prompts.removals.len(), plan.params.removals.len()), (10, 8), "all of them would go");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Unnamed {
     /// They stay.
@@ -28,6 +52,23 @@ pub enum Unnamed {
 }
 
 /// What an import would do to the templates as they are now.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::templates::Unnamed;
+///
+/// let admin = world.admin().await;
+/// let mut set = admin.export_templates().await?;
+/// set.prompts[0].content.is_hot = !set.prompts[0].content.is_hot;
+/// let plan = admin.plan_templates(set, Unnamed::Keep).await?;
+/// assert_eq!((plan.prompts.changes.len(), plan.prompts.unchanged, plan.params.is_empty()), (1, 9, true));
+///
+/// // An operator has looked at it. If a template changed meanwhile, this fails with `INVALID_STATE`.
+/// admin.apply_template_plan(&plan).await?;
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TemplatePlan {
     /// To the prompt templates.
@@ -37,6 +78,21 @@ pub struct TemplatePlan {
 }
 
 /// What an import would do to the templates of one kind.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::templates::Unnamed;
+///
+/// # let admin = world.admin().await;
+/// # let mut set = admin.export_templates().await?;
+/// # set.prompts.remove(0);
+/// let plan = admin.plan_templates(set, Unnamed::Remove).await?.prompts;
+/// println!("+{} ~{} -{}", plan.additions.len(), plan.changes.len(), plan.removals.len());
+/// assert_eq!((plan.removals.len(), plan.unchanged), (1, 9));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KindPlan<C> {
     /// Those that are made.
@@ -50,6 +106,23 @@ pub struct KindPlan<C> {
 }
 
 /// A template that comes to say something else.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::templates::Unnamed;
+///
+/// # let admin = world.admin().await;
+/// # let mut set = admin.export_templates().await?;
+/// # set.prompts[0].content.title = "Film".parse().unwrap();
+/// let plan = admin.plan_templates(set, Unnamed::Keep).await?;
+/// let edit = &plan.prompts.changes[0];
+/// let field = &edit.fields()[0];
+/// println!("{}: {} {} -> {}", edit.template_id, field.field, field.before, field.after);
+/// assert_eq!((field.field, &field.after), ("title", &"Film".into()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit<C> {
     /// Which.
@@ -61,6 +134,14 @@ pub struct Edit<C> {
 }
 
 /// A field that differs.
+///
+/// ```
+/// use dream_core::templates::FieldChange;
+///
+/// let change = FieldChange { field: "isHot", before: false.into(), after: true.into() };
+/// // The name and the values are those of the `/v1` interface.
+/// assert_eq!(format!("{}: {} -> {}", change.field, change.before, change.after), "isHot: false -> true");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldChange {
     /// Its name.

@@ -19,6 +19,21 @@ use crate::users;
 pub(crate) use store::{all_of, forget, names};
 
 /// A picture that a user uploaded.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::media::PictureKind;
+///
+/// # let me = world.alice().await.session().await;
+/// # let mut png = std::io::Cursor::new(Vec::new());
+/// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
+/// # let bytes = bytes::Bytes::from(png.into_inner());
+/// let upload = me.upload_picture(bytes, "C:\\fakepath\\me.png").await?;
+/// assert_eq!((upload.kind, upload.original_name.as_str()), (PictureKind::Png, "me.png"));
+/// assert!(upload.url.ends_with(upload.key.as_str()), "anybody can read it there");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
     /// Its name in our storage.
@@ -97,6 +112,24 @@ impl Session {
 }
 
 /// Which bytes of a picture are wanted.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::ports::ByteRange;
+/// use dream_core::uploads::Part;
+///
+/// # let me = world.alice().await.session().await;
+/// # let mut png = std::io::Cursor::new(Vec::new());
+/// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
+/// # let key = me.upload_picture(png.into_inner().into(), "me.png").await?.key;
+/// let first = ByteRange { first: 0, last: 7 };
+/// let start = world.nobody().stored_picture(&key, |_| Part::Range(first)).await?;
+/// assert_eq!(&start.bytes[..], b"\x89PNG\r\n\x1a\n");
+/// // For a `HEAD`, or where the client has it already.
+/// assert!(world.nobody().stored_picture(&key, |_| Part::Nothing).await?.bytes.is_empty());
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// All of them.
@@ -108,6 +141,25 @@ pub enum Part {
 }
 
 /// A picture of our storage, or the part of it that was asked for.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::Code;
+/// use dream_core::uploads::Part;
+///
+/// # let me = world.alice().await.session().await;
+/// # let mut png = std::io::Cursor::new(Vec::new());
+/// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
+/// # let key = me.upload_picture(png.into_inner().into(), "me.png").await?.key;
+/// let picture = world.nobody().stored_picture(&key, |_| Part::Whole).await?;
+/// assert_eq!(picture.kind.mime(), "image/png");
+/// assert_eq!(picture.info.size, picture.bytes.len() as u64);
+///
+/// let absent = world.nobody().stored_picture(&"no/such.png".parse().unwrap(), |_| Part::Whole).await;
+/// assert_eq!(absent.unwrap_err().code(), Code::ImageNotFound);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPicture {
     /// What it is.

@@ -16,6 +16,18 @@ use crate::uploads::{self, Upload};
 use super::{User, find};
 
 /// Everything that is kept about one user, as it was at one instant. Lists are in the order in which things happened.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # let alice = world.alice().await;
+/// # alice.generates("a cat").await;
+/// let export = alice.session().await.export().await?;
+/// assert_eq!((export.user.id, export.logins.len(), export.jobs.len()), (alice.id(), 1, 1));
+/// let (job, rest) = &export.jobs[0];
+/// println!("{}: {rest}", job.prompt);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserExport {
     /// When it was taken.

@@ -21,6 +21,21 @@ pub(crate) use store::{
 };
 
 /// A user with everything that only the user and admins may see.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::vip::Level;
+///
+/// # let alice = world.alice().await;
+/// let me = alice.session().await.me().await?;
+/// assert_eq!(
+///     (me.openid.as_deref(), me.membership.level(), me.balance.get()),
+///     (Some(alice.openid()), Level::Normal, 0)
+/// );
+/// assert_eq!(me.phone, None, "it is known once the user gives it at a login");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// Its id.
@@ -46,6 +61,16 @@ pub struct User {
 }
 
 /// What others may see of a user.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # let alice = world.alice().await;
+/// let seen = world.dream().visitor(None).await?.public_user(alice.id()).await?;
+/// // No openid, no phone, no points.
+/// assert_eq!((seen.id, seen.nick_name, seen.avatar_url), (alice.id(), None, None));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUser {
     /// Its id.
@@ -59,6 +84,18 @@ pub struct PublicUser {
 }
 
 /// A user as the asking user may see it.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::UserView;
+///
+/// # let (alice, bob) = (world.alice().await, world.user("bob").await);
+/// let me = alice.session().await;
+/// assert!(matches!(me.user(alice.id()).await?, UserView::Own(user) if user.openid.is_some()));
+/// assert!(matches!(me.user(bob.id()).await?, UserView::Other(_)));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserView {
     /// Oneself.
@@ -68,6 +105,23 @@ pub enum UserView {
 }
 
 /// What an admin changes about a user. `None` leaves a field as it is.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::UserEdit;
+/// use dream_core::kernel::Points;
+///
+/// # let alice = world.alice().await;
+/// let edit = UserEdit {
+///     nick_name: Some("Alice".parse().unwrap()),
+///     balance: Some(Points::new(20)),
+///     ..UserEdit::default()
+/// };
+/// let user = world.admin().await.update_user(alice.id(), &edit, Some("as asked by mail")).await?;
+/// assert_eq!((user.nick_name.as_deref(), user.balance.get()), (Some("Alice"), 20), "both or none");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct UserEdit {
     /// A new name.
@@ -79,6 +133,23 @@ pub struct UserEdit {
 }
 
 /// What a user may change about itself. `None` leaves a field as it is.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::{Code, ProfileUpdate};
+///
+/// # let me = world.alice().await.session().await;
+/// let update = ProfileUpdate { nick_name: Some("Alice".parse().unwrap()), ..ProfileUpdate::default() };
+/// assert_eq!(me.update_profile(update).await?.nick_name.as_deref(), Some("Alice"));
+///
+/// let elsewhere = ProfileUpdate {
+///     avatar_url: Some("https://elsewhere.example/a.png".parse().unwrap()),
+///     ..ProfileUpdate::default()
+/// };
+/// assert_eq!(me.update_profile(elsewhere).await.unwrap_err().code(), Code::ValidationFailed);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct ProfileUpdate {
     /// A new name.
@@ -143,6 +214,19 @@ impl Session {
 
     /// Deletes the account: personal data and everything private is erased, ledger and orders stay without the
     /// person, and every token is dead at once.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Code;
+    ///
+    /// # let alice = world.alice().await;
+    /// alice.session().await.delete_account().await?;
+    /// assert_eq!(alice.try_session().await.unwrap_err().code(), Code::TokenRevoked);
+    /// // The person is gone. Ledger and orders stay, of a user without a name.
+    /// assert_eq!(world.admin().await.transactions_of(alice.id(), &Default::default()).await?.items, []);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `TOKEN_REVOKED` if it was deleted just now.

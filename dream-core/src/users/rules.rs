@@ -8,6 +8,14 @@ use crate::error::{Error, Fault, Result};
 use crate::ports::{Scene, TextCheck, Verdict};
 
 /// What a user is called: 1 to 32 characters, no control characters.
+///
+/// ```
+/// use dream_core::NickName;
+///
+/// assert_eq!(" 小明 ".parse::<NickName>().unwrap().as_str(), "小明");
+/// assert!("字".repeat(33).parse::<NickName>().is_err(), "at most 32 characters");
+/// assert!("a\nb".parse::<NickName>().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NickName(String);
 
@@ -43,6 +51,14 @@ impl FromStr for NickName {
 }
 
 /// The address of a user's picture, at most 512 bytes.
+///
+/// ```
+/// use dream_core::AvatarUrl;
+///
+/// // That it lies with us or with WeChat is found when it is set.
+/// assert!("https://thirdwx.qlogo.cn/mmopen/a/132".parse::<AvatarUrl>().is_ok());
+/// assert!("".parse::<AvatarUrl>().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AvatarUrl(String);
 

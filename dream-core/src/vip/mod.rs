@@ -19,6 +19,18 @@ pub(crate) use store::{
 };
 
 /// Something that can be bought.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// let plans = world.nobody().plans().await?;
+/// let month = plans.iter().find(|plan| plan.plan_id.as_str() == "vip_month").ok_or("no such plan")?;
+/// let saved = month.original_price.checked_sub(month.current_price);
+/// assert_eq!((month.current_price.get(), month.duration_days), (1999, 30), "19.99 yuan");
+/// assert!(saved.is_some_and(|fen| fen.get() >= 0));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// Row id.
@@ -42,6 +54,20 @@ pub struct Plan {
 }
 
 /// How somebody stands: level, time left, quota.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::vip::{Level, VipTerm};
+///
+/// # let alice = world.alice().await;
+/// # world.admin().await.set_vip(alice.id(), Level::Vip, VipTerm::Days(30), None).await?;
+/// let info = alice.session().await.vip().await?;
+/// assert_eq!((info.membership.level(), info.remaining_days), (Level::Vip, 30));
+/// assert_eq!(info.quota.remaining(), 100, "samples today");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VipInfo {
     /// The level in force.
@@ -57,6 +83,23 @@ pub struct VipInfo {
 }
 
 /// How an admin sets a level.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::vip::{Level, VipTerm};
+///
+/// # let alice = world.alice().await;
+/// let admin = world.admin().await;
+/// admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(30), Some("a prize")).await?;
+/// let user = admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(7), Some("another")).await?;
+/// assert_eq!(user.membership.remaining_days(world.now()), 37, "days come on top");
+///
+/// let end = world.now().plus_days(3);
+/// let user = admin.set_vip(alice.id(), Level::Vip, VipTerm::Until(end), Some("a mistake")).await?;
+/// assert_eq!(user.membership.expires_at(), Some(end), "an instant stands for itself");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VipTerm {
     /// This many days on top of what is left.
@@ -104,6 +147,22 @@ impl Session {
 impl Admin {
     /// Sets a user's level. Days come on top of what is left of it.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::vip::{Level, VipTerm};
+    /// use dream_core::{Code, Facts, Fault};
+    ///
+    /// # let alice = world.alice().await;
+    /// let admin = world.admin().await;
+    /// let user = admin.set_vip(alice.id(), Level::Svip, VipTerm::Days(7), Some("a prize")).await?;
+    /// assert_eq!(user.membership.level(), Level::Svip);
+    ///
+    /// let refused = admin.set_vip(alice.id(), Level::Normal, VipTerm::Days(7), None).await.unwrap_err();
+    /// assert_eq!(refused.code(), Code::ValidationFailed, "that is what `cancel_vip` is for");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `USER_NOT_FOUND`; `VALIDATION_FAILED` for no days, too many, or an instant that has passed.
     pub async fn set_vip(
@@ -130,6 +189,19 @@ impl Admin {
     }
 
     /// Ends a user's level at once.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::vip::{Level, VipTerm};
+    ///
+    /// # let alice = world.alice().await;
+    /// let admin = world.admin().await;
+    /// admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(30), None).await?;
+    /// let user = admin.cancel_vip(alice.id(), Some("by mistake")).await?;
+    /// assert_eq!((user.membership.level(), user.membership.expires_at()), (Level::Normal, None));
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `USER_NOT_FOUND`.

@@ -9,6 +9,14 @@ use crate::store::Row;
 pub(super) const MAX_DAYS: i64 = 36_500;
 
 /// What somebody is entitled to. Ordered: a higher level includes the lower ones.
+///
+/// ```
+/// use dream_core::vip::Level;
+///
+/// assert!(Level::Svip > Level::Vip, "a higher level includes the lower ones");
+/// assert_eq!(Level::parse("VIP"), Some(Level::Vip));
+/// assert_eq!(Level::Normal.as_str(), "NORMAL");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Level {
     /// Without VIP.
@@ -44,6 +52,20 @@ impl Level {
 }
 
 /// A level and until when it is in force. Always as of one instant: an expired one *is* `Normal`.
+///
+/// ```
+/// use dream_core::kernel::Timestamp;
+/// use dream_core::vip::{Level, Membership};
+///
+/// let now = Timestamp::from_secs(1_769_600_000);
+/// let month = Membership::NORMAL.extended(Level::Vip, 30, now).unwrap();
+/// assert_eq!((month.level(), month.remaining_days(now)), (Level::Vip, 30));
+/// // A second month comes on top of the first. A lower level is not sold while a higher one is in force.
+/// assert_eq!(month.extended(Level::Vip, 30, now).unwrap().remaining_days(now), 60);
+/// assert_eq!(Membership::at(Level::Svip, Some(now.plus_days(1)), now).extended(Level::Vip, 30, now), None);
+/// // One that is over is none.
+/// assert_eq!(Membership::at(Level::Vip, Some(now), now), Membership::NORMAL);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Membership {
     level: Level,

@@ -40,6 +40,15 @@ pub use run::ScratchFolder;
 const LONGEST_TEST: Duration = Duration::from_mins(3);
 
 /// Why a backend could not be had.
+///
+/// ```
+/// use dream_testkit::backends::BackendKind;
+///
+/// // What is missing, in words: `DREAM_TEST_BACKENDS=all` makes it a failure.
+/// if let Err(missing) = BackendKind::Postgres.available() {
+///     println!("{missing}");
+/// }
+/// ```
 #[derive(Debug)]
 pub struct BackendError {
     doing: String,
@@ -68,6 +77,13 @@ impl std::error::Error for BackendError {
 }
 
 /// What a test runs on.
+///
+/// ```
+/// use dream_testkit::backends::BackendKind;
+///
+/// assert_eq!(BackendKind::ALL.map(BackendKind::name), ["sqlite", "postgres"]);
+/// assert!(BackendKind::Sqlite.available().unwrap(), "it needs no server");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BackendKind {
     /// SQLite in a file, and no Redis.
@@ -121,6 +137,12 @@ fn left_out(why: &str) -> bool {
 
 /// The kinds that tests are to run on.
 ///
+/// ```
+/// use dream_testkit::backends::{BackendKind, backends};
+///
+/// assert_eq!(backends().unwrap()[0], BackendKind::Sqlite);
+/// ```
+///
 /// # Errors
 /// If a demanded one is missing.
 pub fn backends() -> Result<Vec<BackendKind>, BackendError> {
@@ -134,6 +156,19 @@ pub fn backends() -> Result<Vec<BackendKind>, BackendError> {
 }
 
 /// One test's database, and its Redis if it has one. Clones share them.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::Dream;
+/// use dream_testkit::backends::{Backend, BackendKind, migrate};
+///
+/// let backend = Backend::start(BackendKind::Sqlite, migrate).await?;
+/// assert!(Dream::schema(&backend.database_options()).await?.is_current());
+/// assert_eq!(backend.redis_url(), None, "SQLite stands for a single node");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Backend(Arc<Inner>);
 
@@ -235,6 +270,15 @@ impl Backend {
 
 /// Runs the test on a fresh backend of this kind, or not at all where the kind is left out.
 ///
+/// ```
+/// use dream_testkit::backends::{self, BackendKind};
+///
+/// // What `on_every_backend!` does for each kind, for those who need no macro.
+/// backends::run(BackendKind::Sqlite, backends::migrate, |backend| async move {
+///     assert!(backend.database_url().starts_with("sqlite:///"));
+/// });
+/// ```
+///
 /// # Panics
 /// If the backend is demanded and cannot be had, or if the test panics or does not end within three minutes.
 pub fn run<F, E>(
@@ -253,6 +297,14 @@ pub fn run<F, E>(
 }
 
 /// Runs the test with a Redis of its own, or not at all where Redis is left out.
+///
+/// ```no_run
+/// use dream_testkit::backends;
+///
+/// backends::run_on_redis(|redis| async move {
+///     assert_eq!(redis.command(&["PING"]).await.unwrap(), "+PONG");
+/// });
+/// ```
 ///
 /// # Panics
 /// As [`run`].
@@ -285,6 +337,20 @@ fn run_if_available(kind: BackendKind, whole: impl Future<Output = Result<(), Ba
 /// Brings the database that the URL names to the present schema. Every test of [`crate::on_every_backend`] starts from it, so
 /// that all of them share one template.
 ///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_testkit::backends::migrate;
+///
+/// # let folder = tempfile::tempdir()?;
+/// let url = format!("sqlite://{}/dream.db", folder.path().display());
+/// migrate(url.clone()).await?;
+/// // An old schema to begin from is made likewise, by a function of one's own for `Backend::start`.
+/// migrate(url).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// If a migration fails.
 pub async fn migrate(database_url: String) -> Result<(), dream_core::Error> {
@@ -303,6 +369,17 @@ fn options(database_url: &str) -> DatabaseOptions {
 /// Makes one test out of an async body for every backend: `on_every_backend!(name, |backend| async move { … })`
 /// gives the tests `name::sqlite` and `name::postgres`. The database is migrated. The body gets a
 /// [`Backend`].
+///
+/// ```no_run
+/// use dream_testkit::on_every_backend;
+/// use dream_testkit::world::TestDream;
+///
+/// on_every_backend!(a_new_user_has_no_points, |backend| async move {
+///     let world = TestDream::start(&backend).await;
+///     assert_eq!(world.alice().await.points().await, 0);
+///     world.finish().await;
+/// });
+/// ```
 #[macro_export]
 macro_rules! on_every_backend {
     ($(#[$note:meta])* $name:ident, $test:expr $(,)?) => {
@@ -330,6 +407,17 @@ macro_rules! on_every_backend {
 
 /// Makes a test out of an async body that gets a [`TestRedis`] of its own: `on_redis!(name, |redis| async move { … })`
 /// gives the test `name::redis`.
+///
+/// ```no_run
+/// use dream_testkit::on_redis;
+///
+/// on_redis!(a_value_is_gone_with_its_server, |redis| async move {
+///     redis.command(&["SET", "a", "1"]).await.unwrap();
+///     redis.stop();
+///     redis.resume().await.unwrap();
+///     assert_eq!(redis.command(&["GET", "a"]).await.unwrap(), "$-1");
+/// });
+/// ```
 #[macro_export]
 macro_rules! on_redis {
     ($(#[$note:meta])* $name:ident, $test:expr $(,)?) => {

@@ -27,6 +27,17 @@ const SETTINGS: [&str; 5] = [
 ];
 
 /// A PostgreSQL server of one test's own, with one empty database, to be stopped and started. It ends with this value.
+///
+/// ```no_run
+/// use dream_testkit::backends::OwnPostgres;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// // For a test of what a program does while its database is away, without disturbing the other tests.
+/// let server = OwnPostgres::start().await?;
+/// println!("{}", server.url());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct OwnPostgres {
     /// Of its socket; its data stand beside it.

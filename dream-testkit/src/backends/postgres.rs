@@ -55,6 +55,18 @@ impl Commits {
 }
 
 /// The private PostgreSQL server of this run of the tests. Clones are the same server.
+///
+/// ```no_run
+/// use dream_testkit::backends::TestPostgres;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let server = TestPostgres::start().await?;
+/// let url = server.empty_database().await?;
+/// // ... a test of one's own statements ...
+/// server.drop_database(&url).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct TestPostgres {
     commits: Commits,

@@ -14,6 +14,18 @@ use super::{BackendError, programs};
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// A Redis server of one test's own, on a Unix socket, in memory only. It ends with this value.
+///
+/// ```no_run
+/// use dream_testkit::backends::TestRedis;
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let redis = TestRedis::start().await?;
+/// assert_eq!(redis.command(&["SET", "a", "1"]).await?, "+OK");
+/// redis.stop();
+/// assert!(redis.command(&["GET", "a"]).await.is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TestRedis {
     folder: PathBuf,

@@ -27,6 +27,14 @@ rm -rf "$2" "$2.lock"
 "#;
 
 /// The folder that the servers of one run of the tests share. It goes away soon after the run.
+///
+/// ```
+/// use dream_testkit::backends::ScratchFolder;
+///
+/// // One for all tests of a run; a watchdog removes it soon after.
+/// let folder = ScratchFolder::of_this_run().unwrap();
+/// assert!(folder.path().is_dir());
+/// ```
 #[derive(Debug, Clone)]
 pub struct ScratchFolder {
     path: PathBuf,

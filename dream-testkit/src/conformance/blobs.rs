@@ -11,6 +11,20 @@ const AT_ONCE: usize = 32;
 
 /// Runs every case. The store must be empty and must not be used by others meanwhile.
 ///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::DiskBlobs;
+/// use dream_testkit::conformance;
+///
+/// # let folder = tempfile::tempdir()?;
+/// // The test of a storage of one's own, in place of this one.
+/// let blobs = DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?;
+/// conformance::blobs::all(&blobs).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// What the store failed with.
 ///

@@ -8,6 +8,18 @@ use super::{SHORT, SOON};
 
 /// Runs every case. `let_pass` moves the clock on, where it does not move by itself.
 ///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_testkit::clock::TestClock;
+/// use dream_testkit::conformance;
+///
+/// let clock = TestClock::default();
+/// conformance::clock::all(&clock, |span| clock.advance(span)).await;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Panics
 /// If a promise is broken.
 pub async fn all(clock: &dyn Clock, let_pass: impl Fn(Duration)) {

@@ -52,6 +52,19 @@ const SECRET: &str = "the secret of the stage, which has more than 32 bytes";
 const WEBHOOK_SECRET: &str = "the secret of the painter";
 
 /// What came of a schedule.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_testkit::simulation::Theatre;
+///
+/// let mut theatre = Theatre::open().await;
+/// let played = theatre.play(7, true).await;
+/// // With its story, for a seed that has found something: line by line what happened.
+/// assert_eq!(played.fault, None, "{}", played.story.join("\n"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Played {
     /// A hash of all that happened.
@@ -65,6 +78,16 @@ pub struct Played {
 }
 
 /// How much happened in a schedule, to see that it is worth its time.
+///
+/// ```
+/// use dream_testkit::simulation::Figures;
+///
+/// let mut sum = Figures::default();
+/// for commits in [12, 30] {
+///     sum.add(&Figures { commits, deaths: 1, ..Figures::default() });
+/// }
+/// assert_eq!((sum.commits, sum.deaths), (42, 2));
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Turns of the play.
@@ -105,6 +128,18 @@ struct Node {
 }
 
 /// Plays one schedule after the other on one database, which is emptied in between. It needs a runtime of one thread.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_testkit::simulation::Theatre;
+///
+/// let mut theatre = Theatre::open().await;
+/// let (once, again) = (theatre.play(11, false).await, theatre.play(11, false).await);
+/// assert_eq!(once.hash, again.hash, "the same seed tells the same story");
+/// # Ok(())
+/// # }
+/// ```
 pub struct Theatre {
     stage: Arc<Stage>,
     channel: Arc<Channel>,

@@ -9,6 +9,18 @@ use crate::fakes::lock;
 use crate::fakes::wechat::FakeWeChat;
 
 /// Someone who is signed in and holds tokens. Each call proves itself by them anew, as a request would.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// let (alice, bob) = (world.alice().await, world.user("bob").await);
+/// let job = alice.generates("a cat").await.job_id;
+/// assert_eq!(alice.used_today().await, 1);
+/// assert!(bob.session().await.job(&job).await.is_err(), "it is not his");
+/// // The same name is the same user, with tokens of its own.
+/// assert_eq!(world.user("bob").await.id(), bob.id());
+/// # Ok(())
+/// # });
+/// ```
 pub struct Actor {
     dream: Dream,
     wechat: Arc<FakeWeChat>,
@@ -137,6 +149,19 @@ async fn enter(dream: &Dream, wechat: &FakeWeChat, openid: &str) -> LoggedIn {
 
 /// A request for so many drafts: two points each where the quota does not cover them.
 ///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.daily_quota(0), async |world| {
+/// use dream_core::kernel::Points;
+/// use dream_testkit::world::draft;
+///
+/// # let alice = world.alice().await;
+/// # world.admin().await.grant_points(alice.id(), Points::new(20), "a gift").await?;
+/// let charge = alice.generate(&draft("a cat", 3)).await?.charge;
+/// assert_eq!(charge.points, Points::new(6));
+/// # Ok(())
+/// # });
+/// ```
+///
 /// # Panics
 /// If the prompt or the number is none.
 pub fn draft(prompt: &str, samples: i64) -> GenerateRequest {
@@ -144,6 +169,18 @@ pub fn draft(prompt: &str, samples: i64) -> GenerateRequest {
 }
 
 /// A request for so many pictures in final mode: ten points each where the quota does not cover them.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_testkit::world::polished;
+///
+/// let alice = world.alice().await;
+/// let job = alice.generate(&polished("three cats", 3)).await?.job_id;
+/// world.settle().await;
+/// assert_eq!(alice.job(&job).await.result_urls.len(), 3);
+/// # Ok(())
+/// # });
+/// ```
 ///
 /// # Panics
 /// If the prompt or the number is none.

@@ -6,6 +6,13 @@ use std::fmt;
 use super::TestDream;
 
 /// Something that is wrong with the books.
+///
+/// ```
+/// use dream_testkit::world::Complaint;
+///
+/// let complaint = Complaint { about: "job:0198".to_owned(), what: "2 jobs at the image API".to_owned() };
+/// assert_eq!(complaint.to_string(), "  job:0198: 2 jobs at the image API");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Complaint {
     /// What it is about, such as `job:0198…`.

@@ -3,6 +3,16 @@ use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Row as _};
 
 /// The database past the business. Statements are written so that both databases read them, and carry their values.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// world.alice().await;
+/// let database = world.database();
+/// assert_eq!(database.number("SELECT count(*) FROM users").await, 1);
+/// assert_eq!(database.texts("SELECT openid FROM users").await, ["o-alice"]);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct Database(Pool);
 

@@ -27,6 +27,7 @@ mod actor;
 mod books;
 mod callbacks;
 mod database;
+mod example;
 mod options;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use dream_core::{Admin, AdminKey, Dream, Guest, Worker};
 pub use actor::{Actor, draft, polished};
 pub use books::Complaint;
 pub use database::Database;
+pub use example::{example, example_on};
 pub use options::{ADMIN_KEY, ADMIN_NAME, WorldOptions};
 
 use crate::backends::Backend;
@@ -58,6 +60,24 @@ const PATIENCE: Duration = Duration::from_hours(6);
 const MOST_ROUNDS: usize = 10_000;
 
 /// Dream with everything around it. Checks the books when it is dropped, unless [`TestDream::finish`] did.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_testkit::backends::{Backend, BackendKind, migrate};
+/// use dream_testkit::world::TestDream;
+///
+/// let backend = Backend::start(BackendKind::Sqlite, migrate).await?;
+/// let world = TestDream::start(&backend).await;
+/// let alice = world.alice().await;
+/// let job = alice.generates("a lighthouse").await;
+/// // Lets the world's time pass until the picture is there, which takes milliseconds of ours.
+/// world.settle().await;
+/// assert_eq!(alice.job(&job.job_id).await.result_urls.len(), 1);
+/// world.finish().await;
+/// # Ok(())
+/// # }
+/// ```
 pub struct TestDream {
     backend: Backend,
     nodes: Nodes,
@@ -88,6 +108,22 @@ impl TestDream {
     }
 
     /// Says what is to be different, then starts.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::backends::{Backend, BackendKind, migrate};
+    /// use dream_testkit::world::{TestDream, draft};
+    ///
+    /// # let backend = Backend::start(BackendKind::Sqlite, migrate).await?;
+    /// let world = TestDream::on(&backend).daily_quota(1).by_hand().start().await;
+    /// let alice = world.alice().await;
+    /// alice.generate(&draft("a cat", 1)).await?;
+    /// assert!(alice.generate(&draft("another", 1)).await.is_err(), "neither quota nor points");
+    /// # world.check_books().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on(backend: &Backend) -> WorldOptions {
         WorldOptions::new(backend)
     }
@@ -157,6 +193,17 @@ impl TestDream {
     }
 
     /// Another process on the same database, with the same settings and the same world around it.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// // Two processes, one database: what one has put into the outbox, the other does.
+    /// let (_dream, worker) = world.another_node().await;
+    /// let alice = world.alice().await;
+    /// alice.generates("a cat").await;
+    /// assert_eq!(worker.run_due().await?, 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn another_node(&self) -> (Dream, Worker) {
         self.nodes.another().await
     }
@@ -195,6 +242,18 @@ impl TestDream {
 
     /// Lets time pass and does whatever falls due, in its order, until nothing is left to do but housekeeping.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let alice = world.alice().await;
+    /// let job = alice.generates("a cat").await.job_id;
+    /// let begun = world.now();
+    /// world.settle().await;
+    /// assert!(alice.job(&job).await.state.is_final());
+    /// assert!(world.now() > begun, "the image API took its time");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Panics
     /// If that takes more than six hours of the world's time.
     pub async fn settle(&self) {
@@ -213,6 +272,20 @@ impl TestDream {
     }
 
     /// Lets this much time pass, doing what falls due at its time.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use std::time::Duration;
+    /// use dream_core::orders::{OrderStatus, WECHAT};
+    ///
+    /// let me = world.alice().await.session().await;
+    /// let order = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?.order.order_id;
+    /// world.pass(Duration::from_mins(31)).await;
+    /// assert_eq!(me.order(&order).await?.state.status(), OrderStatus::Cancelled, "nobody has paid in time");
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn pass(&self, span: Duration) {
         let until = self.now().plus(span);
         loop {
@@ -274,6 +347,18 @@ impl TestDream {
     }
 
     /// What is wrong with the books as they are now.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let alice = world.alice().await;
+    /// let spoil = format!("UPDATE accounts SET earned = 5, balance = 5 WHERE user_id = {}", alice.id());
+    /// world.database().execute(&spoil).await;
+    /// let complaints = world.complaints().await;
+    /// assert_eq!(complaints[0].about, format!("user:{}", alice.id()));
+    /// # world.database().execute("UPDATE accounts SET earned = 0, balance = 0").await;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn complaints(&self) -> Vec<Complaint> {
         books::check(self).await
     }

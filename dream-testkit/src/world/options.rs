@@ -35,6 +35,23 @@ pub const ADMIN_NAME: &str = "ops";
 const SECRET: &str = "the secret of the world, which has more than 32 bytes";
 
 /// What a world is to be like.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments().webhooks().settings(|settings| settings.rehost_results = true), async |world| {
+/// use dream_testkit::world::WorldOptions;
+///
+/// fn like_production(world: WorldOptions) -> WorldOptions {
+///     world.taking_payments().webhooks().settings(|settings| settings.rehost_results = true)
+/// }
+/// let alice = world.alice().await;
+/// let job = alice.generates("a cat").await.job_id;
+/// world.settle().await;
+/// let url = &alice.job(&job).await.result_urls[0];
+/// assert!(world.blobs().key_of(url).is_some(), "copied into our own storage");
+/// # let _ = like_production;
+/// # Ok(())
+/// # });
+/// ```
 #[expect(clippy::struct_excessive_bools, reason = "each is a yes or no of its own")]
 pub struct WorldOptions {
     backend: Backend,

@@ -42,6 +42,19 @@ const PAGE: &str = "100";
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Where the image API answers, and how much we ask of it.
+///
+/// ```
+/// use dream_core::adapters::image_api::ImageApiConfig;
+///
+/// // As the provider's contract has it: at most 60 requests a minute, 5 of them at once.
+/// let config = ImageApiConfig {
+///     per_minute: 60,
+///     concurrency: 5,
+///     ..ImageApiConfig::new("https://images.example", "sk-…".into())
+/// };
+/// assert_eq!(config.timeout.as_secs(), 30);
+/// assert!(!format!("{config:?}").contains("sk-"));
+/// ```
 #[derive(Clone)]
 pub struct ImageApiConfig {
     /// Such as `http://localhost:3001`.
@@ -81,6 +94,20 @@ impl fmt::Debug for ImageApiConfig {
 }
 
 /// The image API over HTTP. It repeats nothing by itself: whoever holds the idempotency key decides about that.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::adapters::image_api::{ImageApiConfig, ImageApiHttp};
+/// use dream_core::ports::{ImageApi as _, Tenant};
+///
+/// # let config = ImageApiConfig::new(world.image_api().base_url(), world.image_api().service_key().into());
+/// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::at(world.now()));
+/// let image_api = ImageApiHttp::new(&config, clock)?;
+/// image_api.health().await?;
+/// assert_eq!(image_api.job(&Tenant::Service, "no-such-job").await?, None);
+/// # Ok(())
+/// # });
+/// ```
 pub struct ImageApiHttp {
     client: Client,
     base_url: String,

@@ -25,6 +25,14 @@ use crate::protocol::signature::{hmac_sha256_hex, same};
 pub const WECHAT_URL: &str = "https://api.weixin.qq.com";
 
 /// Who we are to WeChat.
+///
+/// ```
+/// use dream_core::adapters::wechat::WeChatConfig;
+///
+/// let config = WeChatConfig::new("wx0123456789abcdef", "the AppSecret".into());
+/// assert_eq!((config.base_url.as_str(), config.timeout.as_secs()), ("https://api.weixin.qq.com", 10));
+/// assert!(!format!("{config:?}").contains("AppSecret\""), "it can be logged");
+/// ```
 #[derive(Clone)]
 pub struct WeChatConfig {
     /// The mini-program.
@@ -63,6 +71,26 @@ impl fmt::Debug for WeChatConfig {
 }
 
 /// WeChat over HTTPS. Cheap to clone; clones share their access token.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::adapters::wechat::{WeChatConfig, WeChatHttp};
+/// use dream_core::ports::{LoginCode, WeChat as _};
+///
+/// # let app = world.wechat().app();
+/// # let code = world.wechat().login_code("o-alice");
+/// # let config = WeChatConfig { base_url: world.wechat().base_url(), ..WeChatConfig::new(app.appid, app.secret.into()) };
+/// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::at(world.now()));
+/// # let cache = std::sync::Arc::new(dream_core::adapters::MemoryCache::new(clock.clone()));
+/// let wechat = WeChatHttp::new(config, cache, clock)?;
+/// // At start-up: app id, secret and the list of allowed addresses are right.
+/// wechat.try_credentials().await?;
+/// let login = wechat.login(LoginCode::new(code).unwrap()).await?;
+/// assert_eq!(login.openid, "o-alice");
+/// assert!(wechat.session_is_valid(&login.openid, &login.session_key).await?);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone)]
 pub struct WeChatHttp {
     api: Arc<Api>,

@@ -8,6 +8,14 @@ use super::{Empty, WeChatHttp};
 use crate::ports::Failure;
 
 /// Which version of the mini-program the message opens.
+///
+/// ```
+/// use dream_core::adapters::wechat::MessageState;
+///
+/// // A test system opens the version for trial users.
+/// let state = |released: bool| if released { MessageState::Formal } else { MessageState::Trial };
+/// assert_eq!(state(true), MessageState::default());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum MessageState {
     /// The developers' own.
@@ -20,6 +28,31 @@ pub enum MessageState {
 }
 
 /// A message to one user. Each consent of the user is good for one.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::adapters::wechat::{MessageState, SubscribeMessage};
+/// # use dream_core::adapters::wechat::{WeChatConfig, WeChatHttp};
+///
+/// # world.alice().await;
+/// # let app = world.wechat().app();
+/// # let config = WeChatConfig { base_url: world.wechat().base_url(), ..WeChatConfig::new(app.appid, app.secret.into()) };
+/// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::at(world.now()));
+/// # let cache = std::sync::Arc::new(dream_core::adapters::MemoryCache::new(clock.clone()));
+/// # let wechat = WeChatHttp::new(config, cache, clock)?;
+/// let message = SubscribeMessage {
+///     openid: "o-alice".to_owned(),
+///     template_id: "a-template-of-the-console".to_owned(),
+///     page: Some("pages/job?id=01931f3e7b0c7a43".to_owned()),
+///     values: [("thing1".to_owned(), "图片画好了".to_owned())].into(),
+///     state: MessageState::Formal,
+/// };
+/// // Most users have not asked for it, which is no trouble.
+/// let refused = wechat.send_message(&message).await.unwrap_err();
+/// assert_eq!(refused.code.as_deref(), Some("NOT_SUBSCRIBED"));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SubscribeMessage {
     /// Whom it is for.

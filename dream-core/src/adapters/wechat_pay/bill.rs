@@ -86,6 +86,14 @@ fn unpacked(file: &[u8]) -> Result<Vec<u8>, String> {
 
 /// Reads a bill of type `ALL`: columns by their names, amounts exactly.
 ///
+/// ```
+/// use dream_core::adapters::wechat_pay::bill::parse;
+///
+/// // A file that is no bill is refused, and no line of it is guessed.
+/// assert!(parse("交易时间,公众账号ID\n".as_bytes()).is_err());
+/// assert!(parse(&[0xff, 0xfe]).unwrap_err().contains("UTF-8"));
+/// ```
+///
 /// # Errors
 /// A text that names the line and what is wrong with it.
 pub fn parse(file: &[u8]) -> Result<TradeBill, String> {

@@ -13,6 +13,18 @@ use super::{pem, text};
 use crate::kernel::Timestamp;
 
 /// A certificate of the platform: a public key with a serial number and a time in which it may be trusted.
+///
+/// ```
+/// use dream_core::adapters::wechat_pay::certificate::PlatformCertificate;
+/// # use dream_testkit::fakes::wechat_pay::PlatformKey;
+///
+/// # let key = PlatformKey::CertificateA;
+/// # let pem = key.certificate_pem();
+/// let certificate = PlatformCertificate::from_pem(pem.as_bytes()).unwrap();
+/// // By this number answers and notifies name it.
+/// assert_eq!(certificate.serial(), key.serial());
+/// assert!(!certificate.is_valid_at(certificate.expires_at().plus_days(1)));
+/// ```
 #[derive(Clone)]
 pub struct PlatformCertificate {
     serial: String,
@@ -86,6 +98,17 @@ struct Listed {
 
 /// The certificates that come into force with an answer of `/v3/certificates`. One that cannot be read spoils the whole
 /// answer; one that is not valid now is left out. The answer's own signature is not looked at here.
+///
+/// ```
+/// use dream_core::adapters::wechat_pay::certificate::read_list;
+/// use dream_core::adapters::wechat_pay::cipher::ApiV3Key;
+/// use dream_core::kernel::Timestamp;
+///
+/// let key = ApiV3Key::new(&"0123456789abcdef0123456789abcdef".into()).unwrap();
+/// let none = read_list(br#"{"data":[]}"#, &key, Timestamp::from_secs(1_769_600_000)).unwrap();
+/// assert!(none.is_empty(), "as a merchant with a public key has it");
+/// assert!(read_list(b"<html>", &key, Timestamp::from_secs(1_769_600_000)).is_err());
+/// ```
 ///
 /// # Errors
 /// A text that says what is wrong with the answer.

@@ -9,6 +9,14 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 /// The API v3 key.
+///
+/// ```
+/// use dream_core::adapters::wechat_pay::cipher::ApiV3Key;
+///
+/// assert!(ApiV3Key::new(&"0123456789abcdef0123456789abcdef".into()).is_ok());
+/// let problem = ApiV3Key::new(&"too short".into()).err().unwrap();
+/// assert_eq!(problem, "must have exactly 32 bytes, and has 9", "the key itself is not quoted");
+/// ```
 pub struct ApiV3Key(LessSafeKey);
 
 impl fmt::Debug for ApiV3Key {
@@ -18,6 +26,17 @@ impl fmt::Debug for ApiV3Key {
 }
 
 /// Something encrypted, as it stands in notifies and in the list of certificates.
+///
+/// ```
+/// use dream_core::adapters::wechat_pay::cipher::{ApiV3Key, CannotDecrypt, Encrypted};
+///
+/// // The `resource` of a notify.
+/// let resource: Encrypted = serde_json::from_str(
+///     r#"{"algorithm":"AEAD_AES_256_GCM","ciphertext":"AAAAAAAAAAAAAAAAAAAAAA==","nonce":"0123456789ab"}"#,
+/// ).unwrap();
+/// let key = ApiV3Key::new(&"0123456789abcdef0123456789abcdef".into()).unwrap();
+/// assert_eq!(key.open(&resource), Err(CannotDecrypt::Key), "it was encrypted for somebody else");
+/// ```
 #[derive(Debug, Deserialize)]
 pub struct Encrypted {
     algorithm: String,
@@ -28,6 +47,13 @@ pub struct Encrypted {
 }
 
 /// Why something could not be decrypted.
+///
+/// ```
+/// use dream_core::adapters::wechat_pay::cipher::CannotDecrypt;
+///
+/// // The usual cause is told to the operator who reads the log.
+/// assert!(CannotDecrypt::Key.to_string().contains("The API key of v2 looks just the same"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CannotDecrypt {
     /// Another algorithm than AES-256-GCM.

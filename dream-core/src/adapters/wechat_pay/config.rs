@@ -11,6 +11,30 @@ use super::signing::MerchantKey;
 use super::trust::{PUBLIC_KEY_PREFIX, PlatformPublicKey};
 
 /// What a merchant of WeChat Pay API v3 has to tell.
+///
+/// ```
+/// use dream_core::adapters::OsEntropy;
+/// use dream_core::adapters::wechat_pay::{CallLimits, WeChatPay, WeChatPayConfig};
+/// # use dream_core::adapters::SystemClock;
+/// # use std::sync::Arc;
+///
+/// let config = WeChatPayConfig {
+///     appid: "wx0123456789abcdef".to_owned(),
+///     mchid: "1900000109".to_owned(),
+///     merchant_serial: "not hex".to_owned(),
+///     merchant_key_pem: "-----BEGIN PRIVATE KEY-----\\nno key\\n-----END PRIVATE KEY-----".into(),
+///     api_v3_key: "too short".into(),
+///     platform_key_id: None,
+///     platform_key_pem: None,
+///     notify_url: "https://dream.example/v1/orders/payment-callback".to_owned(),
+///     refund_notify_url: None,
+///     base_urls: WeChatPayConfig::live_hosts(),
+///     limits: CallLimits::default(),
+/// };
+/// // All that is wrong is told at once, and none of it quotes a secret.
+/// let faults = WeChatPay::new(config, Arc::new(SystemClock), Arc::new(OsEntropy)).unwrap_err();
+/// assert!(faults.0.iter().any(|fault| fault.field == "api_v3_key"), "{faults}");
+/// ```
 #[derive(Debug, Clone)]
 pub struct WeChatPayConfig {
     /// The mini-program's id, bound to the merchant.
@@ -45,6 +69,14 @@ impl WeChatPayConfig {
 }
 
 /// How long calls may take.
+///
+/// ```
+/// use dream_core::adapters::wechat_pay::CallLimits;
+///
+/// // Never repeat by itself: another layer does.
+/// let limits = CallLimits { retries: 0, ..CallLimits::default() };
+/// assert!(limits.connect <= limits.attempt && limits.attempt <= limits.call);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallLimits {
     /// To connect.
@@ -69,6 +101,17 @@ impl Default for CallLimits {
 }
 
 /// One thing that is wrong with a configuration.
+///
+/// ```
+/// use dream_core::adapters::wechat_pay::ConfigFault;
+///
+/// let fault =
+///     ConfigFault { field: "api_v3_key", problem: "must have exactly 32 bytes, and has 9".to_owned() };
+/// assert_eq!(
+///     format!("{}: {}", fault.field, fault.problem),
+///     "api_v3_key: must have exactly 32 bytes, and has 9"
+/// );
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigFault {
     /// The field of [`WeChatPayConfig`].
@@ -78,6 +121,13 @@ pub struct ConfigFault {
 }
 
 /// Everything that is wrong with a configuration.
+///
+/// ```
+/// use dream_core::adapters::wechat_pay::{ConfigFault, ConfigFaults};
+///
+/// let faults = ConfigFaults(vec![ConfigFault { field: "mchid", problem: "must be digits".to_owned() }]);
+/// assert!(faults.to_string().contains("mchid"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigFaults(pub Vec<ConfigFault>);
 

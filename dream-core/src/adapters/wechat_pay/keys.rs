@@ -168,6 +168,21 @@ fn no_certificates() -> Failure {
 /// The certificates that an answer of `/v3/certificates` brings into force, if it was signed by one of them or by a key
 /// trusted already: at the very first download no other key is known.
 ///
+/// ```
+/// use dream_core::adapters::wechat_pay::accept_list;
+/// use dream_core::adapters::wechat_pay::cipher::ApiV3Key;
+/// use dream_core::adapters::wechat_pay::trust::{SignatureHeaders, TrustedKeys};
+/// use dream_core::kernel::Timestamp;
+/// use dream_core::ports::FailureKind;
+///
+/// let key = ApiV3Key::new(&"0123456789abcdef0123456789abcdef".into()).unwrap();
+/// let now = Timestamp::from_secs(1_769_600_000);
+/// // A list that nobody has signed brings nothing into force.
+/// let refused =
+///     accept_list(&TrustedKeys::default(), &key, SignatureHeaders::default(), br#"{"data":[]}"#, now);
+/// assert_eq!(refused.unwrap_err().kind, FailureKind::Unknown);
+/// ```
+///
 /// # Errors
 /// [`FailureKind::Misconfigured`] if nothing decrypts or there is none, [`FailureKind::Unknown`] if it cannot be trusted.
 pub fn accept_list(

@@ -47,6 +47,36 @@ const SERVICE: &str = "wechat_pay";
 /// With a platform public key, that key is trusted, and beside it whatever certificates the platform still signs with
 /// while a merchant is moved over. Without one, the platform's certificates are downloaded at the first need, every few
 /// hours, and when an unknown serial number turns up, at most once a minute.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::adapters::OsEntropy;
+/// use dream_core::adapters::wechat_pay::WeChatPay;
+/// use dream_core::kernel::Fen;
+/// use dream_core::ports::{PayChannel as _, PrepayRequest};
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// # let alice = world.alice().await;
+/// # let config = world.wechat_pay().config("http://127.0.0.1/pay", "http://127.0.0.1/refund");
+/// # let clock = Arc::new(dream_testkit::clock::TestClock::at(world.now()));
+/// let wechat_pay = WeChatPay::new(config, clock, Arc::new(OsEntropy))?;
+/// let prepaid = wechat_pay.prepay(&PrepayRequest {
+///     order: "D20260128-0001".parse().unwrap(),
+///     amount: Fen::new(1999),
+///     description: "月度会员".to_owned(),
+///     payer_openid: alice.openid().to_owned(),
+///     expires_at: world.now().plus(Duration::from_mins(30)),
+///     attach: None,
+///     notify_url: None,
+/// }).await?;
+/// // For `wx.requestPayment`, signed with the merchant's key.
+/// let params = wechat_pay.client_params(&prepaid.prepay_id)?;
+/// world.wechat_pay().pay("D20260128-0001", &params).expect("the phone takes the signature");
+/// # Ok(())
+/// # });
+/// ```
 pub struct WeChatPay {
     identity: PayIdentity,
     notify_url: String,

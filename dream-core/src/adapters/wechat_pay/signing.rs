@@ -17,6 +17,31 @@ use crate::ports::ClientParams;
 pub const SCHEME: &str = "WECHATPAY2-SHA256-RSA2048";
 
 /// The merchant's private key, and the serial number of the certificate that goes with it.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::adapters::wechat_pay::signing::{MerchantKey, SCHEME, ToSign};
+///
+/// # let us = world.wechat_pay().credentials();
+/// # let key_pem = us.merchant_key_pem.as_str().into();
+/// let key = MerchantKey::new(&us.mchid, &us.merchant_serial, &key_pem)?;
+/// let request = ToSign {
+///     method: "GET",
+///     target: "/v3/certificates",
+///     timestamp: 1_769_600_000,
+///     nonce: "593BEC0C930BF1AF",
+///     body: b"",
+/// };
+/// let authorization = key.authorization(request)?;
+/// assert!(authorization.starts_with(&format!("{SCHEME} mchid=\"{}\",", us.mchid)));
+///
+/// let params =
+///     key.client_params("wx0123456789abcdef", "wx2611221558", world.now(), "5K8264ILTKCH16CQ".to_owned())?;
+/// assert_eq!((params.package.as_str(), params.sign_type.as_str()), ("prepay_id=wx2611221558", "RSA"));
+/// # Ok(())
+/// # });
+/// ```
 pub struct MerchantKey {
     mchid: String,
     serial: String,
@@ -33,11 +58,40 @@ impl fmt::Debug for MerchantKey {
 }
 
 /// Signing failed, which does not happen with a key that was accepted.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::adapters::wechat_pay::signing::{CannotSign, MerchantKey};
+///
+/// # let us = world.wechat_pay().credentials();
+/// # let key = MerchantKey::new(&us.mchid, &us.merchant_serial, &us.merchant_key_pem.as_str().into())?;
+/// let signature: Result<String, CannotSign> = key.sign(b"any bytes");
+/// // 2048 bits in base64.
+/// assert_eq!(signature?.len(), 344);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("the merchant's key does not sign")]
 pub struct CannotSign;
 
 /// What is signed of a request. The target is path and query, exactly as sent.
+///
+/// ```
+/// use dream_core::adapters::wechat_pay::signing::ToSign;
+///
+/// let request = ToSign {
+///     method: "GET",
+///     target: "/v3/pay/transactions/out-trade-no/D20260128-0001?mchid=1900000109",
+///     timestamp: 1_769_600_000,
+///     nonce: "593BEC0C930BF1AF",
+///     body: b"",
+/// };
+/// let target = request.target;
+/// let lines = format!("GET\n{target}\n1769600000\n593BEC0C930BF1AF\n\n");
+/// assert_eq!(request.message(), lines.as_bytes(), "an empty body is an empty line");
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ToSign<'a> {
     /// Such as `GET`.

@@ -26,6 +26,16 @@ struct Problem {
 
 /// The failure that an error answer stands for: by its code, whichever way it is spelt, else by the status. The body
 /// need not be JSON.
+///
+/// ```
+/// use dream_core::adapters::wechat_pay::trouble::classify;
+/// use dream_core::ports::{FailureKind, PayTrouble};
+///
+/// let paid = classify(400, r#"{"code":"ORDERPAID","message":"该订单已支付"}"#.as_bytes(), None);
+/// assert_eq!(PayTrouble::of(&paid), PayTrouble::OrderPaid);
+/// // A gateway's page: nobody knows whether the request got through.
+/// assert_eq!(classify(502, b"<html>", None).kind, FailureKind::Unknown);
+/// ```
 pub fn classify(status: u16, body: &[u8], retry_after: Option<Duration>) -> Failure {
     let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
     let (kind, code) = by_code(&problem).unwrap_or((by_status(status), None));

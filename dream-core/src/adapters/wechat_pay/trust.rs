@@ -19,6 +19,15 @@ pub const PROBE_PREFIX: &str = "WECHATPAY/SIGNTEST/";
 pub const CLOCK_WINDOW_SECS: u64 = 300;
 
 /// The platform's public key, which has no end, under its id.
+///
+/// ```
+/// use dream_core::adapters::wechat_pay::trust::PlatformPublicKey;
+/// # use dream_testkit::fakes::wechat_pay::PlatformKey;
+///
+/// # let pem = PlatformKey::PublicKey.public_key_pem();
+/// let key = PlatformPublicKey::new("PUB_KEY_ID_0119000001092026010100000000000000", pem).unwrap();
+/// assert_eq!(key.id(), "PUB_KEY_ID_0119000001092026010100000000000000");
+/// ```
 #[derive(Clone)]
 pub struct PlatformPublicKey {
     id: String,
@@ -47,6 +56,27 @@ impl PlatformPublicKey {
 }
 
 /// The keys that are trusted at some time.
+///
+/// ```
+/// use dream_core::adapters::wechat_pay::trust::{SignatureHeaders, TrustedKeys};
+/// use dream_core::kernel::Timestamp;
+/// use dream_core::ports::RefusedAt;
+///
+/// let now = Timestamp::from_secs(1_769_600_000);
+/// let headers = SignatureHeaders {
+///     timestamp: Some("1769600000"),
+///     nonce: Some("593BEC0C930BF1AF"),
+///     serial: Some("7132D72A03E9"),
+///     signature: Some("AAAA"),
+/// };
+/// // Whoever trusts no key believes nobody.
+/// assert_eq!(TrustedKeys::default().verify(headers, b"{}", now).unwrap_err().at, RefusedAt::Serial);
+/// // The clock is looked at first: five minutes are too much.
+/// assert_eq!(
+///     TrustedKeys::default().verify(headers, b"{}", now.plus_days(1)).unwrap_err().at,
+///     RefusedAt::Clock
+/// );
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct TrustedKeys {
     /// The public key, where the merchant has one.
@@ -56,6 +86,16 @@ pub struct TrustedKeys {
 }
 
 /// The four headers that carry a signature. `None` where one is absent.
+///
+/// ```
+/// use dream_core::adapters::wechat_pay::trust::SignatureHeaders;
+/// use dream_core::ports::SignedNotify;
+///
+/// let notify = SignedNotify::new([("wechatpay-signature", "WECHATPAY/SIGNTEST/abcd")], "{}");
+/// let headers = SignatureHeaders::read(|name| notify.header(name));
+/// // The platform sends wrong signatures on purpose, to see that they are refused.
+/// assert!(headers.is_probe() && headers.timestamp.is_none());
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SignatureHeaders<'a> {
     /// `Wechatpay-Timestamp`.

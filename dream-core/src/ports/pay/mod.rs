@@ -13,6 +13,14 @@ use crate::kernel::{Day, Fen, OrderId, RefundId, Timestamp};
 
 /// Who we are to the channel. Every fact it tells must be about this merchant and app; the core compares them
 /// in the transaction that acts on the fact.
+///
+/// ```
+/// use dream_core::ports::PayIdentity;
+///
+/// let us = PayIdentity { mchid: "1900000109".to_owned(), appid: "wx0123456789abcdef".to_owned() };
+/// // A payment to another merchant, or in another app, is none of ours however well it is signed.
+/// assert_ne!(us, PayIdentity { mchid: "1900000110".to_owned(), ..us.clone() });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PayIdentity {
     /// The merchant's number.
@@ -23,6 +31,25 @@ pub struct PayIdentity {
 
 /// An order to be paid. The same order with the same fields gives a fresh [`Prepaid`] as often as it is asked
 /// for; with any other field it is refused. So keep every field of the first request and replay exactly these.
+///
+/// ```
+/// use dream_core::kernel::{Fen, Timestamp};
+/// use dream_core::ports::PrepayRequest;
+/// use std::time::Duration;
+///
+/// let now: Timestamp = "2026-01-28T10:00:00Z".parse().unwrap();
+/// let request = PrepayRequest {
+///     order: "D20260128-0001".parse().unwrap(),
+///     amount: Fen::new(1999),
+///     description: "月度会员".to_owned(),
+///     payer_openid: "o-alice".to_owned(),
+///     expires_at: now.plus(Duration::from_mins(30)),
+///     attach: None,
+///     notify_url: None,
+/// };
+/// // Kept as it is, and asked for again with these very fields.
+/// assert_eq!(request.clone(), request);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrepayRequest {
     /// The number of the order, unique for ever.
@@ -42,6 +69,18 @@ pub struct PrepayRequest {
 }
 
 /// Permission for the payer to pay.
+///
+/// ```
+/// use dream_core::kernel::Timestamp;
+/// use dream_core::ports::Prepaid;
+///
+/// let now = Timestamp::from_secs(1_769_600_000);
+/// let prepaid = Prepaid {
+///     prepay_id: "wx26112221580621e9b071c00d9e093b0000".to_owned(),
+///     expires_at: now.plus_days(1),
+/// };
+/// assert!(prepaid.expires_at > now, "it can be shown again; behind that another one is asked for");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepaid {
     /// The channel's id of this attempt.
@@ -51,6 +90,23 @@ pub struct Prepaid {
 }
 
 /// What the payer's device hands to the channel's own payment dialog, signed by us.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::orders::{RechargePoints, WECHAT};
+///
+/// # let me = world.alice().await.session().await;
+/// let pay = me.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?.pay;
+/// // The argument of `wx.requestPayment`, in the names that it has there.
+/// let argument = serde_json::json!({
+///     "timeStamp": pay.time_stamp, "nonceStr": pay.nonce_str, "package": pay.package,
+///     "signType": pay.sign_type, "paySign": pay.pay_sign,
+/// });
+/// assert_eq!(argument["signType"], "RSA");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientParams {
     /// Seconds since the epoch, as text.
@@ -66,6 +122,21 @@ pub struct ClientParams {
 }
 
 /// By which number an order is looked up.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::adapters::wechat_pay::WeChatPay;
+/// use dream_core::ports::{ChannelOrder, OrderRef, PayChannel as _};
+///
+/// # let config = world.wechat_pay().config("http://127.0.0.1/pay", "http://127.0.0.1/refund");
+/// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::at(world.now()));
+/// # let channel = WeChatPay::new(config, clock, std::sync::Arc::new(dream_core::adapters::OsEntropy))?;
+/// let order = "D20260128-0001".parse().unwrap();
+/// assert_eq!(channel.query(OrderRef::Order(&order)).await?, ChannelOrder::Unknown);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OrderRef<'a> {
     /// By ours.
@@ -75,6 +146,24 @@ pub enum OrderRef<'a> {
 }
 
 /// A payment that the channel vouches for. Nothing here has been compared with an order of ours yet.
+///
+/// ```
+/// use dream_core::kernel::{Fen, Timestamp};
+/// use dream_core::ports::PaymentFacts;
+///
+/// let facts = PaymentFacts {
+///     transaction_id: "4200000000202601280000000001".to_owned(),
+///     out_trade_no: "D20260128-0001".to_owned(),
+///     amount: Fen::new(1999),
+///     currency: "CNY".to_owned(),
+///     payer_openid: "o-alice".to_owned(),
+///     appid: "wx0123456789abcdef".to_owned(),
+///     mchid: "1900000109".to_owned(),
+///     paid_at: Timestamp::from_secs(1_769_600_000),
+/// };
+/// // True, but not yet about an order of ours: `VerifiedPayment::settle` compares all of it.
+/// assert_eq!((facts.amount.get(), facts.currency.as_str()), (1999, "CNY"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaymentFacts {
     /// The channel's number of the payment.
@@ -96,6 +185,19 @@ pub struct PaymentFacts {
 }
 
 /// Where an order stands with the channel.
+///
+/// ```
+/// use dream_core::ports::ChannelOrder;
+///
+/// // What is to be done about an order that waits here.
+/// let next = |there: &ChannelOrder| match there {
+///     ChannelOrder::Paid(_) | ChannelOrder::Refunding(_) => "give what was paid for",
+///     ChannelOrder::Closed | ChannelOrder::Unknown => "close it",
+///     // It may be paid at any moment.
+///     ChannelOrder::Unpaid => "close it there first",
+/// };
+/// assert_eq!(next(&ChannelOrder::Unpaid), "close it there first");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChannelOrder {
     /// Known and not paid. Not final: it can be paid until it is closed.
@@ -111,6 +213,24 @@ pub enum ChannelOrder {
 }
 
 /// What became of closing an order.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::adapters::wechat_pay::WeChatPay;
+/// use dream_core::orders::WECHAT;
+/// use dream_core::ports::{CloseOutcome, PayChannel as _};
+///
+/// # let me = world.alice().await.session().await;
+/// # let order = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?.order.order_id;
+/// # let config = world.wechat_pay().config("http://127.0.0.1/pay", "http://127.0.0.1/refund");
+/// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::at(world.now()));
+/// # let channel = WeChatPay::new(config, clock, std::sync::Arc::new(dream_core::adapters::OsEntropy))?;
+/// assert_eq!(channel.close(&order).await?, CloseOutcome::Closed);
+/// assert_eq!(channel.close(&order).await?, CloseOutcome::Closed, "safe to repeat");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseOutcome {
     /// It can no longer be paid. A payment may have completed meanwhile: look it up once more.
@@ -120,6 +240,21 @@ pub enum CloseOutcome {
 }
 
 /// Money to be given back. Repeat it only with the same number and fields: a second number refunds twice.
+///
+/// ```
+/// use dream_core::kernel::Fen;
+/// use dream_core::ports::RefundRequest;
+///
+/// let request = RefundRequest {
+///     refund: "R20260128-0001".parse().unwrap(),
+///     transaction_id: "4200000000202601280000000001".to_owned(),
+///     amount: Fen::new(500),
+///     total: Fen::new(1999),
+///     reason: Some("五张没有用".to_owned()),
+/// };
+/// // A part of the payment. The same number can be sent again; another one would give back another 5 yuan.
+/// assert!(request.amount < request.total);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefundRequest {
     /// The number of the refund, unique for ever.
@@ -135,6 +270,15 @@ pub struct RefundRequest {
 }
 
 /// Where a refund stands.
+///
+/// ```
+/// use dream_core::ports::RefundState;
+///
+/// // Only these two end it. An abnormal one goes on once somebody has acted in the channel's console.
+/// let is_over = |state| matches!(state, RefundState::Succeeded(_) | RefundState::Closed);
+/// assert!(!is_over(RefundState::Processing) && !is_over(RefundState::Abnormal));
+/// assert!(is_over(RefundState::Succeeded(None)));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefundState {
     /// Taken on; the result comes by notify or query.
@@ -148,6 +292,23 @@ pub enum RefundState {
 }
 
 /// A refund that the channel vouches for. Nothing here has been compared with a refund of ours yet.
+///
+/// ```
+/// use dream_core::kernel::Fen;
+/// use dream_core::ports::{RefundFacts, RefundState};
+///
+/// let facts = RefundFacts {
+///     out_refund_no: "R20260128-0001".to_owned(),
+///     channel_refund_id: "50000000382019052709732678859".to_owned(),
+///     transaction_id: "4200000000202601280000000001".to_owned(),
+///     out_trade_no: "D20260128-0001".to_owned(),
+///     amount: Fen::new(500),
+///     total: Fen::new(1999),
+///     mchid: None,
+///     state: RefundState::Processing,
+/// };
+/// assert_eq!((facts.amount.get(), facts.total.get()), (500, 1999), "fen");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefundFacts {
     /// Our number, as we once gave it.
@@ -169,6 +330,15 @@ pub struct RefundFacts {
 }
 
 /// Codes of [`Failure::code`] that mean the same thing in every channel.
+///
+/// ```
+/// use dream_core::ports::{Failure, FailureKind, PayTrouble, pay_code};
+///
+/// // What a channel of one's own calls `insufficient_funds`, told in the common word.
+/// let failure = Failure::new("my-channel", FailureKind::Refused, "insufficient_funds")
+///     .with_code(pay_code::NOT_ENOUGH);
+/// assert_eq!(PayTrouble::of(&failure), PayTrouble::BalanceShort);
+/// ```
 pub mod pay_code {
     /// The order is paid already.
     pub const ORDER_PAID: &str = "ORDER_PAID";
@@ -187,6 +357,17 @@ pub mod pay_code {
 }
 
 /// What to make of a failed call to a channel.
+///
+/// ```
+/// use dream_core::ports::{Failure, FailureKind, PayTrouble};
+///
+/// // No answer: the order may be made or not, so the very same request is sent again.
+/// let lost = Failure::new("wechat_pay", FailureKind::TimedOut, "no answer within 10 s");
+/// assert_eq!(PayTrouble::of(&lost), PayTrouble::RetrySame);
+/// // A code says more than the kind.
+/// let paid = Failure::new("wechat_pay", FailureKind::Refused, "该订单已支付").with_code("ORDER_PAID");
+/// assert_eq!(PayTrouble::of(&paid), PayTrouble::OrderPaid);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PayTrouble {
     /// Repeat with exactly the same fields and number; it may have happened already.
@@ -237,6 +418,51 @@ impl PayTrouble {
 ///
 /// Every fact that it tells was verified to come from the channel. A call that fails with an unknown outcome may
 /// have taken effect: repeat it with the same fields, or look up what became of it. [`PayTrouble::of`] sorts failures.
+///
+/// A channel of one's own, as far as a purchase needs it. It is added to the others by
+/// [`Builder::pay`](crate::Builder::pay), and an order names it by its name.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::kernel::{Day, OrderId, RefundId};
+/// use dream_core::ports::*;
+///
+/// /// Takes tokens at a counter: whatever is asked for is paid, and nothing is ever given back.
+/// #[derive(Debug)]
+/// struct Counter(PayIdentity);
+///
+/// #[async_trait::async_trait]
+/// impl PayChannel for Counter {
+///     fn name(&self) -> &'static str { "counter" }
+///     fn identity(&self) -> &PayIdentity { &self.0 }
+///     async fn prepay(&self, request: &PrepayRequest) -> Result<Prepaid, Failure> {
+///         Ok(Prepaid { prepay_id: request.order.to_string(), expires_at: request.expires_at })
+///     }
+///     fn client_params(&self, prepay_id: &str) -> Result<ClientParams, Failure> {
+///         let [time_stamp, nonce_str, sign_type, pay_sign] = ["0", "none", "NONE", ""].map(str::to_owned);
+///         Ok(ClientParams {
+///             time_stamp,
+///             nonce_str,
+///             package: format!("token={prepay_id}"),
+///             sign_type,
+///             pay_sign,
+///         })
+///     }
+///     async fn query(&self, _: OrderRef<'_>) -> Result<ChannelOrder, Failure> { Ok(ChannelOrder::Unpaid) }
+///     async fn close(&self, _: &OrderId) -> Result<CloseOutcome, Failure> { Ok(CloseOutcome::Closed) }
+///     // …
+/// #     async fn refund(&self, _: &RefundRequest) -> Result<RefundFacts, Failure> { Err(Failure::new("counter", FailureKind::Refused, "")) }
+/// #     async fn query_refund(&self, _: &RefundId) -> Result<Option<RefundFacts>, Failure> { Ok(None) }
+/// #     async fn payment_notify(&self, _: &SignedNotify) -> Result<PaymentFacts, NotifyRefusal> { Err(NotifyRefusal::new(RefusedAt::Body, "")) }
+/// #     async fn refund_notify(&self, _: &SignedNotify) -> Result<RefundFacts, NotifyRefusal> { Err(NotifyRefusal::new(RefusedAt::Body, "")) }
+/// #     async fn trade_bill(&self, _: Day) -> Result<TradeBill, Failure> { Ok(TradeBill::default()) }
+/// }
+/// let counter = Counter(PayIdentity { mchid: "counter".to_owned(), appid: "none".to_owned() });
+/// assert_eq!(counter.client_params("D20260128-0001")?.package, "token=D20260128-0001");
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait PayChannel: Debug + Send + Sync + 'static {
     /// The channel's name, as orders carry it, such as `wechat`.

@@ -3,6 +3,20 @@ use std::fmt::{self, Debug};
 use bytes::Bytes;
 
 /// A notify as it arrived: its raw body, and headers whose names are compared without case.
+///
+/// ```
+/// use dream_core::ports::SignedNotify;
+///
+/// let notify = SignedNotify::new(
+///     [("Wechatpay-Nonce", "5K8264IL"), ("Content-Type", "application/json")],
+///     r#"{"id":"EV-1"}"#,
+/// );
+/// assert_eq!(notify.header("wechatpay-nonce"), Some("5K8264IL"));
+/// assert_eq!(&notify.body()[..], br#"{"id":"EV-1"}"#, "the exact bytes: they are what is signed");
+///
+/// let twice = SignedNotify::new([("Wechatpay-Nonce", "a"), ("wechatpay-nonce", "b")], "");
+/// assert_eq!(twice.header("Wechatpay-Nonce"), None, "two readers must not see two values");
+/// ```
 #[derive(Clone)]
 pub struct SignedNotify {
     headers: Vec<(String, String)>,
@@ -49,6 +63,13 @@ impl Debug for SignedNotify {
 }
 
 /// The check that a notify did not pass. For log and metrics only: the sender learns no more than that it failed.
+///
+/// ```
+/// use dream_core::ports::RefusedAt;
+///
+/// // The value of a metric's label: `decrypt` tells of a wrong API v3 key, `signature` of attackers.
+/// assert_eq!(RefusedAt::Decrypt.as_str(), "decrypt");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RefusedAt {
     /// A header is missing, or stands twice.
@@ -80,6 +101,14 @@ impl RefusedAt {
 }
 
 /// Why a notify was refused.
+///
+/// ```
+/// use dream_core::ports::{NotifyRefusal, RefusedAt};
+///
+/// let refusal = NotifyRefusal::new(RefusedAt::Clock, "600 s away from our clock");
+/// assert_eq!(refusal.to_string(), "notify refused at clock: 600 s away from our clock");
+/// assert!(!refusal.probe, "else it would be no reason for an alarm");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("notify refused at {}: {message}", at.as_str())]
 pub struct NotifyRefusal {

@@ -61,6 +61,21 @@ pub mod operation {
 }
 
 /// How the fake is set up.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.image_api(|options| options.per_minute = 1), async |world| {
+/// use dream_testkit::fakes::image_api::ImageApiOptions;
+///
+/// // As `WorldOptions::image_api` takes it: a provider that takes one request a minute.
+/// let stingy = |options: &mut ImageApiOptions| options.per_minute = 1;
+/// # let _ = stingy;
+/// let alice = world.alice().await;
+/// let job = alice.generates("a cat").await.job_id;
+/// world.settle().await;
+/// assert!(alice.job(&job).await.state.is_final(), "it took longer, and that was all");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone)]
 pub struct ImageApiOptions {
     /// The address to listen on; a free port of 127.0.0.1 if `None`.
@@ -113,6 +128,18 @@ impl ImageApiOptions {
 }
 
 /// A job as a test sees it.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # let alice = world.alice().await;
+/// alice.generates("a cat").await;
+/// world.work().await;
+/// let job = &world.image_api().jobs()[0];
+/// assert_eq!(job.request["prompt"], "a cat");
+/// assert!(job.idempotency_key.as_ref().is_some_and(|key| key.starts_with("dream-")));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct JobView {
@@ -133,6 +160,21 @@ pub struct JobView {
 }
 
 /// A submission that was understood, whatever came of it.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_testkit::fakes::image_api::operation;
+/// use dream_testkit::faults::Fault;
+///
+/// world.image_api().faults().next(operation::SUBMIT, Fault::DropAfter);
+/// world.alice().await.generates("a cat").await;
+/// world.settle().await;
+/// let submissions = world.image_api().submissions();
+/// assert_eq!(submissions.iter().map(|it| it.repeated).collect::<Vec<_>>(), [false, true]);
+/// assert_eq!(submissions[0].job_id, submissions[1].job_id);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Submission {
@@ -216,6 +258,22 @@ fn outgoing_urls(fake: &Inner, job: &Job, status: Status) -> Vec<String> {
 }
 
 /// The image API on a loopback port. It stops when it is dropped.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.by_hand(), async |world| {
+/// use dream_core::ports::JobState;
+///
+/// let alice = world.alice().await;
+/// let job = alice.generates("a cat").await.job_id;
+/// world.work().await;
+/// // Jobs wait until the test says what becomes of them.
+/// let there = world.image_api().jobs().remove(0).id;
+/// world.image_api().fail(&there, "TIMEOUT");
+/// world.settle().await;
+/// assert_eq!(alice.job(&job).await.state, JobState::Failed);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct FakeImageApi {
     inner: Arc<Inner>,

@@ -16,6 +16,23 @@ use crate::fakes::lock;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How the end of a job is told.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.by_hand().webhooks(), async |world| {
+/// use dream_testkit::fakes::image_api::WebhookPlan;
+/// use dream_testkit::wait::eventually;
+/// use std::time::Duration;
+///
+/// world.image_api().plan_next_webhook(WebhookPlan::Forged);
+/// world.alice().await.generates("a cat").await;
+/// world.work().await;
+/// let there = world.image_api().jobs().remove(0).id;
+/// world.image_api().succeed(&there);
+/// eventually(Duration::from_secs(10), || !world.image_api().deliveries().is_empty()).await;
+/// assert_eq!(world.image_api().deliveries()[0].status, Some(401), "nobody believed it");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "plan", rename_all = "snake_case")]
 pub enum WebhookPlan {
@@ -40,6 +57,21 @@ pub enum WebhookPlan {
 }
 
 /// An event as it goes over the wire.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.by_hand(), async |world| {
+/// use dream_testkit::fakes::image_api::Event;
+///
+/// world.alice().await.generates("a cat").await;
+/// world.work().await;
+/// let there = world.image_api().jobs().remove(0).id;
+/// world.image_api().succeed(&there);
+/// let sent = world.image_api().signed_event(&there).ok_or("no such job")?;
+/// let event: Event = serde_json::from_str(&sent.body)?;
+/// assert_eq!((event.job_id, event.result_urls.len()), (there, 1));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
@@ -60,6 +92,20 @@ pub struct Event {
 }
 
 /// An event that is ready to go, for a test that wants to tamper with it.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.by_hand(), async |world| {
+/// world.alice().await.generates("a cat").await;
+/// world.work().await;
+/// let there = world.image_api().jobs().remove(0).id;
+/// world.image_api().succeed(&there);
+/// let event = world.image_api().signed_event(&there).ok_or("no such job")?;
+/// // Changed on its way, its signature is wrong.
+/// let changed = event.body.replace("SUCCEEDED", "FAILED");
+/// assert!(world.dream().image_webhook(Some(event.signature.as_bytes()), changed.as_bytes()).is_err());
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SignedEvent {
     /// `X-Signature`.
@@ -69,6 +115,18 @@ pub struct SignedEvent {
 }
 
 /// An event that was sent.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.webhooks(), async |world| {
+/// world.alice().await.generates("a cat").await;
+/// world.settle().await;
+/// // Each end of a job is told once, and taken.
+/// for delivery in world.image_api().deliveries() {
+///     assert_eq!(delivery.status, Some(200), "{:?}", delivery.event);
+/// }
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivery {
@@ -81,6 +139,14 @@ pub struct Delivery {
 }
 
 /// `X-Signature` of this body.
+///
+/// ```
+/// use dream_core::protocol::webhook::WebhookVerifier;
+/// use dream_testkit::fakes::image_api::signature;
+///
+/// let verifier = WebhookVerifier::new(&"the webhook secret".into()).unwrap();
+/// assert_eq!(signature("the webhook secret", b"{}"), verifier.sign(b"{}"));
+/// ```
 pub fn signature(secret: &str, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
     format!("sha256={}", hex::encode(hmac::sign(&key, body)))

@@ -43,6 +43,21 @@ pub mod operation {
 }
 
 /// How the fake is set up.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_testkit::clock::TestClock;
+/// use dream_testkit::fakes::r2::{FakeR2, R2Options};
+/// use std::sync::Arc;
+///
+/// let options =
+///     R2Options { bucket: "pictures".to_owned(), ..R2Options::new(Arc::new(TestClock::default())) };
+/// let r2 = FakeR2::start(options).await?;
+/// assert_eq!(r2.bucket(), "pictures");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct R2Options {
     /// The address of the S3 API; a free port of 127.0.0.1 if `None`.
@@ -77,6 +92,29 @@ impl R2Options {
 }
 
 /// What Dream has to be configured with to use the fake.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::{R2Blobs, R2Config};
+/// use dream_testkit::clock::TestClock;
+/// use dream_testkit::fakes::r2::{FakeR2, R2Options};
+/// use std::sync::Arc;
+///
+/// let clock = Arc::new(TestClock::default());
+/// let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+/// let us = r2.credentials();
+/// let blobs = R2Blobs::new(&R2Config {
+///     endpoint: us.endpoint,
+///     bucket: us.bucket,
+///     access_key_id: us.access_key_id,
+///     secret_access_key: us.secret_access_key.into(),
+///     public_url: us.public_url,
+/// }, clock)?;
+/// # let _ = blobs;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct R2Credentials {
     /// `R2_ENDPOINT`
@@ -92,6 +130,21 @@ pub struct R2Credentials {
 }
 
 /// An object as it is kept.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_testkit::clock::TestClock;
+/// use dream_testkit::fakes::r2::{FakeR2, R2Options};
+/// use std::sync::Arc;
+///
+/// let r2 = FakeR2::start(R2Options::new(Arc::new(TestClock::default()))).await?;
+/// r2.plant("left/over.png", "image/png", "nobody names it");
+/// let object = r2.object("left/over.png").ok_or("it is there")?;
+/// assert_eq!((object.content_type(), object.bytes.len()), ("image/png", 15));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredObject {
     /// The content.
@@ -129,6 +182,20 @@ struct Inner {
 }
 
 /// R2 on two loopback ports. It stops when it is dropped.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.on_r2(), async |world| {
+/// use dream_testkit::fakes::r2::operation;
+/// use dream_testkit::faults::Fault;
+///
+/// // The storage fails once; nothing is lost and nothing is left over.
+/// world.r2().faults().next(operation::PUT, Fault::status(500, ""));
+/// world.blobs().put(&"a.png".parse().unwrap(), "image/png", "x".into()).await?;
+/// assert_eq!(world.r2().keys(), ["a.png"]);
+/// # world.blobs().delete(&"a.png".parse().unwrap()).await?;
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct FakeR2 {
     inner: Arc<Inner>,

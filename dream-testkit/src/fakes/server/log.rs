@@ -10,6 +10,15 @@ use crate::fakes::lock;
 const LOG_CAPACITY: usize = 4096;
 
 /// One request and what became of it.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// world.alice().await;
+/// let logins: Vec<_> = world.wechat().server().log().of("GET", "/sns/jscode2session");
+/// assert_eq!((logins.len(), logins[0].status), (1, Some(200)));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone)]
 pub struct Recorded {
     /// The request.
@@ -28,6 +37,17 @@ struct Entries {
 }
 
 /// The last requests that a fake got.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.alice().await;
+/// let log = world.wechat().server().log();
+/// assert!(!log.all().is_empty());
+/// log.clear();
+/// assert!(log.all().is_empty());
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct RequestLog {
     capacity: usize,

@@ -16,6 +16,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// A request as a fake gets it.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// world.alice().await.generates("a cat").await;
+/// world.work().await;
+/// let request = &world.image_api().requests()[0].request;
+/// assert_eq!(request.route(), ("POST", vec!["v1", "images", "generate"]));
+/// assert_eq!(request.json::<serde_json::Value>()?["prompt"], "a cat");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone)]
 pub struct FakeRequest {
     /// When it came, on the fake's clock.
@@ -87,6 +98,19 @@ enum Ending {
 }
 
 /// What a fake answers.
+///
+/// ```
+/// use dream_testkit::fakes::server::FakeResponse;
+/// use http::StatusCode;
+/// use std::time::Duration;
+///
+/// // Too often; come back in half a minute. On the fake's clock it takes a second to say so.
+/// let body = serde_json::json!({ "code": "SLOW_DOWN" });
+/// let answer = FakeResponse::json(StatusCode::TOO_MANY_REQUESTS, &body)
+///     .with_header("retry-after", "30")
+///     .after(Duration::from_secs(1));
+/// assert_eq!(answer.headers["retry-after"], "30");
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct FakeResponse {
     /// The status; 200 by default.

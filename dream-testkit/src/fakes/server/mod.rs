@@ -29,6 +29,23 @@ pub use message::{FakeRequest, FakeResponse};
 const MAX_BODY: usize = 64 << 20;
 
 /// Where and with what a [`FakeServer`] runs.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_testkit::clock::TestClock;
+/// use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+/// use http::StatusCode;
+/// use std::sync::Arc;
+///
+/// let setup = Setup::new(Arc::new(TestClock::default()));
+/// let log = setup.log.clone();
+/// let server = FakeServer::start(setup, |_| async { FakeResponse::empty(StatusCode::NO_CONTENT) }).await?;
+/// reqwest::get(format!("{}/ping", server.base_url())).await?;
+/// assert_eq!(log.of("GET", "/ping").len(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// The address to listen on; a free port of 127.0.0.1 if `None`.
@@ -75,6 +92,27 @@ struct Desk {
 }
 
 /// A port that is open while its handler is still being made, so that the handler can know its own URL.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_testkit::clock::TestClock;
+/// use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+/// use http::StatusCode;
+/// use std::sync::Arc;
+///
+/// // A handler that tells its own address: the port is known before the handler is made.
+/// let door = FakeServer::bind(Setup::new(Arc::new(TestClock::default()))).await?;
+/// let own = door.base_url();
+/// let told = own.clone();
+/// let server = door.serve(move |_| {
+///     let told = told.clone();
+///     async move { FakeResponse::text(StatusCode::OK, told) }
+/// });
+/// assert_eq!(reqwest::get(server.base_url()).await?.text().await?, own);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Door {
     setup: Setup,
@@ -112,6 +150,28 @@ struct Order {
 }
 
 /// An HTTP/1.1 server on a loopback port. It stops when it is dropped.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_testkit::clock::TestClock;
+/// use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+/// use http::StatusCode;
+/// use std::sync::Arc;
+///
+/// let setup = Setup::new(Arc::new(TestClock::default()));
+/// let server =
+///     FakeServer::start(setup, |request| async move { FakeResponse::text(StatusCode::OK, request.path) })
+///         .await?;
+/// assert_eq!(reqwest::get(format!("{}/hello", server.base_url())).await?.text().await?, "/hello");
+///
+/// // What a program does while its neighbour is away.
+/// server.go_down().await?;
+/// assert!(reqwest::get(server.base_url()).await.is_err());
+/// server.come_back().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct FakeServer {
     addr: SocketAddr,

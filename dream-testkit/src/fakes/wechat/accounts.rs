@@ -24,6 +24,15 @@ const COUNTRY_CODES: [&str; 14] =
     ["852", "853", "886", "351", "353", "1", "7", "44", "49", "60", "61", "65", "81", "82"];
 
 /// What WeChat knows about a user of one mini-program.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// world.alice().await;
+/// let known = world.wechat().users();
+/// assert_eq!((known[0].openid.as_str(), known[0].logins), ("o-alice", 1));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WeChatUser {

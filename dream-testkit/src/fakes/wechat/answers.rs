@@ -54,6 +54,21 @@ pub(super) fn refusal(errcode: i64, detail: &str, at: Timestamp, random: u64) ->
 }
 
 /// A fault that answers this error code in place of doing anything.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::ports::LoginCode;
+/// use dream_core::{Code, Login};
+/// use dream_testkit::fakes::wechat::{business_error, operation};
+///
+/// // 40226: WeChat calls the user high-risk.
+/// world.wechat().faults().next(operation::LOGIN, business_error(40226));
+/// let code = LoginCode::new(world.wechat().login_code("o-mallory")).unwrap();
+/// let login = Login { code, phone: None, nick_name: None, avatar_url: None };
+/// assert_eq!(world.nobody().login(login).await.unwrap_err().code(), Code::Forbidden);
+/// # Ok(())
+/// # });
+/// ```
 pub fn business_error(errcode: i64) -> Fault {
     Fault::status(200, json!({"errcode": errcode, "errmsg": errmsg(errcode)}).to_string())
 }

@@ -23,6 +23,20 @@ const FETCH_LIMIT: Duration = Duration::from_secs(10);
 const FETCH_FAILED: i64 = -1008;
 
 /// What WeChat thinks of content.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::{Code, ProfileUpdate};
+/// use dream_testkit::fakes::wechat::Suggest;
+///
+/// let me = world.alice().await.session().await;
+/// let update =
+///     ProfileUpdate { nick_name: Some("a risky name".parse().unwrap()), ..ProfileUpdate::default() };
+/// assert_eq!(me.update_profile(update).await.unwrap_err().code(), Code::ContentRejected);
+/// assert_eq!(world.wechat().text_checks()[0].suggest, Suggest::Risky, "the word `risky` is in it");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Suggest {
@@ -76,6 +90,14 @@ impl Suggest {
 }
 
 /// When the verdict on a picture is pushed.
+///
+/// ```
+/// use dream_testkit::fakes::wechat::{MediaPlan, PushPlan};
+///
+/// // A verdict that is lost, for a test of what becomes of the picture then.
+/// let plan = MediaPlan { push: PushPlan::Never, suggest: None };
+/// assert_ne!(plan, MediaPlan::default());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(tag = "push", rename_all = "snake_case")]
 pub enum PushPlan {
@@ -94,6 +116,16 @@ pub enum PushPlan {
 }
 
 /// What becomes of a picture.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_testkit::fakes::wechat::{MediaPlan, Suggest};
+///
+/// // The next picture that is handed in is refused, whatever its address says.
+/// world.wechat().plan_next_media(MediaPlan { suggest: Some(Suggest::Risky), ..MediaPlan::default() });
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MediaPlan {
     /// When the verdict is pushed.
@@ -105,6 +137,22 @@ pub struct MediaPlan {
 }
 
 /// A text that was checked.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::ProfileUpdate;
+///
+/// let me = world.alice().await.session().await;
+/// me.update_profile(ProfileUpdate {
+///     nick_name: Some("Alice".parse().unwrap()),
+///     ..ProfileUpdate::default()
+/// })
+/// .await?;
+/// let checked = &world.wechat().text_checks()[0];
+/// assert_eq!((checked.content.as_str(), checked.scene), ("Alice", 1), "1 is a profile");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TextChecked {
     /// Who wrote it.

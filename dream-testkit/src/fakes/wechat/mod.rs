@@ -60,6 +60,14 @@ pub mod operation {
 }
 
 /// A mini-program that the fake knows.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// let app = world.wechat().app();
+/// assert!(app.appid.starts_with("wx"));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct App {
     /// Such as `wx8f3c2d71a0b9e456`.
@@ -71,6 +79,24 @@ pub struct App {
 }
 
 /// How many calls are taken before WeChat says too often. 0 is no limit.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.wechat(|options| options.limits.logins_per_minute = 1), async |world| {
+/// use dream_core::ports::LoginCode;
+/// use dream_core::{Code, Login};
+/// use dream_testkit::fakes::wechat::Limits;
+///
+/// let limits = Limits { logins_per_minute: 1, ..Limits::default() };
+/// # let _ = limits;
+/// let login = || Login {
+///     code: LoginCode::new(world.wechat().login_code("o-alice")).unwrap(),
+///     phone: None, nick_name: None, avatar_url: None,
+/// };
+/// world.nobody().login(login()).await?;
+/// assert_eq!(world.nobody().login(login()).await.unwrap_err().code(), Code::RateLimited);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
     /// Logins of one user a minute; beyond: 45011.
@@ -84,6 +110,21 @@ pub struct Limits {
 }
 
 /// How the fake is set up.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_testkit::clock::TestClock;
+/// use dream_testkit::fakes::wechat::{FakeWeChat, WeChatOptions};
+/// use std::sync::Arc;
+///
+/// let options = WeChatOptions { sandbox_codes: true, ..WeChatOptions::new(Arc::new(TestClock::default())) };
+/// let wechat = FakeWeChat::start(options).await?;
+/// // Without a phone at hand: `sandbox-alice` is a login code of this user.
+/// assert!(!wechat.sandbox_openid("alice").is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct WeChatOptions {
     /// The address to listen on; a free port of 127.0.0.1 if `None`.
@@ -196,6 +237,20 @@ impl Inner {
 }
 
 /// WeChat's mini-program server API on a loopback port. It stops when it is dropped.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_testkit::fakes::wechat::operation;
+///
+/// world.alice().await;
+/// assert_eq!(world.wechat().calls(operation::LOGIN), 1);
+/// assert_eq!(world.wechat().user("o-alice").ok_or("unknown")?.logins, 1);
+/// // From now on WeChat knows her within the operator's account, too.
+/// world.wechat().set_unionid("o-alice", Some("u-1"));
+/// assert_eq!(world.alice().await.session().await.me().await?.unionid.as_deref(), Some("u-1"));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct FakeWeChat {
     inner: Arc<Inner>,

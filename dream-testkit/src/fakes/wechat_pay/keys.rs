@@ -21,6 +21,13 @@ pub(super) fn test_value(pointer: &str) -> &'static str {
 }
 
 /// A key that the platform, or somebody who pretends to be it, signs with.
+///
+/// ```
+/// use dream_testkit::fakes::wechat_pay::PlatformKey;
+///
+/// assert!(PlatformKey::CertificateA.certificate_pem().starts_with("-----BEGIN CERTIFICATE-----"));
+/// assert!(PlatformKey::PublicKey.serial().starts_with("PUB_KEY_ID_"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlatformKey {

@@ -165,6 +165,24 @@ impl Inner {
 }
 
 /// WeChat Pay on a loopback port. It stops when it is dropped.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::orders::{RechargePoints, WECHAT};
+/// use dream_testkit::fakes::wechat_pay::operation;
+/// use dream_testkit::faults::Fault;
+///
+/// let alice = world.alice().await;
+/// let placed = alice.session().await.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+/// world.wechat_pay().faults().next(operation::PAYMENT_NOTIFY, Fault::special("double"));
+/// // The phone pays with what it was handed, and then the platform tells us, twice.
+/// world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+/// world.wechat_pay().deliver_due().await;
+/// assert_eq!(alice.points().await, 50, "given once");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct FakeWeChatPay {
     inner: Arc<Inner>,
@@ -372,6 +390,20 @@ impl FakeWeChatPay {
 }
 
 /// Pays whatever order it is shown, as the user for whom the order was made.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::orders::{RechargePoints, WECHAT};
+///
+/// let me = world.alice().await.session().await;
+/// let placed = me.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+/// let paid = world.wechat_pay().phone().pay(placed.order.order_id.as_str());
+/// assert!(paid.is_ok());
+/// # world.settle().await;
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone)]
 pub struct Phone(Arc<Inner>);
 

@@ -9,6 +9,20 @@ use super::keys::test_value;
 use crate::entropy::SeededEntropy;
 
 /// How the fake is set up. The keys are always the published test keys.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_testkit::clock::TestClock;
+/// use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+/// use std::sync::Arc;
+///
+/// let options = WeChatPayOptions::new(Arc::new(TestClock::default()));
+/// let pay = FakeWeChatPay::start(options).await?;
+/// assert!(pay.orders().is_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct WeChatPayOptions {
     /// The address to listen on; a free port of 127.0.0.1 if `None`.
@@ -68,6 +82,16 @@ impl Default for RefundPlan {
 }
 
 /// What a merchant has to be configured with to use the fake.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// let us = world.wechat_pay().credentials();
+/// assert!(us.platform_key_id.starts_with("PUB_KEY_ID_"));
+/// assert_eq!(us.api_v3_key.len(), 32, "bytes");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PayCredentials {
     /// `WECHAT_PAY_BASE_URL`
@@ -87,6 +111,22 @@ pub struct PayCredentials {
 }
 
 /// How the merchant knows that an answer comes from the platform.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_testkit::fakes::wechat_pay::Trust;
+///
+/// // An older merchant, who downloads the platform's certificates.
+/// let config = world.wechat_pay().config_with(
+///     Trust::Certificates,
+///     "http://127.0.0.1/pay",
+///     "http://127.0.0.1/refund",
+/// );
+/// assert_eq!(config.platform_key_id, None);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trust {
     /// By the platform's public key.

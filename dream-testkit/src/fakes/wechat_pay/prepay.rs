@@ -18,6 +18,21 @@ const USUAL_LIFE: Duration = Duration::from_hours(24 * 7);
 const MIN_LIFE: Duration = Duration::from_mins(1);
 
 /// Why a phone cannot pay.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::orders::{RechargePoints, WECHAT};
+/// use dream_testkit::fakes::wechat_pay::CannotPay;
+///
+/// let me = world.alice().await.session().await;
+/// let mut placed = me.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+/// placed.pay.nonce_str.push('x');
+/// let refused = world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay);
+/// assert_eq!(refused.unwrap_err(), CannotPay::Signature, "a phone looks at what it is handed");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CannotPay {
     /// No order has this number or this permission.
