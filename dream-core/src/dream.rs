@@ -536,6 +536,17 @@ impl Dream {
     }
 
     /// Closes the database once everything that uses it has ended.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let (dream, worker) = world.another_node().await;
+    /// // The last thing that a program does, once nobody uses it any more.
+    /// drop(worker);
+    /// dream.close().await;
+    /// assert!(dream.guest().plans().await.is_err());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn close(&self) {
         self.core.store.close().await;
     }

@@ -362,6 +362,13 @@ impl Error {
     }
 
     /// Whether the same call may succeed later without any change to it.
+    ///
+    /// ```
+    /// use dream_core::{Code, Error};
+    ///
+    /// assert!(Error::new(Code::UpstreamTimeout).is_retryable(), "under the same idempotency key");
+    /// assert!(!Error::new(Code::QuotaExceeded).is_retryable(), "it will be refused again");
+    /// ```
     pub fn is_retryable(&self) -> bool {
         matches!(
             self.code(),
@@ -370,6 +377,20 @@ impl Error {
     }
 
     /// The code, what was being done, and every source below it, in one line for the log.
+    ///
+    /// ```
+    /// use dream_core::{Code, Error};
+    /// use dream_core::ports::{Failure, FailureKind};
+    ///
+    /// let cause = Failure::new("image_api", FailureKind::TimedOut, "no answer within 30 s");
+    /// let error = Error::from(cause);
+    /// assert_eq!(error.to_string(), "UPSTREAM_TIMEOUT", "for anybody");
+    /// assert_eq!(
+    ///     error.chain(),
+    ///     "UPSTREAM_TIMEOUT: image_api: TimedOut: no answer within 30 s",
+    ///     "for the log"
+    /// );
+    /// ```
     pub fn chain(&self) -> String {
         let mut line = self.to_string();
         let mut next = StdError::source(self);

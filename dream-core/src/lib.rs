@@ -62,6 +62,13 @@
 //! What lies outside is a trait in [`ports`], and what really talks to it stands in [`adapters`]. Wire protocols that
 //! need no network are in [`protocol`]. Whoever only takes WeChat payments needs [`adapters::wechat_pay`] and nothing else.
 //!
+//! # The examples
+//!
+//! Nearly every example of these pages runs as a test, in a world of `dream-testkit` in which everything outside is
+//! played. There `world` is that world, `alice` and `bob` are signed in, and `me` is the [`Session`] of one of them.
+//! `alice.generates("a cat")` asks for a picture, and `world.settle()` lets time pass until nothing is left to do. To
+//! have such a world for tests of one's own, see `dream_testkit::world`.
+//!
 //! # Errors
 //!
 //! Every method fails with one [`Error`]: a [`Code`] that is stable and machine-readable, [`Facts`] for the client, and

@@ -235,6 +235,16 @@ impl Dream {
     /// Plants what a new installation starts with: 3 plans, 10 prompt templates, 8 parameter templates and 2
     /// pictures. Planting twice changes nothing, and what an admin edited or removed stays so.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// // At each start of a program, as `dream` itself does it.
+    /// world.dream().plant_seeds().await?;
+    /// assert_eq!(world.nobody().plans().await?.len(), 3);
+    /// assert_eq!(world.nobody().param_templates().await?.len(), 8);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `UPSTREAM_ERROR` if the pictures cannot be stored; `UNAVAILABLE` if the database cannot be reached.
     pub async fn plant_seeds(&self) -> Result<SeedReport> {

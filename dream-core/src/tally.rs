@@ -17,6 +17,17 @@ pub(crate) struct Tally {
 impl Dream {
     /// Adds one to a counter that all nodes share and that vanishes this long after its first count, and tells the
     /// count. `None` where no other node shares the cache, or while it is away: then a node counts for itself.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use std::time::Duration;
+    ///
+    /// // On SQLite, a single node: there is nobody to count with, so the caller counts for itself.
+    /// let logins = world.dream().tally("logins:203.0.113.7", Duration::from_mins(1)).await;
+    /// assert_eq!(logins, None);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn tally(&self, counter: &str, window: Duration) -> Option<u64> {
         let core = &self.core;
         if !core.cache.is_shared() || core.now().as_micros() < core.tally.paused_until.load(Ordering::Relaxed)

@@ -20,6 +20,14 @@ pub const TRACEPARENT: &str = "traceparent";
 const SAMPLED: u128 = 1;
 
 /// The number of a trace. Shown as 32 hexadecimal digits.
+///
+/// ```
+/// use dream_core::trace::TraceContext;
+///
+/// let here = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+/// assert_eq!(here.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+/// assert_eq!(here.trace_id().to_bytes()[0], 0x4b);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceId(u128);
 
@@ -37,6 +45,14 @@ impl fmt::Display for TraceId {
 }
 
 /// The number of a span. Shown as 16 hexadecimal digits.
+///
+/// ```
+/// use dream_core::trace::TraceContext;
+///
+/// let here = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+/// assert_eq!(here.span_id().to_string(), "00f067aa0ba902b7");
+/// assert_eq!(here.span_id().to_bytes()[7], 0xb7);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SpanId(u64);
 
@@ -64,6 +80,19 @@ impl fmt::Display for SpanId {
 }
 
 /// A place in a trace. Shown as the value of `traceparent`.
+///
+/// ```
+/// use dream_core::adapters::OsEntropy;
+/// use dream_core::trace::TraceContext;
+///
+/// // What a caller sent goes on; without it, or where it is malformed, a trace begins here.
+/// let begin = |header: Option<&str>| {
+///     header.and_then(TraceContext::parse).unwrap_or_else(|| TraceContext::fresh(&OsEntropy))
+/// };
+/// let sent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// assert_eq!(begin(Some(sent)).to_string(), sent);
+/// assert_ne!(begin(Some("nonsense")).trace_id(), begin(None).trace_id());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
     trace: TraceId,
@@ -146,6 +175,23 @@ tokio::task_local! {
 }
 
 /// What a task is doing: its place in a trace, and the request that it answers, if it does.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::trace::{self, TraceContext, Work};
+///
+/// let context = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+/// let work = Work::new(context).for_request("9f1c-4711".parse().unwrap());
+/// let seen = work.run(async {
+///     // Anywhere below, in the same task.
+///     trace::current(|work| (work.context().trace_id(), work.request_id().cloned()))
+/// });
+/// let (trace, request) = seen.await.ok_or("no work")?;
+/// assert_eq!((trace, request.unwrap().as_str()), (context.trace_id(), "9f1c-4711"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Work {
     context: TraceContext,
@@ -183,11 +229,34 @@ impl Work {
 }
 
 /// Asks the work that this task does; `None` if it does none that has a name.
+///
+/// ```
+/// use dream_core::trace;
+///
+/// assert_eq!(trace::current(|work| work.context()), None, "nothing that has a name is done here");
+/// ```
 pub fn current<T>(ask: impl FnOnce(&Work) -> T) -> Option<T> {
     CURRENT.try_with(ask).ok()
 }
 
 /// A part of the current work: a call, for example.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::trace::{self, Part, TRACEPARENT, TraceContext, Work};
+///
+/// let context = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+/// let header = Work::new(context).run(async {
+///     let Part { context, parent } = trace::next_part()?;
+///     println!("a part of {parent}");
+///     Some((TRACEPARENT, context.to_string()))
+/// });
+/// // An own adapter sends this along, so that the other side's spans hang below ours.
+/// assert!(header.await.unwrap().1.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Part {
     /// Its place in the trace, which goes along with the call as `traceparent`.
@@ -197,6 +266,12 @@ pub struct Part {
 }
 
 /// The next part of the current work, for whoever calls something that should know of the trace; `None` outside of any.
+///
+/// ```
+/// use dream_core::trace;
+///
+/// assert!(trace::next_part().is_none(), "outside of any work a call is a part of nothing");
+/// ```
 pub fn next_part() -> Option<Part> {
     current(|work| {
         let number = work.parts.fetch_add(1, Ordering::Relaxed);
@@ -205,6 +280,18 @@ pub fn next_part() -> Option<Part> {
 }
 
 /// From which side a span was seen.
+///
+/// ```
+/// use dream_core::trace::SpanKind;
+///
+/// // In the words of OpenTelemetry.
+/// let name = |kind| match kind {
+///     SpanKind::Server => "SERVER",
+///     SpanKind::Client => "CLIENT",
+///     SpanKind::Task => "CONSUMER",
+/// };
+/// assert_eq!(name(SpanKind::Task), "CONSUMER");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpanKind {
     /// We were called.
@@ -216,6 +303,16 @@ pub enum SpanKind {
 }
 
 /// A fact about a span.
+///
+/// ```
+/// use dream_core::trace::Fact;
+///
+/// let facts = vec![
+///     ("http.request.method", Fact::Text("GET".into())),
+///     ("http.response.status_code", Fact::Number(200)),
+/// ];
+/// assert_eq!(facts[1].1, Fact::Number(200));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
     /// A text.
@@ -225,6 +322,20 @@ pub enum Fact {
 }
 
 /// Something that was done, and is over.
+///
+/// ```
+/// use dream_core::trace::Span;
+///
+/// // A line of a log of slow calls.
+/// fn line(span: &Span) -> Option<String> {
+///     let slow = span.took.as_millis() > 500;
+///     slow.then(|| format!("{} {} took {} ms", span.context.trace_id(), span.name, span.took.as_millis()))
+/// }
+/// # let context = dream_core::trace::TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+/// # let span = Span { context, parent: None, parent_is_remote: false, kind: dream_core::trace::SpanKind::Client,
+/// #     name: "image_api.submit".into(), begun: Default::default(), took: std::time::Duration::from_secs(2), failed: false, facts: vec![] };
+/// # assert!(line(&span).unwrap().ends_with("image_api.submit took 2000 ms"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct Span {
     /// Its place.
@@ -248,6 +359,23 @@ pub struct Span {
 }
 
 /// Takes spans, quickly: it is called by whoever did the work.
+///
+/// ```
+/// use dream_core::trace::{self, Span, SpanSink};
+/// use std::sync::mpsc::SyncSender;
+///
+/// /// Hands spans to a thread that sends them on. Where that is slow they are lost, and no request waits.
+/// #[derive(Debug)]
+/// struct Queue(SyncSender<Span>);
+///
+/// impl SpanSink for Queue {
+///     fn take(&self, span: Span) {
+///         drop(self.0.try_send(span));
+///     }
+/// }
+/// # let (sender, _spans) = std::sync::mpsc::sync_channel(1000);
+/// # let _sink: Box<dyn SpanSink> = Box::new(Queue(sender));
+/// ```
 pub trait SpanSink: fmt::Debug + Send + Sync + 'static {
     /// This one is over.
     fn take(&self, span: Span);
@@ -256,6 +384,20 @@ pub trait SpanSink: fmt::Debug + Send + Sync + 'static {
 static SINK: OnceLock<Box<dyn SpanSink>> = OnceLock::new();
 
 /// Sends the spans of this process there, from now on. The first call counts; whether this was it.
+///
+/// ```
+/// use dream_core::trace::{self, Span, SpanSink};
+///
+/// #[derive(Debug)]
+/// struct Print;
+///
+/// impl SpanSink for Print {
+///     fn take(&self, span: Span) {
+///         eprintln!("{} took {} ms", span.name, span.took.as_millis());
+///     }
+/// }
+/// assert!(trace::send_spans_to(Box::new(Print)), "once, when the program starts");
+/// ```
 pub fn send_spans_to(sink: Box<dyn SpanSink>) -> bool {
     SINK.set(sink).is_ok()
 }
@@ -265,6 +407,14 @@ fn is_heard() -> bool {
 }
 
 /// Tells of what is over, if somebody listens and the trace is sampled; else the span is not even made.
+///
+/// ```
+/// use dream_core::trace::{self, TraceContext};
+///
+/// let not_sampled = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00").unwrap();
+/// // Telling costs nothing where nobody wants to know.
+/// trace::tell(not_sampled, || unreachable!("it is not even made"));
+/// ```
 pub fn tell(context: TraceContext, span: impl FnOnce() -> Span) {
     if context.sampled
         && let Some(sink) = SINK.get()

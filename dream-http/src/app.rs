@@ -30,11 +30,52 @@ const SMALL_BODY: u64 = 64 * 1024;
 const PROBE_TTL: Duration = Duration::from_secs(1);
 
 /// Asks all dependencies.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::DependencyHealth;
+/// use dream_http::{App, Probe, Settings};
+/// use std::sync::Arc;
+///
+/// // A program that keeps something else beside the database says how that is, too.
+/// let dream = world.dream().clone();
+/// let probe: Probe = Arc::new(move || {
+///     let dream = dream.clone();
+///     Box::pin(async move {
+///         let mut all = dream.health().await;
+///         all.push(DependencyHealth { name: "search", required: false, up: true });
+///         all
+///     })
+/// });
+/// let app = App::builder(world.dream().clone(), Settings::default()).probe(probe).build()?;
+/// # let _ = app;
+/// # Ok(())
+/// # });
+/// ```
 pub type Probe = Arc<dyn Fn() -> BoxFuture<'static, Vec<DependencyHealth>> + Send + Sync>;
 /// Writes the metrics as Prometheus reads them.
+///
+/// ```
+/// use dream_http::RenderMetrics;
+/// use std::sync::Arc;
+///
+/// let render: RenderMetrics = Arc::new(|| "# TYPE up gauge\nup 1\n".to_owned());
+/// assert!(render().ends_with("up 1\n"), "in the text format of Prometheus");
+/// ```
 pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// What a server is doing.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::{App, Phase, Settings};
+///
+/// let app = App::builder(world.dream().clone(), Settings::default()).build()?;
+/// // It becomes `Serving` with `Server::serve`, and `/health/ready` says 503 until then.
+/// assert_eq!(app.phase(), Phase::Starting);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Phase {
@@ -47,6 +88,18 @@ pub enum Phase {
 }
 
 /// What all requests share: settings, the route table, limits, caches and the state of the server.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::{App, Settings};
+///
+/// let app = App::builder(world.dream().clone(), Settings::default()).build()?;
+/// let document: serde_json::Value = serde_json::from_slice(app.document())?;
+/// assert!(document["paths"]["/v1/jobs"]["post"].is_object());
+/// assert!(app.table().rows().iter().any(|row| row.path() == "/v1/vip/plans"));
+/// # Ok(())
+/// # });
+/// ```
 pub struct App {
     dream: Dream,
     settings: Settings,
@@ -74,6 +127,33 @@ impl fmt::Debug for App {
 }
 
 /// Puts an [`App`] together.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::Result;
+/// use dream_http::gate::Anyone;
+/// use dream_http::table::get;
+/// use dream_http::{App, Server, Settings};
+/// use std::sync::Arc;
+///
+/// async fn motd(_: Anyone, (): ()) -> Result<String> {
+///     Ok("closed on Sunday".to_owned())
+/// }
+///
+/// let settings = Settings { listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
+/// let app = App::builder(world.dream().clone(), settings)
+///     .rows(vec![get("/v1/motd", motd).doc("What is to be said today")])
+///     .version("2026.1")
+///     .metrics(Arc::new(|| "# nothing is measured here\n".to_owned()))
+///     .build()?;
+/// let server = Server::bind(app)?;
+/// let url = format!("http://{}/v1/motd", server.local_addr()?);
+/// let serving = tokio::spawn(server.serve(std::future::pending()));
+/// assert_eq!(reqwest::get(url).await?.json::<String>().await?, "closed on Sunday");
+/// # serving.abort();
+/// # Ok(())
+/// # });
+/// ```
 pub struct AppBuilder {
     dream: Dream,
     settings: Settings,

@@ -17,6 +17,17 @@ use crate::table::Options;
 use crate::throttle::Allowance;
 
 /// Who made a call, for the log and the limits. It gives no right to anything.
+///
+/// ```
+/// use dream_http::Caller;
+///
+/// let name = |caller: &Caller| match caller {
+///     Caller::User(user) => format!("user {user}"),
+///     Caller::Admin(key) => format!("key {key}"),
+///     Caller::Unknown => "somebody".to_owned(),
+/// };
+/// assert_eq!(name(&Caller::Admin("ops".parse().unwrap())), "key ops");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Caller {
     /// Nobody that we know by name.
@@ -35,6 +46,26 @@ pub(crate) struct Notes {
 }
 
 /// One request: its head, and its body until somebody reads it.
+///
+/// ```
+/// use dream_core::Result;
+/// use dream_http::Call;
+/// use dream_http::input::Input;
+/// use dream_http::openapi::Sketch;
+///
+/// /// The device that a client says it is.
+/// struct Device(Option<String>);
+///
+/// impl Input for Device {
+///     async fn read(call: &mut Call) -> Result<Self> {
+///         let device = call.headers().get("x-device").and_then(|value| value.to_str().ok());
+///         Ok(Self(device.map(str::to_owned)))
+///     }
+///     fn describe(_: &mut Sketch<'_>) {}
+/// }
+/// # async fn show(_: dream_http::gate::Anyone, device: Device) -> Result<String> { Ok(device.0.unwrap_or_default()) }
+/// # let _ = dream_http::table::get("/v1/device", show);
+/// ```
 #[derive(Debug)]
 pub struct Call {
     app: Arc<App>,

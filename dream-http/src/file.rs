@@ -23,6 +23,28 @@ const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 
 /// What of a file is wanted: `If-None-Match`, `Range` and `If-Range`. Several ranges at once, or nonsense, mean the
 /// whole.
+///
+/// ```
+/// use dream_core::Result;
+/// use dream_http::file::{File, Wanted};
+/// use dream_http::gate::Anyone;
+/// use http::HeaderValue;
+///
+/// async fn logo(_: Anyone, wanted: Wanted) -> Result<File> {
+///     const LOGO: &[u8] = b"<svg/>";
+///     let etag = HeaderValue::from_static("\"logo-1\"");
+///     let portion = wanted.portion(LOGO.len() as u64, &etag);
+///     // `Part` would send less of it; a logo is small.
+///     Ok(File {
+///         content_type: HeaderValue::from_static("image/svg+xml"),
+///         etag,
+///         size: 6,
+///         portion,
+///         bytes: LOGO.into(),
+///     })
+/// }
+/// # let _ = dream_http::table::get("/logo.svg", logo);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     span: Option<Span>,
@@ -38,6 +60,22 @@ enum Span {
 }
 
 /// What is to be sent of a file.
+///
+/// ```
+/// use dream_core::ports::ByteRange;
+/// use dream_http::file::Portion;
+///
+/// let length = |portion: Portion, size: u64| match portion {
+///     Portion::Whole => size,
+///     Portion::Part(ByteRange { first, last }) => last - first + 1,
+///     Portion::Outside | Portion::Known => 0,
+/// };
+/// assert_eq!(
+///     length(Portion::Part(ByteRange { first: 0, last: 99 }), 1000),
+///     100,
+///     "both ends are part of it"
+/// );
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Portion {
     /// All of it.
@@ -112,6 +150,26 @@ impl Input for Wanted {
 }
 
 /// A file or a part of it, as an answer.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_http::file::{File, Portion};
+/// use dream_http::reply::IntoReply as _;
+/// use http::HeaderValue;
+///
+/// let file = File {
+///     content_type: HeaderValue::from_static("image/png"),
+///     etag: HeaderValue::from_static("\"a.png\""),
+///     size: 5,
+///     portion: Portion::Whole,
+///     bytes: "bytes".into(),
+/// };
+/// let reply = file.into_reply()?;
+/// assert_eq!(reply.headers["accept-ranges"], "bytes");
+/// assert!(reply.headers["cache-control"].to_str()?.contains("immutable"), "a name is never used again");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct File {
     /// What it is.

@@ -23,6 +23,18 @@ const SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
 const SIGNED_BODY: u64 = 64 * 1024;
 
 /// What a gate asks for, for the document and for the test that tries every wrong credential.
+///
+/// ```
+/// use dream_core::{Result, Session};
+/// use dream_http::gate::Guard;
+/// use dream_http::table::get;
+///
+/// async fn mine(_: Session, (): ()) -> Result<()> {
+///     Ok(())
+/// }
+/// // It stands in the types: nobody has to say that this route wants a user.
+/// assert_eq!(get("/v1/mine", mine).guard(), Guard::User);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
     /// Nothing.
@@ -43,6 +55,30 @@ pub enum Guard {
 ///
 /// It reads headers only, before a byte of the body is read. Signed callbacks alone read a small body here: the
 /// signed body is their credential.
+///
+/// ```
+/// use dream_core::{Code, Result};
+/// use dream_http::Call;
+/// use dream_http::gate::{Gate, Guard};
+///
+/// /// A partner, by a key in a header of its own.
+/// struct Partner;
+///
+/// impl Gate for Partner {
+///     const GUARD: Guard = Guard::Signed;
+///
+///     async fn enter(call: &mut Call) -> Result<Self> {
+///         let given = call.headers().get("x-partner-key").ok_or(Code::Unauthenticated)?;
+///         let right = dream_core::protocol::signature::same(given.as_bytes(), b"the key of the partner");
+///         if right { Ok(Self) } else { Err(Code::Unauthenticated.into()) }
+///     }
+/// }
+///
+/// async fn count(_: Partner, (): ()) -> Result<i64> {
+///     Ok(42)
+/// }
+/// # let _ = dream_http::table::get("/v1/partner/count", count);
+/// ```
 pub trait Gate: Sized + Send + 'static {
     /// What it asks for.
     const GUARD: Guard;
@@ -57,6 +93,19 @@ pub trait Gate: Sized + Send + 'static {
 }
 
 /// No credential at all, and the application itself: for health, documentation and the like.
+///
+/// ```
+/// use dream_core::Result;
+/// use dream_http::gate::Anyone;
+/// use dream_http::table::get;
+///
+/// async fn uptime(Anyone(app): Anyone, (): ()) -> Result<u64> {
+///     Ok(app.uptime().as_secs())
+/// }
+/// // Also answered while the server is too busy for anything else.
+/// let row = get("/v1/uptime", uptime).doc("Seconds since the start").vital();
+/// # assert!(!row.is_write());
+/// ```
 #[derive(Debug)]
 pub struct Anyone(pub Arc<App>);
 
@@ -117,6 +166,21 @@ impl Gate for Admin {
 }
 
 /// A user or an admin: where the owner of a thing and the administration may do the same.
+///
+/// ```
+/// use dream_core::kernel::JobId;
+/// use dream_core::{Code, Result};
+/// use dream_http::gate::UserOrAdmin;
+/// use dream_http::input::Path;
+///
+/// async fn prompt(who: UserOrAdmin, Path(job): Path<JobId>) -> Result<String> {
+///     match who {
+///         UserOrAdmin::User(me) => Ok(me.job(&job).await?.prompt),
+///         UserOrAdmin::Admin(_) => Err(Code::Forbidden.into()),
+///     }
+/// }
+/// # let _ = dream_http::table::get("/v1/prompts/{jobId}", prompt);
+/// ```
 #[derive(Debug)]
 pub enum UserOrAdmin {
     /// A user signed in.
@@ -231,6 +295,18 @@ impl Gate for VerifiedPush {
 }
 
 /// WeChat's signature where it checks the URL that it is to push to; what it wants to read.
+///
+/// ```
+/// use dream_core::Result;
+/// use dream_http::gate::{Guard, PushEcho};
+/// use dream_http::table::get;
+///
+/// // WeChat wants to read its own text again, as a page at the path that the console names.
+/// async fn check(PushEcho(text): PushEcho, (): ()) -> Result<String> {
+///     Ok(text)
+/// }
+/// assert_eq!(get("/v1/wechat/push", check).any_query().guard(), Guard::Signed);
+/// ```
 #[derive(Debug)]
 pub struct PushEcho(pub String);
 
@@ -245,6 +321,21 @@ impl Gate for PushEcho {
 
 /// The bearer token, or `None` if the header is absent.
 ///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_http::gate::bearer;
+/// use http::HeaderMap;
+///
+/// let mut headers = HeaderMap::new();
+/// assert_eq!(bearer(&headers)?, None, "nobody has signed in");
+/// headers.insert("authorization", "Bearer abc".parse()?);
+/// assert_eq!(bearer(&headers)?, Some("abc"));
+/// headers.insert("authorization", "Basic abc".parse()?);
+/// assert!(bearer(&headers).is_err(), "a credential that we do not know is no guest's");
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`Code::Unauthenticated`] for a header that is no bearer token, or that stands twice.
 pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>> {
@@ -258,6 +349,19 @@ pub fn bearer(headers: &HeaderMap) -> Result<Option<&str>> {
 }
 
 /// The admin key, or `None` if the header is absent.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_http::gate::{ADMIN_KEY, admin_key};
+/// use http::HeaderMap;
+///
+/// let mut headers = HeaderMap::new();
+/// assert_eq!(admin_key(&headers)?, None);
+/// headers.insert(ADMIN_KEY, "dreamadm_abc".parse()?);
+/// assert_eq!(admin_key(&headers)?, Some("dreamadm_abc"));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Errors
 /// [`Code::AdminKeyInvalid`] for a header that is no text, or that stands twice.

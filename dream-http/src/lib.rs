@@ -113,6 +113,15 @@ pub use throttle::{ClassLimits, LimitClass, ThrottleRule};
 
 /// The OpenAPI document of everything that is served, as JSON, without starting anything.
 ///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // For a generator of clients: nothing has to run.
+/// let document: serde_json::Value = serde_json::from_str(&dream_http::openapi_json()?)?;
+/// assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// [`dream_core::Code::Internal`] for a table that contradicts itself.
 pub fn openapi_json() -> dream_core::Result<String> {

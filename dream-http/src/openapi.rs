@@ -23,6 +23,22 @@ use crate::table::{Row, Sketched, Table, placeholders};
 const JSON: &str = "application/json";
 
 /// The named shapes of the document.
+///
+/// ```
+/// use dream_http::openapi::Schemas;
+/// use utoipa::ToSchema;
+///
+/// /// A tip for the day.
+/// #[derive(ToSchema)]
+/// struct Tip {
+///     #[schema(example = "try a wider lens")]
+///     words: String,
+/// }
+/// // An object is kept under its name, and referred to.
+/// let reference = serde_json::to_value(Schemas::default().of::<Tip>()).unwrap();
+/// assert_eq!(reference["$ref"], "#/components/schemas/Tip");
+/// # let _ = Tip { words: String::new() }.words;
+/// ```
 #[derive(Default)]
 pub struct Schemas {
     known: BTreeMap<String, RefOr<Schema>>,
@@ -92,6 +108,26 @@ fn has_name(schema: &RefOr<Schema>) -> bool {
 }
 
 /// One answer that a row can give.
+///
+/// ```
+/// use dream_core::Result;
+/// use dream_http::openapi::{Described, Schemas};
+/// use dream_http::reply::{IntoReply, Reply};
+/// use http::{HeaderValue, StatusCode};
+///
+/// /// A table to open in a spreadsheet.
+/// struct Csv(String);
+///
+/// impl IntoReply for Csv {
+///     fn into_reply(self) -> Result<Reply> {
+///         Ok(Reply::bytes(StatusCode::OK, HeaderValue::from_static("text/csv"), self.0))
+///     }
+///     fn describe(_: &mut Schemas) -> Vec<Described> {
+///         vec![Described::other(StatusCode::OK, "The table", "text/csv")]
+///     }
+/// }
+/// # assert_eq!(Csv(String::new()).into_reply().unwrap().status, StatusCode::OK);
+/// ```
 #[derive(Clone)]
 pub struct Described {
     status: StatusCode,
@@ -117,6 +153,31 @@ impl Described {
 }
 
 /// What the input of a row adds to its operation.
+///
+/// ```
+/// use dream_core::{Code, Result};
+/// use dream_http::Call;
+/// use dream_http::input::Input;
+/// use dream_http::openapi::Sketch;
+/// use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+///
+/// /// Which client it is, told in a header.
+/// struct Client(String);
+///
+/// impl Input for Client {
+///     async fn read(call: &mut Call) -> Result<Self> {
+///         let name = call.headers().get("x-client").and_then(|value| value.to_str().ok());
+///         name.map(|name| Self(name.to_owned())).ok_or(Code::ValidationFailed.into())
+///     }
+///     fn describe(sketch: &mut Sketch<'_>) {
+///         sketch.parameter(
+///             ParameterBuilder::new().name("X-Client").parameter_in(ParameterIn::Header).build(),
+///         );
+///     }
+/// }
+/// # async fn show(_: dream_http::gate::Anyone, client: Client) -> Result<String> { Ok(client.0) }
+/// # let _ = dream_http::table::get("/v1/client", show);
+/// ```
 pub struct Sketch<'s> {
     path: &'static str,
     schemas: &'s mut Schemas,
@@ -217,6 +278,21 @@ impl<'s> Sketch<'s> {
 }
 
 /// The document of everything in the table that is listed.
+///
+/// ```
+/// use dream_core::Result;
+/// use dream_http::gate::Anyone;
+/// use dream_http::openapi::document;
+/// use dream_http::table::{Table, get};
+///
+/// async fn nothing(_: Anyone, (): ()) -> Result<String> {
+///     Ok(String::new())
+/// }
+/// let table =
+///     Table::new(vec![get("/v1/a", nothing).doc("Nothing"), get("/v1/b", nothing).unlisted()]).unwrap();
+/// let document = document(&table, "2026.1").unwrap();
+/// assert_eq!(document.paths.paths.keys().collect::<Vec<_>>(), ["/v1/a"]);
+/// ```
 ///
 /// # Errors
 /// The names that two different shapes share, which would make one of them wrong.

@@ -8,6 +8,16 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method};
 
 /// Whose pages may read our answers.
+///
+/// ```
+/// use dream_http::{Origins, Settings};
+/// use http::HeaderValue;
+///
+/// // Only the admin pages may read answers in a browser. Mini-programs are no pages and need nothing.
+/// let origins = Origins::Listed(vec![HeaderValue::from_static("https://admin.example.com")]);
+/// let settings = Settings { origins, ..Settings::default() };
+/// # assert_ne!(settings.origins, Origins::Any);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Origins {
     /// Everybody's, without credentials of the browser.

@@ -21,6 +21,15 @@ pub(crate) const JSON_UTF8: HeaderValue = HeaderValue::from_static("application/
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The body of an answer: bytes in hand, or a stream.
+///
+/// ```
+/// use bytes::Bytes;
+/// use dream_http::reply::Payload;
+///
+/// let body = Payload::from(Bytes::from_static(b"hello"));
+/// assert_eq!((body.len(), body.as_bytes().map(|bytes| &bytes[..])), (Some(5), Some(&b"hello"[..])));
+/// assert!(Payload::default().is_empty());
+/// ```
 #[derive(Debug, Default)]
 pub struct Payload(Inner);
 
@@ -104,6 +113,17 @@ impl Body for Payload {
 }
 
 /// A finished answer, before the stack puts its own headers on it.
+///
+/// ```
+/// use dream_http::reply::Reply;
+/// use http::header::CONTENT_DISPOSITION;
+/// use http::{HeaderValue, StatusCode};
+///
+/// // A file to save, which is no JSON.
+/// let reply = Reply::bytes(StatusCode::OK, HeaderValue::from_static("text/csv"), "id,points\n7,50\n")
+///     .with(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=points.csv"));
+/// assert_eq!((reply.status.as_u16(), reply.body.len()), (200, Some(15)));
+/// ```
 #[derive(Debug)]
 pub struct Reply {
     /// The status.
@@ -147,6 +167,17 @@ impl Reply {
 }
 
 /// What a handler may give back.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_http::reply::{Created, IntoReply};
+///
+/// // A value is a 200; what is to have another status says so in its type.
+/// assert_eq!("done".to_owned().into_reply()?.status.as_u16(), 200);
+/// assert_eq!(Created("made".to_owned()).into_reply()?.status.as_u16(), 201);
+/// # Ok(())
+/// # }
+/// ```
 pub trait IntoReply: Send + 'static {
     /// The answer.
     ///
@@ -170,6 +201,16 @@ impl<T: Serialize + ToSchema + Send + 'static> IntoReply for T {
 }
 
 /// A 201: something was created.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_http::reply::{Created, IntoReply};
+///
+/// let reply = Created(7_i64).into_reply()?;
+/// assert_eq!((reply.status.as_u16(), reply.body.as_bytes().unwrap().as_ref()), (201, &b"7"[..]));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Created<T>(pub T);
 
@@ -184,6 +225,15 @@ impl<T: Serialize + ToSchema + Send + 'static> IntoReply for Created<T> {
 }
 
 /// A 202: it was accepted and goes on by itself.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_http::reply::{Accepted, IntoReply};
+///
+/// assert_eq!(Accepted("job-1".to_owned()).into_reply()?.status.as_u16(), 202);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Accepted<T>(pub T);
 
@@ -198,6 +248,18 @@ impl<T: Serialize + ToSchema + Send + 'static> IntoReply for Accepted<T> {
 }
 
 /// A 201 if it was created just now, a 200 if it was there already.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_http::reply::{Ensured, IntoReply};
+///
+/// // Keeping a favorite: the first call makes it, and a second one finds it.
+/// let answer = |is_new: bool| if is_new { Ensured::Created(7_i64) } else { Ensured::Existing(7_i64) };
+/// assert_eq!(answer(true).into_reply()?.status.as_u16(), 201);
+/// assert_eq!(answer(false).into_reply()?.status.as_u16(), 200);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum Ensured<T> {
     /// It was made by this call.

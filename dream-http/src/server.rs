@@ -26,6 +26,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TIDY_EVERY: Duration = Duration::from_mins(1);
 
 /// Sockets that listen already, for whoever needs to know the port before there is an application.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::{App, Door, Server, Settings};
+///
+/// // The port is known before there is an application: its address can go into the settings of the core.
+/// let settings = Settings { listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
+/// let door = Door::open(&settings)?;
+/// let notify_url = format!("http://{}/v1/orders/payment-callback", door.local_addr()?);
+/// let app = App::builder(world.dream().clone(), settings).build()?;
+/// let server = Server::behind(app, door);
+/// assert!(notify_url.contains(&server.local_addr()?.to_string()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct Door {
     main: TcpListener,
@@ -79,6 +94,25 @@ impl Door {
 }
 
 /// A server that listens, and does not accept yet.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::{App, Server, Settings};
+///
+/// let settings = Settings { listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
+/// let server = Server::bind(App::builder(world.dream().clone(), settings).build()?)?;
+/// let url = format!("http://{}/v1/vip/plans", server.local_addr()?);
+///
+/// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+/// let serving = tokio::spawn(server.serve(async { drop(stopped.await) }));
+/// assert_eq!(reqwest::get(&url).await?.status(), 200);
+/// // It finishes what it has, and then it returns.
+/// drop(stop);
+/// serving.await?;
+/// assert!(reqwest::get(&url).await.is_err());
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct Server {
     app: Arc<App>,

@@ -10,6 +10,19 @@ use crate::origin::Origins;
 use crate::throttle::{ClassLimits, ThrottleRule};
 
 /// Everything about the server that is not about the business.
+///
+/// ```
+/// use dream_http::{Docs, Settings};
+///
+/// // Behind a proxy of one's own, in production.
+/// let settings = Settings {
+///     listen: ([127, 0, 0, 1], 3000).into(),
+///     trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+///     docs: Docs::Admin,
+///     ..Settings::default()
+/// };
+/// assert_eq!(settings.throttle.unwrap().limit.get(), 100, "requests of one caller a minute");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Where to listen.
@@ -35,6 +48,20 @@ pub struct Settings {
 }
 
 /// Who may read the OpenAPI document and the page that shows it.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::{App, Docs, Settings};
+///
+/// let settings = Settings { docs: Docs::Off, ..Settings::default() };
+/// let app = App::builder(world.dream().clone(), settings).build()?;
+/// assert!(
+///     !app.table().rows().iter().any(|row| row.path().starts_with("/api/docs")),
+///     "it is not there at all"
+/// );
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Docs {
     /// Everybody.
@@ -47,6 +74,16 @@ pub enum Docs {
 }
 
 /// Every limit of the server, by name.
+///
+/// ```
+/// use dream_http::{Limits, Settings};
+/// use std::time::Duration;
+///
+/// // A load balancer that looks every five seconds has to see that we leave.
+/// let limits = Limits { requests: 256, drain_notice: Duration::from_secs(10), ..Limits::default() };
+/// let settings = Settings { limits, ..Settings::default() };
+/// assert_eq!(settings.limits.header_bytes, 32 * 1024, "what is left out has its default");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at once; more wait in the system's backlog.

@@ -37,6 +37,17 @@ impl fmt::Display for Key {
 }
 
 /// How many requests are allowed in how long a time.
+///
+/// ```
+/// use dream_http::{Settings, ThrottleRule};
+/// use std::num::NonZeroU32;
+/// use std::time::Duration;
+///
+/// // Ten requests a second on average, and sixty at once after a minute of silence: 600 a minute.
+/// let rule = ThrottleRule { limit: NonZeroU32::new(600).unwrap(), period: Duration::from_mins(1) };
+/// let settings = Settings { throttle: Some(rule), ..Settings::default() };
+/// # assert_eq!(settings.throttle, Some(rule));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThrottleRule {
     /// Requests.
@@ -46,6 +57,20 @@ pub struct ThrottleRule {
 }
 
 /// Requests that cost more than others, and have a limit of their own beside the common one.
+///
+/// ```
+/// use dream_core::Result;
+/// use dream_http::LimitClass;
+/// use dream_http::gate::Anyone;
+/// use dream_http::table::post;
+///
+/// async fn log_in_by_mail(_: Anyone, (): ()) -> Result<()> {
+///     Ok(())
+/// }
+/// // A login of one's own counts against the limit of logins as well.
+/// let row = post("/v1/auth/mail", log_in_by_mail).limited_as(LimitClass::Login);
+/// # assert!(row.is_write());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitClass {
     /// Logins, which ask WeChat.
@@ -57,6 +82,16 @@ pub enum LimitClass {
 }
 
 /// Requests of each class that are allowed in the period of the common limit; `None` for no limit beside that one.
+///
+/// ```
+/// use dream_http::{ClassLimits, Settings};
+/// use std::num::NonZeroU32;
+///
+/// // Ten generations in the time of the common limit, which is a minute unless said otherwise.
+/// let class_limits = ClassLimits { generate: NonZeroU32::new(10), ..ClassLimits::default() };
+/// let settings = Settings { class_limits, ..Settings::default() };
+/// assert_eq!(settings.class_limits.login, NonZeroU32::new(30));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClassLimits {
     /// Logins.

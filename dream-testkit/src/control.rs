@@ -42,6 +42,20 @@ struct Knobs {
 }
 
 /// The control page on a loopback port. It stops when it is dropped.
+///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::SystemClock;
+/// use dream_testkit::sandbox::{Sandbox, SandboxOptions};
+/// use std::sync::Arc;
+///
+/// let sandbox = Sandbox::start(SandboxOptions::new(Arc::new(SystemClock))).await?;
+/// let page = reqwest::get(sandbox.control.base_url()).await?;
+/// assert_eq!(page.status(), 200, "for a browser");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Control {
     server: FakeServer,

@@ -89,6 +89,19 @@ pub(crate) async fn key_named(core: &Core, given: &digest::Digest) -> Result<Opt
 impl Admin {
     /// Makes a key of this name. It opens the administration at once, on every node.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Code;
+    ///
+    /// let admin = world.admin().await;
+    /// let name = "night-shift".parse().unwrap();
+    /// admin.create_key(&name).await?;
+    /// // A second one of this name would make the audit log ambiguous: rotate the first, or end it.
+    /// assert_eq!(admin.create_key(&name).await.unwrap_err().code(), Code::InvalidState);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `INVALID_STATE` if there is a key of this name that has not ended.
     pub async fn create_key(&self, name: &KeyName) -> Result<FreshKey> {
@@ -96,6 +109,25 @@ impl Admin {
     }
 
     /// Makes another key of this name. Those before it open nothing once `grace` is over.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::AdminKey;
+    /// use secrecy::ExposeSecret as _;
+    /// use std::time::Duration;
+    ///
+    /// let admin = world.admin().await;
+    /// let name = "night-shift".parse().unwrap();
+    /// let old = admin.create_key(&name).await?.key;
+    /// # world.clock().advance(Duration::from_secs(1));
+    /// let new = admin.rotate_key(&name, Duration::from_hours(1)).await?.key;
+    /// let opens = async |key: &str| world.dream().admin(&AdminKey::new(key), None).await.is_ok();
+    /// assert!(opens(old.expose_secret()).await && opens(new.expose_secret()).await);
+    /// world.clock().advance(Duration::from_hours(2));
+    /// assert!(!opens(old.expose_secret()).await, "its hour is over");
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `INVALID_STATE` if there is no key of this name that has not ended; `VALIDATION_FAILED` for a grace of more

@@ -162,6 +162,23 @@ impl Admin {
     /// Users, newest first. `total` is exact, except that a search is counted up to row 10 000 only, which is as far
     /// as page numbers go, and at most every half minute.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::UserFilter;
+    /// use dream_core::kernel::{Limit, PageRequest};
+    /// use dream_core::vip::{Level, VipTerm};
+    ///
+    /// # let (alice, bob) = (world.alice().await, world.user("bob").await);
+    /// let admin = world.admin().await;
+    /// admin.set_vip(bob.id(), Level::Vip, VipTerm::Days(30), None).await?;
+    /// let filter = UserFilter { level: Some(Level::Vip), ..UserFilter::default() };
+    /// let page = admin.users(&filter, &PageRequest::first(Limit::new(50).unwrap())).await?;
+    /// assert_eq!(page.items.iter().map(|user| user.id).collect::<Vec<_>>(), [bob.id()]);
+    /// # let _ = alice;
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `INVALID_CURSOR`.
     pub async fn users(&self, filter: &UserFilter, page: &PageRequest) -> Result<Page<User>> {

@@ -157,6 +157,19 @@ impl AuditReport {
 impl Dream {
     /// Checks every rule on one state of the live database, in a single transaction that only reads.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// # world.alice().await.generates("a cat").await;
+    /// # world.settle().await;
+    /// let report = world.dream().audit().await?;
+    /// for finding in &report.findings {
+    ///     eprintln!("{} breaks {}: {}", finding.subject, finding.rule.as_str(), finding.detail);
+    /// }
+    /// assert!(report.is_clean());
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `UNAVAILABLE` if the database cannot be asked. A broken rule is no error but a finding.
     pub async fn audit(&self) -> Result<AuditReport> {

@@ -147,6 +147,25 @@ pub struct LoggedIn {
 impl Guest {
     /// Logs in with WeChat. The first login of an openid makes the user; any number at once makes one.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::ports::LoginCode;
+    /// use dream_core::{Code, Login};
+    ///
+    /// # let code_of_wx_login = world.wechat().login_code("o-alice");
+    /// let code = LoginCode::new(code_of_wx_login).unwrap();
+    /// let login = Login { code, phone: None, nick_name: None, avatar_url: None };
+    /// let tokens = world.dream().guest().login(login).await?.tokens;
+    /// assert_eq!(tokens.expires_in, "7d");
+    ///
+    /// let code = LoginCode::new("never-given-out".to_owned()).unwrap();
+    /// let login = Login { code, phone: None, nick_name: None, avatar_url: None };
+    /// let refused = world.dream().guest().login(login).await.unwrap_err();
+    /// assert_eq!(refused.code(), Code::WechatCodeInvalid);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `WECHAT_CODE_INVALID`, `FORBIDDEN` for a user that WeChat calls high-risk, `RATE_LIMITED`,
     /// `VALIDATION_FAILED` for a phone number that does not decrypt, `UPSTREAM_ERROR`, `UPSTREAM_TIMEOUT`.
@@ -180,6 +199,23 @@ impl Guest {
 
     /// Gives the next pair of tokens for a refresh token, which is spent by it.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::{Code, RefreshToken};
+    /// use std::time::Duration;
+    ///
+    /// # let tokens = world.alice().await.tokens();
+    /// let guest = world.dream().guest();
+    /// let next = guest.refresh(RefreshToken::new(tokens.refresh)).await?;
+    ///
+    /// // It lives for 30 days, unless the settings say otherwise.
+    /// world.clock().advance(Duration::from_hours(31 * 24));
+    /// let late = guest.refresh(RefreshToken::new(next.refresh)).await.unwrap_err();
+    /// assert_eq!(late.code(), Code::TokenExpired, "time to log in again");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `UNAUTHENTICATED` for a token that was never given out, `TOKEN_EXPIRED`, and `TOKEN_REVOKED` for one
     /// that was spent before: then somebody else has it too, and its whole family is revoked.
@@ -203,6 +239,19 @@ impl Guest {
 
 impl Session {
     /// Gives another pair of tokens of the same login.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::BearerToken;
+    ///
+    /// # let alice = world.alice().await;
+    /// let me = alice.session().await;
+    /// // For old clients, who know no refresh token: the present token is good for another one.
+    /// let tokens = me.refresh().await?;
+    /// assert_eq!(world.dream().session(&BearerToken::new(tokens.access)).await?.user_id(), alice.id());
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `TOKEN_REVOKED` if the login ended meanwhile.

@@ -223,6 +223,20 @@ impl Admin {
     /// Safe on a live system: what is being written is planned to be removed until a row names it, so it is known, and
     /// what is young stays in any case.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::SweepOptions;
+    ///
+    /// let admin = world.admin().await;
+    /// // Look first, remove afterwards.
+    /// let options = SweepOptions { dry_run: true, ..SweepOptions::default() };
+    /// let report = admin.sweep_storage(&options, |progress| println!("{progress:?}")).await?;
+    /// println!("{} of {} objects could go", report.removed.len(), report.objects);
+    /// assert!(report.missing.is_empty(), "no row names an object that is not there");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `VALIDATION_FAILED` for a grace of less than an hour; `UPSTREAM_ERROR` and its kin if the objects cannot be
     /// listed; `UNAVAILABLE` if the database cannot be asked. An object that cannot be removed is told in the report.

@@ -210,6 +210,21 @@ impl Session {
 
     /// Makes a character.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Code;
+    /// use dream_core::characters::NewCharacter;
+    ///
+    /// # let me = world.alice().await.session().await;
+    /// let named = |name: &str| NewCharacter { name: name.parse().unwrap(), description: None };
+    /// me.create_character(&named("小红")).await?;
+    /// let refused = me.create_character(&named("a risky name")).await.unwrap_err();
+    /// assert_eq!(refused.code(), Code::ContentRejected, "the content check did not pass");
+    /// assert_eq!(me.characters().await?.len(), 1);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `CONTENT_REJECTED` for a name that may not go public, `UPSTREAM_ERROR` and its kin if it could not be checked;
     /// `INVALID_STATE` with 100 characters; `TOKEN_REVOKED` if the account was deleted just now.
@@ -251,6 +266,22 @@ impl Session {
     }
 
     /// Deletes a character and its photos; their objects are removed too, if need be later.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Code;
+    /// use dream_core::characters::NewCharacter;
+    /// use dream_core::jobs::CharacterRef;
+    ///
+    /// # let (me, bob) = (world.alice().await.session().await, world.user("bob").await.session().await);
+    /// let new = NewCharacter { name: "小红".parse().unwrap(), description: None };
+    /// let character = CharacterRef::Uuid(me.create_character(&new).await?.uuid);
+    /// let refused = bob.delete_character(&character).await.unwrap_err();
+    /// assert_eq!(refused.code(), Code::CharacterNotFound, "it is not his");
+    /// me.delete_character(&character).await?;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `CHARACTER_NOT_FOUND`, also for somebody else's.

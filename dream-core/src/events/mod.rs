@@ -238,6 +238,24 @@ impl Events {
     /// The next event, as soon as there is one. While the database cannot be reached it waits for that too.
     ///
     /// Safe to drop at any point: what was taken and not handed out is told again after [`LEASE`].
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.settings(|settings| settings.keep_events = true), async |world| {
+    /// use dream_core::events::Event;
+    ///
+    /// # let alice = world.alice().await;
+    /// # alice.generates("a cat").await;
+    /// # world.settle().await;
+    /// let mut events = world.dream().events()?;
+    /// let delivery = events.next().await;
+    /// if let Event::JobFinished(job) = delivery.event() {
+    ///     // By the id, so that being told twice does no harm.
+    ///     println!("{} ended as {}", job.job_id, job.state.as_str());
+    /// }
+    /// delivery.done().await?;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn next(&mut self) -> Delivery {
         loop {
             match self.take().await {
@@ -252,6 +270,21 @@ impl Events {
     }
 
     /// The events as a stream, which never ends.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.settings(|settings| settings.keep_events = true), async |world| {
+    /// use futures_util::StreamExt as _;
+    ///
+    /// # let alice = world.alice().await;
+    /// # alice.generates("a cat").await;
+    /// # world.settle().await;
+    /// // It never ends by itself: take what is wanted, or drop it.
+    /// let mut stream = Box::pin(world.dream().events()?.into_stream());
+    /// let delivery = stream.next().await.ok_or("it never ends")?;
+    /// delivery.done().await?;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn into_stream(self) -> impl Stream<Item = Delivery> + Send {
         stream::unfold(self, |mut events| async move {
             let delivery = events.next().await;

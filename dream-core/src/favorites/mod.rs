@@ -197,6 +197,24 @@ impl Session {
 
     /// Keeps something no longer.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::Code;
+    /// use dream_core::favorites::FavoriteKind;
+    ///
+    /// # let (me, bob) = (world.alice().await.session().await, world.user("bob").await.session().await);
+    /// let kept = me.add_favorite(FavoriteKind::Prompt, &"portrait_film".parse().unwrap()).await?.favorite;
+    /// assert_eq!(
+    ///     bob.remove_favorite(kept.id).await.unwrap_err().code(),
+    ///     Code::FavoriteNotFound,
+    ///     "it is not his"
+    /// );
+    /// me.remove_favorite(kept.id).await?;
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `FAVORITE_NOT_FOUND`, also for somebody else's.
     pub async fn remove_favorite(&self, id: FavoriteId) -> Result<()> {
@@ -206,6 +224,20 @@ impl Session {
     }
 
     /// One's favorites, newest first, all of them or those of one kind, each with what it stands for.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::favorites::FavoriteKind;
+    /// use dream_core::kernel::PageRequest;
+    ///
+    /// # let me = world.alice().await.session().await;
+    /// me.add_favorite(FavoriteKind::Prompt, &"portrait_film".parse().unwrap()).await?;
+    /// let prompts = me.favorites(Some(FavoriteKind::Prompt), &PageRequest::default()).await?;
+    /// assert_eq!((prompts.items.len(), prompts.total), (1, Some(1)));
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `INVALID_CURSOR`.

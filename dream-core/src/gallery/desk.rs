@@ -51,6 +51,20 @@ pub struct ModeratedImage {
 impl Admin {
     /// Pictures in one state, newest first.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::gallery::ImageStatus;
+    /// use dream_core::kernel::PageRequest;
+    ///
+    /// # let admin = world.admin().await;
+    /// // The queue of whoever moderates: what the check left open comes here.
+    /// for waiting in admin.gallery_images(ImageStatus::Pending, &PageRequest::default()).await?.items {
+    ///     println!("{}: {} ({:?})", waiting.image.id, waiting.image.prompt, waiting.picture_verdict);
+    /// }
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `INVALID_CURSOR`.
     pub async fn gallery_images(
@@ -100,6 +114,27 @@ impl Admin {
     }
 
     /// Takes a picture out of the gallery for good; its result is not published again.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::Code;
+    /// # use dream_core::gallery::GalleryFilter;
+    /// # use dream_core::kernel::PageRequest;
+    ///
+    /// # let visitor = world.dream().visitor(None).await?;
+    /// # let image = visitor.gallery(&GalleryFilter::default(), &PageRequest::default()).await?.items.remove(0).id;
+    /// let admin = world.admin().await;
+    /// admin.remove_image(image, Some("reported twice")).await?;
+    /// assert_eq!(
+    ///     admin.approve_image(image, None).await.unwrap_err().code(),
+    ///     Code::InvalidState,
+    ///     "it is for good"
+    /// );
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `IMAGE_NOT_FOUND`, also if it was removed before.

@@ -294,6 +294,20 @@ impl Visitor {
 
     /// Public pictures.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::gallery::GalleryFilter;
+    /// use dream_core::kernel::{Limit, PageRequest};
+    ///
+    /// let visitor = world.dream().visitor(None).await?;
+    /// let landscapes = GalleryFilter { category: Some("landscape"), ..GalleryFilter::default() };
+    /// let page = visitor.gallery(&landscapes, &PageRequest::first(Limit::new(10).unwrap())).await?;
+    /// assert_eq!((page.items.len(), page.total, page.next), (1, Some(1), None));
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `INVALID_CURSOR`.
     pub async fn gallery(&self, filter: &GalleryFilter, page: &PageRequest) -> Result<Page<GalleryImage>> {
@@ -317,6 +331,19 @@ impl Visitor {
     }
 
     /// A public picture, or one's own that waits or was rejected.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::Code;
+    /// use dream_core::kernel::ImageId;
+    ///
+    /// let visitor = world.dream().visitor(None).await?;
+    /// let missing = visitor.gallery_image(ImageId::new(4711).unwrap()).await.unwrap_err();
+    /// assert_eq!(missing.code(), Code::ImageNotFound, "there is none, or it is not public");
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `IMAGE_NOT_FOUND`.
@@ -420,6 +447,25 @@ impl Session {
     }
 
     /// Takes a picture of one's own out of the gallery.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Code;
+    /// use dream_core::gallery::{Publication, category};
+    ///
+    /// # let (alice, bob) = (world.alice().await, world.user("bob").await);
+    /// # let job = alice.generates("a cat").await.job_id;
+    /// # world.settle().await;
+    /// let category = category("cartoon").ok_or("no such category")?;
+    /// let publication = Publication { job, index: 0, category, tags: vec![] };
+    /// let image = alice.session().await.publish(&publication).await?.id;
+    /// let refused = bob.session().await.remove_image(image).await.unwrap_err();
+    /// assert_eq!(refused.code(), Code::ImageNotFound, "it is not his");
+    /// alice.session().await.remove_image(image).await?;
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `IMAGE_NOT_FOUND`, also for somebody else's.

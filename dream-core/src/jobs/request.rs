@@ -45,6 +45,14 @@ macro_rules! words {
 
 words! {
     /// How much care is taken.
+    ///
+    /// ```
+    /// use dream_core::jobs::Mode;
+    ///
+    /// assert_eq!("draft".parse(), Ok(Mode::Draft));
+    /// assert_eq!(Mode::parse("best"), None);
+    /// assert_eq!(Mode::NAMES, ["draft", "final"]);
+    /// ```
     Mode {
         /// Quick, of lower quality.
         Draft = "draft",
@@ -54,6 +62,22 @@ words! {
 }
 words! {
     /// How large the pictures are.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Code;
+    /// use dream_core::jobs::Resolution;
+    /// # use dream_testkit::world::polished;
+    ///
+    /// # let alice = world.alice().await;
+    /// let mut request = polished("a cat", 1);
+    /// request.resolution = Resolution::parse("4K");
+    /// assert_eq!(alice.generate(&request).await.unwrap_err().code(), Code::VipRequired);
+    /// request.resolution = Some(Resolution::TwoK);
+    /// alice.generate(&request).await?;
+    /// # Ok(())
+    /// # });
+    /// ```
     Resolution {
         /// 1024 pixels.
         OneK = "1K",
@@ -65,6 +89,15 @@ words! {
 }
 words! {
     /// The shape of the pictures.
+    ///
+    /// ```
+    /// use dream_core::Fault;
+    /// use dream_core::jobs::AspectRatio;
+    ///
+    /// assert_eq!("9:16".parse(), Ok(AspectRatio::R9x16));
+    /// assert_eq!(AspectRatio::R21x9.as_str(), "21:9");
+    /// assert_eq!("7:1".parse::<AspectRatio>(), Err(Fault::OneOf(AspectRatio::NAMES)));
+    /// ```
     AspectRatio {
         /// As the model likes.
         Auto = "Auto",
@@ -92,6 +125,15 @@ words! {
 }
 
 /// Text of 1 to `MAX` characters without NUL.
+///
+/// ```
+/// use dream_core::Fault;
+/// use dream_core::jobs::{Prompt, Text};
+///
+/// assert_eq!("一只猫".parse::<Prompt>().unwrap().as_str(), "一只猫");
+/// assert_eq!(" ".parse::<Prompt>(), Err(Fault::Length { min: 1, max: 4000 }));
+/// assert_eq!("too long".parse::<Text<3>>(), Err(Fault::Length { min: 1, max: 3 }), "in characters");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text<const MAX: usize>(String);
 
@@ -116,6 +158,13 @@ impl<const MAX: usize> FromStr for Text<MAX> {
 }
 
 /// What is to be seen: 1 to 4000 characters.
+///
+/// ```
+/// use dream_core::jobs::Prompt;
+///
+/// assert!("字".repeat(4000).parse::<Prompt>().is_ok());
+/// assert!("字".repeat(4001).parse::<Prompt>().is_err());
+/// ```
 pub type Prompt = Text<4000>;
 /// What is not to be seen: up to 2000 characters.
 pub type NegativePrompt = Text<2000>;
@@ -123,6 +172,14 @@ pub type NegativePrompt = Text<2000>;
 pub type ModelName = Text<100>;
 
 /// How many pictures: 1 to 10.
+///
+/// ```
+/// use dream_core::Fault;
+/// use dream_core::jobs::SampleCount;
+///
+/// assert_eq!(SampleCount::new(4).unwrap().get(), 4);
+/// assert_eq!(SampleCount::new(11), Err(Fault::Range { min: 1, max: 10 }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleCount(i64);
 
@@ -151,6 +208,15 @@ impl SampleCount {
 }
 
 /// An `https` or `http` address of at most 2048 bytes, to be fetched by the image API.
+///
+/// ```
+/// use dream_core::jobs::PictureUrl;
+///
+/// assert!("https://cdn.example/cat.png".parse::<PictureUrl>().is_ok());
+/// for bad in ["ftp://cdn.example/cat.png", "file:///etc/passwd", "https:///cat.png", "/cat.png"] {
+///     assert!(bad.parse::<PictureUrl>().is_err(), "{bad}");
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PictureUrl(String);
 
@@ -179,6 +245,15 @@ impl FromStr for PictureUrl {
 }
 
 /// A picture that came along in the request. What it is is found by its content.
+///
+/// ```
+/// use dream_core::jobs::InlinePicture;
+///
+/// // As a canvas gives it, or the base64 alone.
+/// let one: InlinePicture = "data:image/png;base64,iVBORw0KGgo=".parse().unwrap();
+/// let other: InlinePicture = "iVBORw0KGgo=".parse().unwrap();
+/// assert_eq!((one.bytes(), one.bytes().len()), (other.bytes(), 8));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct InlinePicture(Bytes);
 
@@ -215,6 +290,15 @@ impl FromStr for InlinePicture {
 }
 
 /// A character, by number or by UUID.
+///
+/// ```
+/// use dream_core::jobs::CharacterRef;
+///
+/// // Clients may use either of a character's two ids.
+/// assert!(matches!("7".parse().unwrap(), CharacterRef::Id(id) if id.get() == 7));
+/// assert!(matches!("01931f3e-7b0c-7a43-9e0e-1b1d5a0c8f5e".parse().unwrap(), CharacterRef::Uuid(_)));
+/// assert!("seven".parse::<CharacterRef>().is_err());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CharacterRef {
     /// By number.
@@ -243,6 +327,18 @@ impl fmt::Display for CharacterRef {
 }
 
 /// Options that are passed on to the model: a JSON object of at most 16 KiB. They never replace a field of ours.
+///
+/// ```
+/// use dream_core::Fault;
+/// use dream_core::jobs::{GenerateRequest, ModelParams};
+///
+/// let mut request = GenerateRequest::new("a cat".parse().unwrap());
+/// let options = [("seed".to_owned(), 42.into()), ("guidance".to_owned(), 7.5.into())];
+/// request.params = ModelParams::new(options.into_iter().collect()).unwrap();
+///
+/// let much = [("note".to_owned(), "x".repeat(20_000).into())].into_iter().collect();
+/// assert_eq!(ModelParams::new(much), Err(Fault::Length { min: 0, max: 16 * 1024 }), "in bytes");
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelParams(serde_json::Map<String, serde_json::Value>);
 
@@ -268,6 +364,20 @@ impl ModelParams {
 }
 
 /// What somebody wants generated. What is left out comes from the template, else from the defaults.
+///
+/// ```
+/// use dream_core::jobs::{AspectRatio, GenerateRequest, Mode, Resolution, SampleCount};
+///
+/// let request = GenerateRequest {
+///     mode: Some(Mode::Final),
+///     resolution: Some(Resolution::TwoK),
+///     aspect_ratio: Some(AspectRatio::R16x9),
+///     sample_count: Some(SampleCount::new(2).unwrap()),
+///     negative_prompt: Some("text, watermark".parse().unwrap()),
+///     ..GenerateRequest::new("sunrise above a sea of clouds".parse().unwrap())
+/// };
+/// assert_eq!(request.template, None, "what is left out comes from the template, or from the defaults");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct GenerateRequest {
     /// What is to be seen.
@@ -354,6 +464,21 @@ impl GenerateRequest {
 }
 
 /// The caller's own credential for the image API, passed on in place of the operator's key.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.settings(|settings| settings.forward_upstream_auth = true), async |world| {
+/// use dream_core::jobs::UpstreamCredential;
+/// # use dream_testkit::world::polished;
+///
+/// # let me = world.alice().await.session().await;
+/// // The caller's own account at the image API is billed, not the operator's.
+/// let credential = UpstreamCredential::new("Bearer sk-of-the-tenant".to_owned()).unwrap();
+/// me.generate(&polished("a cat", 1), None, Some(&credential)).await?;
+/// world.settle().await;
+/// assert!(world.image_api().authorizations().contains("Bearer sk-of-the-tenant"));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone)]
 pub struct UpstreamCredential(pub(crate) SecretString);
 

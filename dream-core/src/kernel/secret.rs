@@ -7,6 +7,14 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::ports::Entropy;
 
 /// Bytes that only the holder of the secret can open.
+///
+/// ```
+/// use dream_core::kernel::SealedBox;
+///
+/// let stored = SealedBox::from_bytes(vec![1, 2, 3]);
+/// assert_eq!(stored.as_bytes(), [1, 2, 3]);
+/// assert_eq!(format!("{stored:?}"), "SealedBox", "it can be logged");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedBox(Vec<u8>);
 
@@ -29,6 +37,23 @@ impl SealedBox {
 }
 
 /// Seals short secrets that must survive a restart, such as a tenant's own upstream key, with AES-256-GCM.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.settings(|settings| settings.forward_upstream_auth = true), async |world| {
+/// use dream_core::jobs::UpstreamCredential;
+/// # use dream_testkit::world::polished;
+///
+/// # let me = world.alice().await.session().await;
+/// // A caller's own key has to outlive a restart until its job was submitted, so it is stored, sealed.
+/// let credential = UpstreamCredential::new("Bearer sk-of-the-tenant".to_owned()).unwrap();
+/// let job = me.generate(&polished("a cat", 1), None, Some(&credential)).await?.job_id;
+/// # let stored = world.database().texts("SELECT upstream_key FROM generations").await;
+/// # let _ = (&stored, job);
+/// assert!(stored.iter().all(|text| !text.contains("tenant")));
+/// # world.settle().await;
+/// # Ok(())
+/// # });
+/// ```
 pub struct Sealer {
     key: LessSafeKey,
 }

@@ -130,6 +130,26 @@ const MIDNIGHT_SLACK: Duration = Duration::from_mins(1);
 impl Admin {
     /// Compares a day with the channel's bill. A payment that only the channel has is looked up and takes effect.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::orders::{Difference, RechargePoints, WECHAT};
+    /// use std::time::Duration;
+    ///
+    /// # let alice = world.alice().await;
+    /// # let placed = alice.session().await.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+    /// # world.wechat_pay().faults().always("payment_notify", dream_testkit::faults::Fault::special("lose_all"));
+    /// # let today = world.dream().settings().zone.day(world.now());
+    /// # world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+    /// # world.clock().advance(Duration::from_hours(36));
+    /// // The channel has a payment that nobody told us of, and no worker has looked since.
+    /// let outcome = world.admin().await.reconcile(today).await?;
+    /// assert!(matches!(&outcome.differences[..], [Difference::PaidThereOnly { settled: true, .. }]));
+    /// assert_eq!(alice.points().await, 50, "made good by the comparison itself");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `VALIDATION_FAILED` for a day that is not over; `UPSTREAM_ERROR` or `UPSTREAM_TIMEOUT` if the bill cannot be
     /// had, or does not match its hash.

@@ -252,6 +252,21 @@ impl Admin {
 
     /// Gives back a payment too many whose refund the channel gave up; one of them, if there are several.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::Code;
+    /// # use dream_core::orders::WECHAT;
+    ///
+    /// # let me = world.alice().await.session().await;
+    /// # let order = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?.order.order_id;
+    /// // A second payment goes back by itself; this is for one whose refund the channel gave up.
+    /// let nothing = world.admin().await.refund_surplus(&order, "by hand").await.unwrap_err();
+    /// assert_eq!(nothing.code(), Code::InvalidState, "there is none");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `ORDER_NOT_FOUND`; `INVALID_STATE` if there is none; `VALIDATION_FAILED` for the reason.
     pub async fn refund_surplus(&self, order: &OrderId, reason: &str) -> Result<Refund> {
@@ -266,6 +281,28 @@ impl Admin {
     }
 
     /// Refunds of an order, oldest first.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::kernel::Fen;
+    /// # use dream_core::orders::{RechargePoints, WECHAT};
+    /// # let alice = world.alice().await;
+    /// # let placed = alice.session().await.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+    /// # world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+    /// # world.settle().await;
+    /// # let order = &placed.order.order_id;
+    /// let admin = world.admin().await;
+    /// for fen in [100, 150] {
+    ///     admin.refund_order(order, Some(Fen::new(fen)), "in parts").await?;
+    ///     # world.pass(std::time::Duration::from_mins(2)).await;
+    /// }
+    /// let amounts: Vec<i64> =
+    ///     admin.refunds_of(order).await?.iter().map(|refund| refund.amount.get()).collect();
+    /// assert_eq!(amounts, [100, 150], "fen, oldest first");
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `UNAVAILABLE` if the database cannot be asked.

@@ -208,6 +208,15 @@ impl Worker {
 
     /// When the next task is due; `None` if the outbox is empty.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// # let alice = world.alice().await;
+    /// alice.generates("a cat").await;
+    /// assert_eq!(world.worker().next_due().await?, Some(world.now()), "the submission, at once");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `UNAVAILABLE` if the database cannot be asked.
     pub async fn next_due(&self) -> Result<Option<Timestamp>> {

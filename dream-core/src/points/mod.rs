@@ -177,6 +177,21 @@ impl Session {
 impl Admin {
     /// A user's points in sum.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Code;
+    /// use dream_core::kernel::{Points, UserId};
+    ///
+    /// # let alice = world.alice().await;
+    /// let admin = world.admin().await;
+    /// admin.grant_points(alice.id(), Points::new(50), "a gift").await?;
+    /// assert_eq!(admin.balance_of(alice.id()).await?.balance, Points::new(50));
+    /// let nobody = admin.balance_of(UserId::new(4711).unwrap()).await.unwrap_err();
+    /// assert_eq!(nobody.code(), Code::UserNotFound);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `USER_NOT_FOUND`.
     pub async fn balance_of(&self, user: UserId) -> Result<Balance> {

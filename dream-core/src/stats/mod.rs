@@ -342,6 +342,19 @@ impl Admin {
 
     /// What happened, by day or by hour, oldest first; every bucket of the span is there.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::{Bucket, UsageQuery};
+    ///
+    /// # world.alice().await;
+    /// let admin = world.admin().await;
+    /// let hours = admin.usage(&UsageQuery { bucket: Bucket::Hour, ..UsageQuery::default() }).await?;
+    /// // Every hour is there, so that a chart has no gaps.
+    /// assert!(hours.windows(2).all(|pair| pair[1].at.since(pair[0].at).as_secs() == 3600));
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `VALIDATION_FAILED` for an end that is not after the beginning, or more buckets than [`Bucket::most`].
     pub async fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageBucket>> {

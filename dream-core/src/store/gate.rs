@@ -11,6 +11,15 @@ use async_trait::async_trait;
 use super::StoreError;
 
 /// What is about to be done to the database, or was done.
+///
+/// ```
+/// use dream_core::StoreStep;
+///
+/// // What a simulation counts: how many times something came to last.
+/// let steps = [StoreStep::Begin, StoreStep::Statement, StoreStep::Commit, StoreStep::Read];
+/// let lasting = steps.iter().filter(|step| matches!(step, StoreStep::Commit | StoreStep::Write)).count();
+/// assert_eq!(lasting, 1);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StoreStep {
     /// A statement by itself that only reads.
@@ -26,6 +35,14 @@ pub enum StoreStep {
 }
 
 /// How a step fails.
+///
+/// ```
+/// use dream_core::StoreTrouble;
+///
+/// // A conflict is tried again by the unit of work; a lost connection is the caller's `UNAVAILABLE`.
+/// let is_retried_inside = |trouble| trouble == StoreTrouble::Conflict;
+/// assert!(!is_retried_inside(StoreTrouble::Lost));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StoreTrouble {
     /// Another transaction is in the way; units of work are tried again.
@@ -49,6 +66,25 @@ pub type StorePass = Box<dyn Any + Send + Sync>;
 
 /// Stands between the business and its database, and can hold up, fail or break off each step. For simulations and
 /// trials only: a database without one costs nothing more.
+///
+/// ```
+/// use dream_core::{StoreGate, StorePass, StoreStep, StoreTrouble};
+///
+/// /// Commits take effect, but whoever made them is told that the connection was lost.
+/// #[derive(Debug)]
+/// struct LosesAnswers;
+///
+/// #[async_trait::async_trait]
+/// impl StoreGate for LosesAnswers {
+///     async fn before(&self, _: StoreStep) -> Result<StorePass, StoreTrouble> {
+///         Ok(Box::new(()))
+///     }
+///     async fn after(&self, step: StoreStep) -> Result<(), StoreTrouble> {
+///         if step == StoreStep::Commit { Err(StoreTrouble::Lost) } else { Ok(()) }
+///     }
+/// }
+/// # let _: std::sync::Arc<dyn StoreGate> = std::sync::Arc::new(LosesAnswers);
+/// ```
 #[async_trait]
 pub trait StoreGate: Debug + Send + Sync + 'static {
     /// Called before a step. An error is what the caller gets in its place.

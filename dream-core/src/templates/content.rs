@@ -14,6 +14,16 @@ pub type Description = Text<500>;
 pub type Category = Text<64>;
 
 /// Addresses of examples, at most ten.
+///
+/// ```
+/// use dream_core::Fault;
+/// use dream_core::jobs::PictureUrl;
+/// use dream_core::templates::PreviewImages;
+///
+/// let url: PictureUrl = "https://cdn.example/film.jpg".parse().unwrap();
+/// assert_eq!(PreviewImages::new(vec![url.clone()]).unwrap().as_strs(), ["https://cdn.example/film.jpg"]);
+/// assert_eq!(PreviewImages::new(vec![url; 11]), Err(Fault::Length { min: 0, max: 10 }));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PreviewImages(Vec<PictureUrl>);
 
@@ -36,6 +46,28 @@ impl PreviewImages {
 }
 
 /// What a prompt template says.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::Code;
+/// use dream_core::templates::{NewPromptTemplate, PreviewImages, PromptContent};
+///
+/// let content = PromptContent {
+///     title: "胶片人像".parse().unwrap(),
+///     description: None,
+///     prompt: "film portrait, warm afternoon light, soft grain".parse().unwrap(),
+///     category: "portrait".parse().unwrap(),
+///     thumbnail_url: None,
+///     preview_images: PreviewImages::default(),
+///     is_hot: true,
+/// };
+/// let new = NewPromptTemplate { template_id: "film".parse().unwrap(), content };
+/// let admin = world.admin().await;
+/// admin.create_prompt_template(new.clone()).await?;
+/// assert_eq!(admin.create_prompt_template(new).await.unwrap_err().code(), Code::TemplateExists);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PromptContent {
     /// Its name, for people.
@@ -55,6 +87,29 @@ pub struct PromptContent {
 }
 
 /// What a parameter template says.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::jobs::{AspectRatio, Mode, SampleCount};
+/// use dream_core::templates::{NewParamTemplate, ParamContent, PreviewImages};
+///
+/// // Four drafts to choose from. How large is left to whoever uses it.
+/// let content = ParamContent {
+///     title: "四宫格草图".parse().unwrap(),
+///     description: None,
+///     thumbnail_url: None,
+///     preview_images: PreviewImages::default(),
+///     mode: Some(Mode::Draft),
+///     resolution: None,
+///     aspect_ratio: Some(AspectRatio::R1x1),
+///     sample_count: Some(SampleCount::new(4).unwrap()),
+/// };
+/// let new = NewParamTemplate { template_id: "draft_grid".parse().unwrap(), content };
+/// world.admin().await.create_param_template(new).await?;
+/// assert_eq!(world.nobody().param_templates().await?.len(), 1);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParamContent {
     /// Its name, for people.
@@ -76,6 +131,23 @@ pub struct ParamContent {
 }
 
 /// A template that is to be made.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::templates::NewTemplate;
+/// use dream_core::{Code, Facts};
+///
+/// # let admin = world.admin().await;
+/// # let template = world.nobody().prompt_template(&"portrait_film".parse().unwrap()).await?;
+/// let copy = |id: &str| NewTemplate { template_id: id.parse().unwrap(), content: template.content.clone() };
+/// // All or none: one id is taken, so nothing is made, and which one it is is told.
+/// let refused = admin.create_prompt_templates(&[copy("film_2"), copy("portrait_film")]).await.unwrap_err();
+/// assert_eq!(refused.code(), Code::TemplateExists);
+/// assert!(matches!(refused.facts(), Facts::Templates(ids) if ids[0].as_str() == "portrait_film"));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTemplate<C> {
     /// The id that clients use.
@@ -90,6 +162,21 @@ pub type NewPromptTemplate = NewTemplate<PromptContent>;
 pub type NewParamTemplate = NewTemplate<ParamContent>;
 
 /// What of a prompt template is to change.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::kernel::Patch;
+/// use dream_core::templates::PromptPatch;
+///
+/// let patch = PromptPatch { is_hot: Some(false), description: Patch::Clear, ..PromptPatch::default() };
+/// let changed =
+///     world.admin().await.update_prompt_template(&"portrait_film".parse().unwrap(), &patch).await?;
+/// assert_eq!((changed.content.is_hot, changed.content.description), (false, None));
+/// assert_eq!(changed.content.title.as_str(), "胶片人像", "what the patch leaves out stays");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PromptPatch {
     /// A new name.
@@ -109,6 +196,25 @@ pub struct PromptPatch {
 }
 
 /// What of a parameter template is to change.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::jobs::Resolution;
+/// use dream_core::kernel::Patch;
+/// use dream_core::templates::ParamPatch;
+///
+/// // Larger, and any shape.
+/// let patch = ParamPatch {
+///     resolution: Patch::Set(Resolution::TwoK),
+///     aspect_ratio: Patch::Clear,
+///     ..ParamPatch::default()
+/// };
+/// let changed = world.admin().await.update_param_template(&"avatar".parse().unwrap(), &patch).await?;
+/// assert_eq!((changed.content.resolution, changed.content.aspect_ratio), (Some(Resolution::TwoK), None));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ParamPatch {
     /// A new name.
@@ -159,6 +265,19 @@ impl ParamPatch {
 }
 
 /// What a template says, field by field: for the audit log, and to tell what differs.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::templates::Content as _;
+///
+/// let template = world.nobody().prompt_template(&"portrait_film".parse().unwrap()).await?;
+/// // For an audit log or a comparison: the fields by the names that clients know them by.
+/// let fields = template.content.fields();
+/// assert_eq!(fields[0], ("title", "胶片人像".into()));
+/// # Ok(())
+/// # });
+/// ```
 pub trait Content: Clone + PartialEq + Send + Sync + 'static {
     /// The fields and their values, always in the same order.
     fn fields(&self) -> Vec<(&'static str, Value)>;

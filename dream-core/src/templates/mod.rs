@@ -123,6 +123,18 @@ pub(crate) struct Defaults {
 impl Guest {
     /// Prompt templates, most used first.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::templates::PromptFilter;
+    ///
+    /// let templates = world.nobody().prompt_templates(&PromptFilter::default()).await?;
+    /// assert_eq!(templates.len(), 10);
+    /// assert!(templates.is_sorted_by_key(|template| -template.usage_count), "most used first");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `UNAVAILABLE` if the database cannot be asked.
     pub async fn prompt_templates(&self, filter: &PromptFilter) -> Result<Vec<PromptTemplate>> {
@@ -140,6 +152,19 @@ impl Guest {
 
     /// Counts one use of a prompt template. Any number at once all count. It is no change of the template, so that
     /// lists which somebody keeps show it when they are next made.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// let guest = world.nobody();
+    /// let id = "portrait_film".parse().unwrap();
+    /// let before = guest.prompt_template(&id).await?.usage_count;
+    /// // A user has copied its words, without generating yet.
+    /// guest.count_template_use(&id).await?;
+    /// assert_eq!(guest.prompt_template(&id).await?.usage_count, before + 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `TEMPLATE_NOT_FOUND`.
@@ -236,6 +261,16 @@ impl Admin {
 
     /// Removes those prompt templates that there are, in one commit, and tells how many there were.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// let admin = world.admin().await;
+    /// let ids = ["portrait_film", "never_there"].map(|id| id.parse().unwrap());
+    /// assert_eq!(admin.delete_prompt_templates(&ids).await?, 1, "one of them there was");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `VALIDATION_FAILED` for none or more than [`MAX_BATCH`] ids.
     pub async fn delete_prompt_templates(&self, ids: &[TemplateId]) -> Result<usize> {
@@ -277,6 +312,26 @@ impl Admin {
     }
 
     /// Does what a plan says, all of it or nothing.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::Code;
+    /// use dream_core::templates::{PromptPatch, Unnamed};
+    ///
+    /// let admin = world.admin().await;
+    /// let mut set = admin.export_templates().await?;
+    /// set.prompts.retain(|template| template.template_id.as_str() != "portrait_film");
+    /// let plan = admin.plan_templates(set, Unnamed::Remove).await?;
+    ///
+    /// // Meanwhile somebody changes the one that is to go.
+    /// let patch = PromptPatch { is_hot: Some(false), ..PromptPatch::default() };
+    /// admin.update_prompt_template(&"portrait_film".parse().unwrap(), &patch).await?;
+    /// let refused = admin.apply_template_plan(&plan).await.unwrap_err();
+    /// assert_eq!(refused.code(), Code::InvalidState, "look at it again");
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `INVALID_STATE` if a template that the plan names was changed since the plan was made.

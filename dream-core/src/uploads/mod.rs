@@ -84,6 +84,25 @@ impl Change for Keep<'_> {
 impl Session {
     /// Keeps a picture, written anew, under a name of ours. `original_name` is what the user calls it.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::{Code, ProfileUpdate};
+    ///
+    /// # let me = world.alice().await.session().await;
+    /// # let mut png = std::io::Cursor::new(Vec::new());
+    /// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
+    /// # let bytes = bytes::Bytes::from(png.into_inner());
+    /// let upload = me.upload_picture(bytes, "me.png").await?;
+    /// // A picture of one's own may be an avatar.
+    /// let avatar_url = Some(upload.url.parse().unwrap());
+    /// me.update_profile(ProfileUpdate { avatar_url, ..ProfileUpdate::default() }).await?;
+    ///
+    /// let refused = me.upload_picture("no picture".into(), "me.png").await.unwrap_err();
+    /// assert_eq!(refused.code(), Code::ImageInvalid);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `PAYLOAD_TOO_LARGE`, `IMAGE_INVALID`; `UPSTREAM_ERROR` and its kin if it could not be stored; `UNAVAILABLE`
     /// while too many pictures wait to be looked at.

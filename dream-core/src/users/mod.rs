@@ -172,6 +172,15 @@ impl From<User> for PublicUser {
 impl Session {
     /// The signed-in user.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// # let alice = world.alice().await;
+    /// let me = alice.session().await.me().await?;
+    /// assert_eq!((me.id, me.nick_name), (alice.id(), None));
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `TOKEN_REVOKED` if the account was deleted just now.
     pub async fn me(&self) -> Result<User> {
@@ -190,6 +199,20 @@ impl Session {
     }
 
     /// Changes one's name or picture.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::{Code, ProfileUpdate};
+    ///
+    /// # let me = world.alice().await.session().await;
+    /// let named =
+    ///     |name: &str| ProfileUpdate { nick_name: Some(name.parse().unwrap()), ..ProfileUpdate::default() };
+    /// assert_eq!(me.update_profile(named("Alice")).await?.nick_name.as_deref(), Some("Alice"));
+    /// let refused = me.update_profile(named("a risky name")).await.unwrap_err();
+    /// assert_eq!(refused.code(), Code::ContentRejected);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `CONTENT_REJECTED` for a name that may not go public, `VALIDATION_FAILED` for a picture that lies
@@ -287,6 +310,18 @@ impl Admin {
     }
 
     /// Deletes an account, as its user could.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Code;
+    ///
+    /// # let alice = world.alice().await;
+    /// let admin = world.admin().await;
+    /// admin.delete_user(alice.id()).await?;
+    /// assert_eq!(admin.delete_user(alice.id()).await.unwrap_err().code(), Code::UserNotFound);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `USER_NOT_FOUND`.

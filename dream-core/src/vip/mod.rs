@@ -111,6 +111,15 @@ pub enum VipTerm {
 impl Guest {
     /// What can be bought, shortest first.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// let plans = world.nobody().plans().await?;
+    /// assert!(plans.is_sorted_by_key(|plan| plan.duration_days), "shortest first");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// `UNAVAILABLE` if the database cannot be asked.
     pub async fn plans(&self) -> Result<Vec<Plan>> {
@@ -120,6 +129,23 @@ impl Guest {
 
 impl Session {
     /// How one stands: the true figures, at the level in force.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::orders::WECHAT;
+    ///
+    /// # let alice = world.alice().await;
+    /// let me = alice.session().await;
+    /// assert_eq!(me.vip().await?.remaining_days, 0);
+    /// let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// # world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+    /// # world.settle().await;
+    /// let info = me.vip().await?;
+    /// assert_eq!((info.remaining_days, info.membership.level().as_str()), (30, "VIP"));
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `TOKEN_REVOKED` if the account was deleted just now.

@@ -14,6 +14,24 @@ use crate::openapi::Sketch;
 pub const DEFAULT_BODY: u64 = 64 * 1024;
 
 /// A JSON body of at most `LIMIT` bytes. An empty one is read as `{}`, so that what is missing gets named.
+///
+/// ```
+/// use dream_core::{Guest, Result};
+/// use dream_http::input::{Body, Text};
+/// use dream_http::table::post;
+///
+/// dream_http::input! {
+///     /// What somebody has to say.
+///     pub struct Feedback {
+///         /// The words.
+///         pub text: Text<1, 2000>,
+///     }
+/// }
+/// async fn say(_: Guest, Body(feedback): Body<Feedback, 16384>) -> Result<usize> {
+///     Ok(feedback.text.0.chars().count())
+/// }
+/// # let _ = post("/v1/feedback", say);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body<T, const LIMIT: u64 = DEFAULT_BODY>(pub T);
 
@@ -40,6 +58,26 @@ impl<T: Deserr<Faults> + Shape + Send + 'static, const LIMIT: u64> Input for Bod
 }
 
 /// Reads a value that came by another way than a request, by the same rules.
+///
+/// ```
+/// use dream_core::{Code, Facts};
+/// use dream_http::input::{Whole, read_value};
+///
+/// dream_http::input! {
+///     /// A gift.
+///     pub struct Gift {
+///         /// How many points.
+///         pub points: Whole<1, 1000>,
+///     }
+/// }
+/// assert_eq!(read_value::<Gift>(serde_json::json!({ "points": 50 }))?.points.0, 50);
+///
+/// let refused = read_value::<Gift>(serde_json::json!({ "points": 0, "reason": "x" })).unwrap_err();
+/// let Facts::Fields(faults) = refused.facts() else { panic!("no fields") };
+/// assert_eq!(faults.len(), 2, "too few, and a field that nobody knows");
+/// # assert_eq!(refused.code(), Code::ValidationFailed);
+/// # Ok::<(), dream_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Code::ValidationFailed`] that names every faulty field.

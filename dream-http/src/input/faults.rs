@@ -11,6 +11,28 @@ const MAX_FAULTS: usize = 50;
 const MAX_FIELD_CHARS: usize = 64;
 
 /// The faulty fields of one input.
+///
+/// ```
+/// use dream_core::{Code, Error, Fault};
+/// use dream_http::input::{Faults, Whole};
+///
+/// dream_http::input! {
+///     /// Two numbers, the smaller one first.
+///     #[check(in_order)]
+///     pub struct Span {
+///         /// The smaller one.
+///         pub from: Whole<0, 100>,
+///         /// The greater one.
+///         pub to: Whole<0, 100>,
+///     }
+/// }
+/// fn in_order(span: &Span) -> Result<(), Faults> {
+///     if span.from.0 <= span.to.0 { Ok(()) } else { Err(Faults::field("to", Fault::Conflict("from"))) }
+/// }
+/// let refused = dream_http::input::read_value::<Span>(serde_json::json!({ "from": 7, "to": 3 }));
+/// assert_eq!(refused.unwrap_err().code(), Code::ValidationFailed);
+/// # let _: Error = Faults::field("to", Fault::Required).into();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Faults(Vec<FieldFault>);
 

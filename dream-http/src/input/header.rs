@@ -17,6 +17,19 @@ pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key
 const UPSTREAM_AUTHORIZATION: HeaderName = HeaderName::from_static("x-upstream-authorization");
 
 /// `Idempotency-Key`, if one was sent: 1–255 printable ASCII characters.
+///
+/// ```
+/// use dream_core::jobs::GenerateRequest;
+/// use dream_core::{Code, Result, Session};
+/// use dream_http::input::IdempotencyKey;
+///
+/// async fn surprise(me: Session, IdempotencyKey(key): IdempotencyKey) -> Result<String> {
+///     let request = GenerateRequest::new("a surprise".parse().map_err(|_| Code::Internal)?);
+///     // A client that asks twice under one key gets one job.
+///     Ok(me.generate(&request, key.as_ref(), None).await?.job_id.to_string())
+/// }
+/// # let _ = dream_http::table::post("/v1/surprise", surprise);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(pub Option<kernel::IdempotencyKey>);
 
@@ -38,6 +51,18 @@ impl Input for IdempotencyKey {
 }
 
 /// `X-Upstream-Authorization`, if one was sent: the caller's own credential for the image API.
+///
+/// ```
+/// use dream_core::jobs::GenerateRequest;
+/// use dream_core::{Code, Result, Session};
+/// use dream_http::input::UpstreamAuthorization;
+///
+/// async fn surprise(me: Session, UpstreamAuthorization(own): UpstreamAuthorization) -> Result<String> {
+///     let request = GenerateRequest::new("a surprise".parse().map_err(|_| Code::Internal)?);
+///     Ok(me.generate(&request, None, own.as_ref()).await?.job_id.to_string())
+/// }
+/// # let _ = dream_http::table::post("/v1/surprise", surprise);
+/// ```
 #[derive(Debug)]
 pub struct UpstreamAuthorization(pub Option<UpstreamCredential>);
 

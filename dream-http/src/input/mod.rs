@@ -32,6 +32,23 @@ use crate::call::Call;
 use crate::openapi::Sketch;
 
 /// What a handler is given besides its gate. Tuples read their parts in order and tell the faults of all of them.
+///
+/// ```
+/// use dream_core::kernel::OrderId;
+/// use dream_core::{Result, Session};
+/// use dream_http::input::{IdempotencyKey, Paged, Path};
+/// use dream_http::table::get;
+///
+/// // One part, several as a tuple, or none as `()`. The faults of all parts are told together.
+/// async fn one(_: Session, Path(_order): Path<OrderId>) -> Result<()> { Ok(()) }
+/// async fn several(
+///     _: Session,
+///     (IdempotencyKey(_key), Paged(_page)): (IdempotencyKey, Paged),
+/// ) -> Result<()> {
+///     Ok(())
+/// }
+/// # let _ = (get("/v1/x/{orderId}", one), get("/v1/y", several));
+/// ```
 pub trait Input: Sized + Send + 'static {
     /// Reads it.
     fn read(call: &mut Call) -> impl Future<Output = Result<Self>> + Send;

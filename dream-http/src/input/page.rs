@@ -14,10 +14,32 @@ use crate::openapi::Sketch;
 const MAX_CURSOR: usize = 256;
 
 /// `?limit=&cursor=`: a list that is walked by cursor only.
+///
+/// ```
+/// use dream_core::{Result, Session};
+/// use dream_http::input::Paged;
+///
+/// // `?limit=50&cursor=…`
+/// async fn prompts(me: Session, Paged(page): Paged) -> Result<Vec<String>> {
+///     Ok(me.jobs(None, &page).await?.items.into_iter().map(|job| job.prompt).collect())
+/// }
+/// # let _ = dream_http::table::get("/v1/prompts", prompts);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paged(pub PageRequest);
 
 /// `?limit=&cursor=&page=`: a list that old clients also ask for by page number.
+///
+/// ```
+/// use dream_core::{Result, Session};
+/// use dream_http::input::Numbered;
+///
+/// // `?page=3` too, for clients that show numbers; beyond row 10 000 only the cursor leads.
+/// async fn prompts(me: Session, Numbered(page): Numbered) -> Result<Vec<String>> {
+///     Ok(me.jobs(None, &page).await?.items.into_iter().map(|job| job.prompt).collect())
+/// }
+/// # let _ = dream_http::table::get("/v1/prompts", prompts);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Numbered(pub PageRequest);
 

@@ -10,10 +10,32 @@ use crate::openapi::Sketch;
 /// The ids of the path, in their order: `Path<OrderId>`, `Path<(CharacterId, PhotoId)>`.
 ///
 /// What cannot be such an id is not found, with the very answer of one that does not exist.
+///
+/// ```
+/// use dream_core::kernel::{CharacterId, PhotoId};
+/// use dream_core::{Result, Session};
+/// use dream_http::input::Path;
+/// use dream_http::table::get;
+///
+/// async fn show(_: Session, Path((character, photo)): Path<(CharacterId, PhotoId)>) -> Result<String> {
+///     Ok(format!("photo {photo} of {character}"))
+/// }
+/// // `/v1/faces/x/7` is answered as a character that does not exist.
+/// # let _ =
+/// get("/v1/faces/{characterId}/{photoId}", show);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path<T>(pub T);
 
 /// One or several ids.
+///
+/// ```
+/// use dream_core::kernel::{CharacterId, PhotoId};
+/// use dream_http::input::PathWords;
+///
+/// assert_eq!(<CharacterId as PathWords>::COUNT, 1);
+/// assert_eq!(<(CharacterId, PhotoId) as PathWords>::COUNT, 2);
+/// ```
 pub trait PathWords: Sized + Send + 'static {
     /// How many.
     const COUNT: usize;

@@ -74,6 +74,25 @@ impl QueryPairs {
 /// The parameters of the query as a struct of `Parsed<..>` and `Option<Parsed<..>>` fields.
 ///
 /// Stands after [`super::Paged`] and [`super::Numbered`], since it refuses whatever it does not know.
+///
+/// ```
+/// use dream_core::ports::JobState;
+/// use dream_core::{Result, Session};
+/// use dream_http::input::{OneOf, Paged, Query};
+///
+/// dream_http::input! {
+///     /// Which jobs are wanted.
+///     pub struct Filter {
+///         /// Those in this state.
+///         pub status: Option<OneOf<JobState>>,
+///     }
+/// }
+/// // `?status=FAILED&limit=50`; any other parameter is refused by its name.
+/// async fn count(me: Session, (Paged(page), Query(filter)): (Paged, Query<Filter>)) -> Result<usize> {
+///     Ok(me.jobs(filter.status.map(|OneOf(state)| state), &page).await?.items.len())
+/// }
+/// # let _ = dream_http::table::get("/v1/count", count);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query<T>(pub T);
 

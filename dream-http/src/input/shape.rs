@@ -14,6 +14,18 @@ use super::{
 use crate::openapi::Schemas;
 
 /// A type that input is made of.
+///
+/// ```
+/// use dream_http::input::{Shape, Text};
+/// use dream_http::openapi::Schemas;
+///
+/// let mut schemas = Schemas::default();
+/// // An option may be left out; a text must be there.
+/// assert_eq!(<Option<bool> as Shape>::absent(), Some(None));
+/// assert!(<Text<1, 20> as Shape>::absent().is_none());
+/// let drawn = serde_json::to_value(<Text<1, 20> as Shape>::shape(&mut schemas)).unwrap();
+/// assert_eq!((&drawn["minLength"], &drawn["maxLength"]), (&1.into(), &20.into()));
+/// ```
 pub trait Shape: Sized {
     /// Whether it is written as a text, so that an empty one can say that there is none.
     const TEXT: bool = false;
@@ -28,12 +40,40 @@ pub trait Shape: Sized {
 }
 
 /// A type with named fields.
+///
+/// ```
+/// use dream_http::input::{Fields as _, Whole};
+/// use dream_http::openapi::Schemas;
+///
+/// dream_http::input! {
+///     /// A gift.
+///     pub struct Gift {
+///         /// How many points.
+///         pub how_many: Whole<1, 1000>,
+///         /// Whether the user is told.
+///         pub tell: Option<bool>,
+///     }
+/// }
+/// let fields = Gift::fields(&mut Schemas::default());
+/// assert_eq!(fields.iter().map(|field| &*field.name).collect::<Vec<_>>(), ["howMany", "tell"]);
+/// assert!(fields[0].required && !fields[1].required);
+/// ```
 pub trait Fields {
     /// Its fields.
     fn fields(schemas: &mut Schemas) -> Vec<Field>;
 }
 
 /// One field of an input.
+///
+/// ```
+/// use dream_http::input::{Field, Whole};
+/// use dream_http::openapi::Schemas;
+///
+/// // What a line of `input!` stands for in the document.
+/// let field =
+///     Field::new::<Whole<1, 1000>>("points".into(), &[" How many points."], &mut Schemas::default());
+/// assert_eq!(field.description.as_deref(), Some("How many points."));
+/// ```
 #[derive(Clone)]
 pub struct Field {
     /// The name that clients use.
@@ -60,6 +100,13 @@ impl Field {
 }
 
 /// What clients call a field: what they know it as, or its name in camel case.
+///
+/// ```
+/// use dream_http::input::outside;
+///
+/// assert_eq!(outside("nick_name", None), "nickName");
+/// assert_eq!(outside("kind", Some("type")), "type", "a name that Rust keeps for itself");
+/// ```
 pub fn outside(name: &'static str, known_as: Option<&'static str>) -> Cow<'static, str> {
     match known_as {
         Some(known) => known.into(),
@@ -81,6 +128,37 @@ fn camel(name: &str) -> String {
 }
 
 /// An object that is being read field by field.
+///
+/// ```
+/// use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+/// use dream_http::input::{Faults, Reader, Whole, read_value};
+///
+/// /// A size that clients may also write as one number.
+/// struct Size {
+///     width: i64,
+///     height: i64,
+/// }
+///
+/// impl Deserr<Faults> for Size {
+///     fn deserialize_from_value<V: IntoValue>(
+///         value: Value<V>,
+///         place: ValuePointerRef<'_>,
+///     ) -> Result<Self, Faults> {
+///         if let Value::Integer(side) = value {
+///             return Ok(Self { width: side as i64, height: side as i64 });
+///         }
+///         let mut reader = Reader::new(value, place)?;
+///         let (width, height) =
+///             (reader.field::<Whole<1, 4096>>("width"), reader.field::<Whole<1, 4096>>("height"));
+///         reader.finish()?;
+///         let (Some(width), Some(height)) = (width, height) else { return Err(Faults::default()) };
+///         Ok(Self { width: width.0, height: height.0 })
+///     }
+/// }
+/// let size: Size = read_value(serde_json::json!({ "width": 640, "height": 480 }))?;
+/// assert_eq!((size.width, size.height), (640, 480));
+/// # Ok::<(), dream_core::Error>(())
+/// ```
 pub struct Reader<'p, V: IntoValue> {
     map: V::Map,
     place: ValuePointerRef<'p>,
@@ -123,6 +201,21 @@ impl<'p, V: IntoValue> Reader<'p, V> {
 }
 
 /// The object with these fields, kept under its name.
+///
+/// ```
+/// use dream_http::input::{Whole, object};
+/// use dream_http::openapi::Schemas;
+///
+/// dream_http::input! {
+///     /// A gift.
+///     pub struct Gift {
+///         /// How many points.
+///         pub points: Whole<1, 1000>,
+///     }
+/// }
+/// let reference = serde_json::to_value(object::<Gift>("Gift", &mut Schemas::default())).unwrap();
+/// assert_eq!(reference["$ref"], "#/components/schemas/Gift");
+/// ```
 pub fn object<T: Fields>(name: &str, schemas: &mut Schemas) -> RefOr<Schema> {
     let mut object = ObjectBuilder::new().schema_type(Type::Object);
     for field in T::fields(schemas) {

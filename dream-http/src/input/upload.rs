@@ -15,6 +15,18 @@ use crate::openapi::Sketch;
 const FORM_OVERHEAD: u64 = 16 * 1024;
 
 /// The form field `file` of a `multipart/form-data` body, of at most `LIMIT` bytes. Other fields are refused.
+///
+/// ```
+/// use dream_core::{Result, Session};
+/// use dream_http::input::Upload;
+///
+/// /// Up to a mebibyte in the form field `file`.
+/// async fn keep(me: Session, file: Upload<1_048_576>) -> Result<String> {
+///     let name = file.original_name.as_deref().unwrap_or("picture");
+///     Ok(me.upload_picture(file.bytes, name).await?.url)
+/// }
+/// # let _ = dream_http::table::post("/v1/keep", keep);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Upload<const LIMIT: u64> {
     /// The name that the client gave it. Only to be shown again, never to be used as a path.

@@ -26,6 +26,33 @@ use utoipa::openapi::{KnownFormat, Schema};
 use super::{Faults, Shape};
 
 /// A value that a text can be read as: of the path, of the query, or in a JSON string.
+///
+/// ```
+/// use dream_core::Fault;
+/// use dream_http::input::Word;
+/// use utoipa::openapi::Schema;
+/// use utoipa::openapi::schema::{ObjectBuilder, Type};
+///
+/// /// A colour such as `#c81e5a`.
+/// #[derive(Debug)]
+/// struct Colour(String);
+///
+/// impl std::str::FromStr for Colour {
+///     type Err = Fault;
+///     fn from_str(text: &str) -> Result<Self, Fault> {
+///         let digits = text
+///             .strip_prefix('#')
+///             .filter(|it| it.len() == 6 && it.bytes().all(|b| b.is_ascii_hexdigit()));
+///         digits.map(|it| Self(it.to_owned())).ok_or(Fault::Format("a colour, such as #c81e5a"))
+///     }
+/// }
+/// // Now it can be a field as `Parsed<Colour>`, and an id of a path.
+/// impl Word for Colour {
+///     fn schema() -> Schema {
+///         ObjectBuilder::new().schema_type(Type::String).pattern(Some("^#[0-9a-f]{6}$")).into()
+///     }
+/// }
+/// ```
 pub trait Word: FromStr<Err = Fault> + Send + 'static {
     /// What a path is told whose id cannot be one, the same as for one that does not exist.
     const ABSENT: Code = Code::RouteNotFound;
@@ -35,6 +62,22 @@ pub trait Word: FromStr<Err = Fault> + Send + 'static {
 }
 
 /// A field that is read from a text by its `FromStr`: `plan_id: Parsed<PlanId>`.
+///
+/// ```
+/// use dream_core::kernel::PlanId;
+/// use dream_http::input::{Parsed, read_value};
+///
+/// dream_http::input! {
+///     /// What somebody wants to buy.
+///     pub struct Purchase {
+///         /// Which plan.
+///         pub plan_id: Parsed<PlanId>,
+///     }
+/// }
+/// let purchase: Purchase = read_value(serde_json::json!({ "planId": "vip_month" }))?;
+/// assert_eq!(purchase.plan_id.0.as_str(), "vip_month", "checked by the core's own rules");
+/// # Ok::<(), dream_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parsed<T>(pub T);
 
@@ -49,6 +92,14 @@ impl<T: Word> Deserr<Faults> for Parsed<T> {
 }
 
 /// A text of `MIN` to `MAX` characters.
+///
+/// ```
+/// use dream_core::Fault;
+/// use dream_http::input::Text;
+///
+/// assert_eq!("猫猫".parse::<Text<1, 2>>().unwrap().0, "猫猫", "characters, not bytes");
+/// assert_eq!("three".parse::<Text<1, 2>>(), Err(Fault::Length { min: 1, max: 2 }));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text<const MIN: usize, const MAX: usize>(pub String);
 
@@ -77,6 +128,15 @@ impl<const MIN: usize, const MAX: usize> Deserr<Faults> for Text<MIN, MAX> {
 }
 
 /// A whole number from `MIN` to `MAX`. In a query it is read by `Parsed<Whole<..>>`.
+///
+/// ```
+/// use dream_core::Fault;
+/// use dream_http::input::Whole;
+///
+/// assert_eq!("10".parse::<Whole<1, 10>>().unwrap().0, 10);
+/// assert_eq!("11".parse::<Whole<1, 10>>(), Err(Fault::Range { min: 1, max: 10 }));
+/// assert_eq!("1.5".parse::<Whole<1, 10>>(), Err(Fault::Type("integer")));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Whole<const MIN: i64, const MAX: i64>(pub i64);
 
@@ -128,6 +188,23 @@ impl<const MIN: i64, const MAX: i64> Deserr<Faults> for Whole<MIN, MAX> {
 }
 
 /// A list of `MIN` to `MAX` items.
+///
+/// ```
+/// use dream_core::Facts;
+/// use dream_http::input::{List, Text, read_value};
+///
+/// dream_http::input! {
+///     /// Words to find something by.
+///     pub struct Tagged {
+///         /// At most two of them.
+///         pub tags: List<Text<1, 8>, 0, 2>,
+///     }
+/// }
+/// assert_eq!(read_value::<Tagged>(serde_json::json!({ "tags": ["cat"] }))?.tags.0[0].0, "cat");
+/// let refused = read_value::<Tagged>(serde_json::json!({ "tags": ["cat", ""] })).unwrap_err();
+/// assert!(matches!(refused.facts(), Facts::Fields(faults) if faults[0].field == "tags[1]"));
+/// # Ok::<(), dream_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct List<T, const MIN: usize, const MAX: usize>(pub Vec<T>);
 
@@ -146,6 +223,13 @@ impl<T: Deserr<Faults>, const MIN: usize, const MAX: usize> Deserr<Faults> for L
 }
 
 /// `true` or `false` in a query, and nothing that merely looks like it.
+///
+/// ```
+/// use dream_http::input::Flag;
+///
+/// assert!("true".parse::<Flag>().unwrap().0);
+/// assert!("1".parse::<Flag>().is_err(), "it merely looks like one");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flag(pub bool);
 
@@ -167,6 +251,21 @@ impl Word for Flag {
 }
 
 /// A JSON object that is passed on as it is.
+///
+/// ```
+/// use dream_http::input::{AnyObject, read_value};
+///
+/// dream_http::input! {
+///     /// Options for a model.
+///     pub struct Options {
+///         /// Whatever the model knows.
+///         pub params: AnyObject,
+///     }
+/// }
+/// let options: Options = read_value(serde_json::json!({ "params": { "seed": 42 } }))?;
+/// assert_eq!(options.params.0["seed"], 42);
+/// # Ok::<(), dream_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnyObject(pub serde_json::Map<String, serde_json::Value>);
 
@@ -184,10 +283,39 @@ impl Deserr<Faults> for AnyObject {
 }
 
 /// One of a list of words: `status: OneOf<JobState>`. In a query it is written alike.
+///
+/// ```
+/// use dream_core::Fault;
+/// use dream_core::ports::JobState;
+/// use dream_http::input::OneOf;
+///
+/// assert_eq!("FAILED".parse::<OneOf<JobState>>().unwrap().0, JobState::Failed);
+/// assert_eq!("failed".parse::<OneOf<JobState>>().unwrap_err(), Fault::OneOf(JobState::NAMES));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OneOf<T>(pub T);
 
 /// A type whose values are words.
+///
+/// ```
+/// use dream_http::input::{Named, OneOf};
+///
+/// #[derive(Debug, PartialEq)]
+/// enum Size { Small, Large }
+///
+/// impl Named for Size {
+///     const NAMES: &'static [&'static str] = &["small", "large"];
+///     fn named(name: &str) -> Option<Self> {
+///         match name {
+///             "small" => Some(Size::Small),
+///             "large" => Some(Size::Large),
+///             _ => None,
+///         }
+///     }
+/// }
+/// assert_eq!("large".parse::<OneOf<Size>>().unwrap().0, Size::Large);
+/// assert!("huge".parse::<OneOf<Size>>().is_err());
+/// ```
 pub trait Named: Sized + Send + 'static {
     /// All of them.
     const NAMES: &'static [&'static str];
@@ -219,6 +347,23 @@ impl<T: Named> Deserr<Faults> for OneOf<T> {
 }
 
 /// An optional text that old clients send empty when they mean that there is none.
+///
+/// ```
+/// use dream_core::templates::Description;
+/// use dream_http::input::{Blank, read_value};
+///
+/// dream_http::input! {
+///     /// A picture.
+///     pub struct Picture {
+///         /// What it shows.
+///         pub note: Option<Blank<Description>>,
+///     }
+/// }
+/// // An old client that sends an empty text means that there is none.
+/// let picture: Picture = read_value(serde_json::json!({ "note": "" }))?;
+/// assert_eq!(picture.note.and_then(|Blank(note)| note), None);
+/// # Ok::<(), dream_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blank<T>(pub Option<T>);
 
@@ -244,6 +389,24 @@ impl<T: Word> Deserr<Faults> for Blank<T> {
 
 /// A field that keeps its value where it is not sent, and loses it where it is sent as null. What is written as a text is
 /// lost by an empty one too; a number is not.
+///
+/// ```
+/// use dream_core::kernel::Patch;
+/// use dream_core::templates::Description;
+/// use dream_http::input::{Clearable, Parsed, read_value};
+///
+/// dream_http::input! {
+///     /// What is to change.
+///     pub struct Change {
+///         /// Another description, or none.
+///         pub description: Clearable<Parsed<Description>>,
+///     }
+/// }
+/// let change = |json| read_value::<Change>(json).map(|change| change.description.0);
+/// assert!(matches!(change(serde_json::json!({}))?, Patch::Keep), "left out: it stays");
+/// assert!(matches!(change(serde_json::json!({ "description": null }))?, Patch::Clear));
+/// # Ok::<(), dream_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clearable<T>(pub Patch<T>);
 
@@ -261,6 +424,22 @@ impl<T: Deserr<Faults> + Shape> Deserr<Faults> for Clearable<T> {
 }
 
 /// A text, or the number that it stands for: an id that clients know in both forms.
+///
+/// ```
+/// use dream_core::jobs::CharacterRef;
+/// use dream_http::input::{TextOrNumber, read_value};
+///
+/// dream_http::input! {
+///     /// Which face.
+///     pub struct Face {
+///         /// The character, by its number or its UUID.
+///         pub character: TextOrNumber<CharacterRef>,
+///     }
+/// }
+/// let by = |json| read_value::<Face>(json).map(|face| face.character.0);
+/// assert_eq!(by(serde_json::json!({ "character": 7 }))?, by(serde_json::json!({ "character": "7" }))?);
+/// # Ok::<(), dream_core::Error>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TextOrNumber<T>(pub T);
 
@@ -278,6 +457,29 @@ impl<T: Word> Deserr<Faults> for TextOrNumber<T> {
 }
 
 /// Reads a field by a function of one's own: for what is neither a word nor bounded, such as "a number or a text".
+///
+/// ```
+/// use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+/// use dream_core::Fault;
+/// use dream_http::input::{Faults, read_by, read_value};
+///
+/// /// Seconds, as a number or as a text such as `90s`.
+/// struct Seconds(u64);
+///
+/// impl Deserr<Faults> for Seconds {
+///     fn deserialize_from_value<V: IntoValue>(
+///         value: Value<V>,
+///         place: ValuePointerRef<'_>,
+///     ) -> Result<Self, Faults> {
+///         read_by(value, place, |json| {
+///             let text = json.as_str().and_then(|text| text.strip_suffix('s')?.parse().ok());
+///             json.as_u64().or(text).map(Self).ok_or(Fault::Format("seconds, such as 90 or 90s"))
+///         })
+///     }
+/// }
+/// assert_eq!(read_value::<Seconds>(90.into())?.0, read_value::<Seconds>("90s".into())?.0);
+/// # Ok::<(), dream_core::Error>(())
+/// ```
 ///
 /// # Errors
 /// The fault that the function found, at this place.

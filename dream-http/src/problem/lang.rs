@@ -4,6 +4,17 @@ use http::HeaderMap;
 use http::header::ACCEPT_LANGUAGE;
 
 /// A language that every sentence of ours exists in.
+///
+/// ```
+/// use dream_http::problem::Lang;
+/// use http::HeaderMap;
+/// use http::header::ACCEPT_LANGUAGE;
+///
+/// let mut headers = HeaderMap::new();
+/// assert_eq!(Lang::preferred(&headers), Lang::Zh);
+/// headers.insert(ACCEPT_LANGUAGE, "fr, en;q=0.8, zh;q=0.2".parse().unwrap());
+/// assert_eq!(Lang::preferred(&headers).tag(), "en");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Lang {
     /// Simplified Chinese, unless something else is asked for.

@@ -34,6 +34,23 @@ pub(crate) const PRINTABLE_KEY: &str = "1 to 255 printable ASCII characters";
 const RETRY_SECS: u64 = 2;
 
 /// What every error answers with.
+///
+/// ```
+/// use dream_core::{Error, Fault};
+/// use dream_core::kernel::Timestamp;
+/// use dream_http::problem::{Asked, Lang, Problem};
+///
+/// let error = Error::invalid_field("sampleCount", Fault::Range { min: 1, max: 10 });
+/// let asked = Asked {
+///     lang: Lang::En,
+///     request_id: "9f1c-4711",
+///     path: "/v1/images/generate",
+///     now: Timestamp::from_secs(1_769_600_000),
+/// };
+/// let body = serde_json::to_value(Problem::new(&error, asked)).unwrap();
+/// assert_eq!((&body["statusCode"], &body["code"]), (&400.into(), &"VALIDATION_FAILED".into()));
+/// assert_eq!(body["errors"][0]["field"], "sampleCount");
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem<'a> {
@@ -89,6 +106,17 @@ impl PartialSchema for ErrorCode {
 impl ToSchema for ErrorCode {}
 
 /// One faulty field.
+///
+/// ```
+/// use dream_http::problem::FieldProblem;
+///
+/// let problem = FieldProblem {
+///     field: "tags[3]".into(),
+///     code: "LENGTH".into(),
+///     message: "at most 32 characters".to_owned(),
+/// };
+/// assert_eq!(serde_json::to_value(problem).unwrap()["code"], "LENGTH");
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FieldProblem<'a> {
     /// Path of the field, such as `userInfo.nickName` or `tags[3]`.
@@ -101,6 +129,14 @@ pub struct FieldProblem<'a> {
 }
 
 /// Figures that belong to a code.
+///
+/// ```
+/// use dream_http::problem::ProblemData;
+///
+/// let data = ProblemData::Quota { daily_limit: 5, daily_used: 5, points_required: 10, points_balance: 3 };
+/// // For a client that says "7 points are missing".
+/// assert_eq!(serde_json::to_value(data).unwrap()["pointsRequired"], 10);
+/// ```
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum ProblemData {
@@ -153,6 +189,21 @@ impl ProblemData {
 }
 
 /// What an answer to an error says about the request.
+///
+/// ```
+/// use dream_core::kernel::Timestamp;
+/// use dream_core::{Code, Error};
+/// use dream_http::problem::{Asked, Lang, Problem};
+///
+/// let asked = Asked {
+///     lang: Lang::Zh,
+///     request_id: "9f1c-4711",
+///     path: "/v1/jobs/none",
+///     now: Timestamp::from_secs(1_769_600_000),
+/// };
+/// let (error, english) = (Error::new(Code::JobNotFound), Asked { lang: Lang::En, ..asked });
+/// assert_ne!(Problem::new(&error, asked).message, Problem::new(&error, english).message);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
     /// The language of the sentences.
@@ -195,6 +246,23 @@ impl<'a> Problem<'a> {
 }
 
 /// How a row words its errors, where the caller expects another body than [`Problem`].
+///
+/// ```
+/// use dream_core::Result;
+/// use dream_http::gate::Anyone;
+/// use dream_http::problem::Problem;
+/// use dream_http::table::post;
+///
+/// async fn notify(_: Anyone, (): ()) -> Result<()> {
+///     Ok(())
+/// }
+/// // A caller with a form of its own for errors.
+/// fn in_its_words(problem: &Problem<'_>) -> Vec<u8> {
+///     format!(r#"{{"code":"FAIL","message":"{}"}}"#, problem.code).into_bytes()
+/// }
+/// # let _ =
+/// post("/v1/partner/notify", notify).wording(in_its_words);
+/// ```
 pub type Wording = fn(&Problem<'_>) -> Vec<u8>;
 
 /// The answer to an error.

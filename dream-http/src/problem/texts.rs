@@ -7,6 +7,14 @@ use http::StatusCode;
 use super::Lang;
 
 /// The status that the contract gives the code.
+///
+/// ```
+/// use dream_core::Code;
+/// use dream_http::problem::status;
+///
+/// assert_eq!(status(Code::JobNotFound), 404);
+/// assert_eq!(status(Code::QuotaExceeded), 403);
+/// ```
 pub const fn status(code: Code) -> StatusCode {
     match code {
         Code::ValidationFailed | Code::InvalidJson | Code::InvalidCursor | Code::CharacterHasNoPhotos => {

@@ -11,6 +11,20 @@ pub use row::{Handler, Row, delete, get, post, put};
 pub(crate) use row::{Options, Sketched};
 
 /// The rows, and the way to find one.
+///
+/// ```
+/// use dream_core::Result;
+/// use dream_http::gate::Anyone;
+/// use dream_http::table::{Table, get, post};
+///
+/// async fn nothing(_: Anyone, (): ()) -> Result<()> {
+///     Ok(())
+/// }
+/// let table = Table::new(vec![get("/v1/a", nothing), post("/v1/a", nothing)]).unwrap();
+/// assert_eq!(table.rows().len(), 2);
+/// // A row that no request could ever reach is refused when the program starts.
+/// assert!(Table::new(vec![get("/v1/a", nothing), get("/v1/a", nothing)]).is_err());
+/// ```
 #[derive(Debug)]
 pub struct Table {
     rows: Vec<Row>,

@@ -21,6 +21,28 @@ use crate::throttle::LimitClass;
 type Run = Arc<dyn for<'c> Fn(&'c mut Call) -> BoxFuture<'c, Result<Reply>> + Send + Sync>;
 
 /// A handler: `async fn(gate, input) -> Result<answer>`.
+///
+/// ```
+/// use dream_core::kernel::Points;
+/// use dream_core::{Admin, Result};
+/// use dream_core::kernel::UserId;
+/// use dream_http::input::{Body, Path, Whole};
+/// use dream_http::table::post;
+///
+/// dream_http::input! {
+///     /// A gift.
+///     pub struct Gift {
+///         /// How many points.
+///         pub points: Whole<1, 1000>,
+///     }
+/// }
+///
+/// // Who may call it, what it reads, what it answers: all of it stands in the signature.
+/// async fn give(admin: Admin, (Path(user), Body(gift)): (Path<UserId>, Body<Gift>)) -> Result<i64> {
+///     Ok(admin.grant_points(user, Points::new(gift.points.0), "a gift").await?.balance.get())
+/// }
+/// # let _ = post("/v1/gifts/{userId}", give);
+/// ```
 pub trait Handler<G, I, O>: Clone + Send + Sync + 'static {
     /// Does it.
     fn handle(&self, gate: G, input: I) -> impl Future<Output = Result<O>> + Send;
@@ -37,6 +59,23 @@ where
 }
 
 /// One row of the route table.
+///
+/// ```
+/// use dream_core::{Code, Guest, Result};
+/// use dream_http::table::get;
+/// use std::time::Duration;
+///
+/// async fn cheapest(guest: Guest, (): ()) -> Result<i64> {
+///     let plans = guest.plans().await?;
+///     Ok(plans.iter().map(|plan| plan.current_price.get()).min().ok_or(Code::PlanNotFound)?)
+/// }
+/// // Kept for a minute, or until somebody changes the plans.
+/// let row = get("/v1/cheapest", cheapest)
+///     .doc("What the cheapest plan costs, in fen")
+///     .fails(&[Code::PlanNotFound])
+///     .public(Duration::from_mins(1), "plans");
+/// assert_eq!((row.path(), row.is_write()), ("/v1/cheapest", false));
+/// ```
 #[derive(Clone)]
 pub struct Row {
     pub(crate) method: Method,
@@ -77,6 +116,17 @@ impl fmt::Debug for Row {
 }
 
 /// `GET`: reads, and may be dropped when the client hangs up.
+///
+/// ```
+/// use dream_core::{Result, Session};
+/// use dream_http::table::get;
+///
+/// async fn points(me: Session, (): ()) -> Result<i64> {
+///     Ok(me.balance().await?.balance.get())
+/// }
+/// let row = get("/v1/my/points", points);
+/// assert!(!row.is_write(), "dropped when its client hangs up");
+/// ```
 pub fn get<H, G, I, O>(path: &'static str, handler: H) -> Row
 where
     H: Handler<G, I, O>,
@@ -88,6 +138,19 @@ where
 }
 
 /// `POST`: runs to its end, whatever the client does.
+///
+/// ```
+/// use dream_core::jobs::GenerateRequest;
+/// use dream_core::{Result, Session};
+/// use dream_http::reply::Accepted;
+/// use dream_http::table::post;
+///
+/// async fn surprise(me: Session, (): ()) -> Result<Accepted<String>> {
+///     let request = GenerateRequest::new("a surprise".parse().map_err(|_| dream_core::Code::Internal)?);
+///     Ok(Accepted(me.generate(&request, None, None).await?.job_id.to_string()))
+/// }
+/// assert!(post("/v1/surprise", surprise).is_write(), "it runs to its end, whatever its client does");
+/// ```
 pub fn post<H, G, I, O>(path: &'static str, handler: H) -> Row
 where
     H: Handler<G, I, O>,
@@ -99,6 +162,19 @@ where
 }
 
 /// `PUT`: runs to its end, whatever the client does.
+///
+/// ```
+/// use dream_core::kernel::ImageId;
+/// use dream_core::{Result, Session};
+/// use dream_http::input::Path;
+/// use dream_http::table::put;
+///
+/// async fn like(me: Session, Path(image): Path<ImageId>) -> Result<i64> {
+///     me.like(image).await
+/// }
+/// # let _ =
+/// put("/v1/likes/{imageId}", like);
+/// ```
 pub fn put<H, G, I, O>(path: &'static str, handler: H) -> Row
 where
     H: Handler<G, I, O>,
@@ -110,6 +186,19 @@ where
 }
 
 /// `DELETE`: runs to its end, whatever the client does.
+///
+/// ```
+/// use dream_core::kernel::FavoriteId;
+/// use dream_core::{Result, Session};
+/// use dream_http::input::Path;
+/// use dream_http::table::delete;
+///
+/// async fn forget(me: Session, Path(favorite): Path<FavoriteId>) -> Result<()> {
+///     me.remove_favorite(favorite).await
+/// }
+/// # let _ =
+/// delete("/v1/hearts/{favoriteId}", forget);
+/// ```
 pub fn delete<H, G, I, O>(path: &'static str, handler: H) -> Row
 where
     H: Handler<G, I, O>,

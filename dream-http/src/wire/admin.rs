@@ -1,4 +1,24 @@
 //! Administration.
+//!
+//! ```
+//! # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+//! # world.dream().plant_seeds().await?;
+//! # let settings = dream_http::Settings { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
+//! # let server = dream_http::Server::bind(dream_http::App::builder(world.dream().clone(), settings).build()?)?;
+//! # let base = format!("http://{}", server.local_addr()?);
+//! # let serving = tokio::spawn(server.serve(std::future::pending()));
+//! # let alice = world.alice().await;
+//! # let (http, token) = (reqwest::Client::new(), alice.tokens().access);
+//! # let admin = async |path: &str| -> Result<serde_json::Value, reqwest::Error> {
+//! #     let key = dream_testkit::world::ADMIN_KEY;
+//! #     http.get(format!("{base}{path}")).header("x-admin-key", key).send().await?.json().await
+//! # };
+//! let page = admin("/v1/admin/users?limit=10").await?;
+//! assert_eq!((&page["total"], &page["users"][0]["openid"]), (&1.into(), &"o-alice".into()));
+//! # serving.abort();
+//! # Ok(())
+//! # });
+//! ```
 
 use dream_core::kernel::{self, PageRequest, Points, Timestamp};
 use dream_core::vip::{Level, VipTerm};

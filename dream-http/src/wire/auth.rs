@@ -1,4 +1,26 @@
 //! Signing in and out.
+//!
+//! ```
+//! # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+//! # world.dream().plant_seeds().await?;
+//! # let settings = dream_http::Settings { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
+//! # let server = dream_http::Server::bind(dream_http::App::builder(world.dream().clone(), settings).build()?)?;
+//! # let base = format!("http://{}", server.local_addr()?);
+//! # let serving = tokio::spawn(server.serve(std::future::pending()));
+//! # let alice = world.alice().await;
+//! # let (http, token) = (reqwest::Client::new(), alice.tokens().access);
+//! # let post = async |path: &str, body: serde_json::Value| -> Result<serde_json::Value, reqwest::Error> {
+//! #     http.post(format!("{base}{path}")).bearer_auth(&token).json(&body).send().await?.json().await
+//! # };
+//! use serde_json::json;
+//!
+//! let code = world.wechat().login_code("o-bob");
+//! let answer = post("/v1/auth/wechat-login", json!({ "code": code })).await?;
+//! assert_eq!((&answer["user"]["openid"], &answer["expiresIn"]), (&"o-bob".into(), &"7d".into()));
+//! # serving.abort();
+//! # Ok(())
+//! # });
+//! ```
 
 use std::str::FromStr;
 

@@ -1,4 +1,25 @@
 //! Characters and their photos.
+//!
+//! ```
+//! # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+//! # world.dream().plant_seeds().await?;
+//! # let settings = dream_http::Settings { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
+//! # let server = dream_http::Server::bind(dream_http::App::builder(world.dream().clone(), settings).build()?)?;
+//! # let base = format!("http://{}", server.local_addr()?);
+//! # let serving = tokio::spawn(server.serve(std::future::pending()));
+//! # let alice = world.alice().await;
+//! # let (http, token) = (reqwest::Client::new(), alice.tokens().access);
+//! # let post = async |path: &str, body: serde_json::Value| -> Result<serde_json::Value, reqwest::Error> {
+//! #     http.post(format!("{base}{path}")).bearer_auth(&token).json(&body).send().await?.json().await
+//! # };
+//! use serde_json::json;
+//!
+//! let made = post("/v1/characters", json!({ "name": "小红" })).await?;
+//! assert_eq!(made["character"]["name"], "小红");
+//! # serving.abort();
+//! # Ok(())
+//! # });
+//! ```
 
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use dream_core::characters::{

@@ -1,4 +1,29 @@
 //! Favorites.
+//!
+//! ```
+//! # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+//! # world.dream().plant_seeds().await?;
+//! # let settings = dream_http::Settings { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
+//! # let server = dream_http::Server::bind(dream_http::App::builder(world.dream().clone(), settings).build()?)?;
+//! # let base = format!("http://{}", server.local_addr()?);
+//! # let serving = tokio::spawn(server.serve(std::future::pending()));
+//! # let alice = world.alice().await;
+//! # let (http, token) = (reqwest::Client::new(), alice.tokens().access);
+//! # let get = async |path: &str| -> Result<serde_json::Value, reqwest::Error> {
+//! #     http.get(format!("{base}{path}")).bearer_auth(&token).send().await?.json().await
+//! # };
+//! # let post = async |path: &str, body: serde_json::Value| -> Result<serde_json::Value, reqwest::Error> {
+//! #     http.post(format!("{base}{path}")).bearer_auth(&token).json(&body).send().await?.json().await
+//! # };
+//! use serde_json::json;
+//!
+//! post("/v1/favorites", json!({ "type": "prompt", "resourceId": "portrait_film" })).await?;
+//! let kept = get("/v1/favorites").await?;
+//! assert_eq!(kept["items"][0]["template"]["templateId"], "portrait_film");
+//! # serving.abort();
+//! # Ok(())
+//! # });
+//! ```
 
 use dream_core::favorites::{self, FavoriteKind, Kept, ResourceId};
 use serde::Serialize;

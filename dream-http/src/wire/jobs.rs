@@ -1,4 +1,30 @@
 //! Generations.
+//!
+//! ```
+//! # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+//! # world.dream().plant_seeds().await?;
+//! # let settings = dream_http::Settings { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
+//! # let server = dream_http::Server::bind(dream_http::App::builder(world.dream().clone(), settings).build()?)?;
+//! # let base = format!("http://{}", server.local_addr()?);
+//! # let serving = tokio::spawn(server.serve(std::future::pending()));
+//! # let alice = world.alice().await;
+//! # let (http, token) = (reqwest::Client::new(), alice.tokens().access);
+//! # let get = async |path: &str| -> Result<serde_json::Value, reqwest::Error> {
+//! #     http.get(format!("{base}{path}")).bearer_auth(&token).send().await?.json().await
+//! # };
+//! # let post = async |path: &str, body: serde_json::Value| -> Result<serde_json::Value, reqwest::Error> {
+//! #     http.post(format!("{base}{path}")).bearer_auth(&token).json(&body).send().await?.json().await
+//! # };
+//! use serde_json::json;
+//!
+//! let accepted = post("/v1/jobs", json!({ "prompt": "a lighthouse", "mode": "draft" })).await?;
+//! assert_eq!(accepted["status"], "QUEUED");
+//! let job = get(&format!("/v1/jobs/{}", accepted["jobId"].as_str().unwrap())).await?;
+//! assert_eq!((&job["prompt"], &job["resultUrls"]), (&"a lighthouse".into(), &json!([])));
+//! # serving.abort();
+//! # Ok(())
+//! # });
+//! ```
 
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use dream_core::jobs::{

@@ -6,6 +6,13 @@ use utoipa::ToSchema;
 use crate::problem::Lang;
 
 /// What was done, for people.
+///
+/// ```
+/// use dream_http::problem::Lang;
+/// use dream_http::wire::message::Message;
+///
+/// assert_eq!(Message::new(Lang::En, "已删除", "Deleted").message, "Deleted");
+/// ```
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub struct Message {
     /// In the language of `Accept-Language`.

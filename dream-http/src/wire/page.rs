@@ -9,6 +9,18 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 /// A page of a list that is walked by cursor.
+///
+/// ```
+/// use dream_core::kernel;
+/// use dream_http::wire::page::Page;
+///
+/// let page = kernel::Page { items: vec![1, 2], next: None, total: None };
+/// let json = serde_json::to_value(Page::of(page, |number| format!("number {number}"))).unwrap();
+/// assert_eq!(
+///     json,
+///     serde_json::json!({ "items": ["number 1", "number 2"], "hasMore": false, "nextCursor": null })
+/// );
+/// ```
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Page<T> {
@@ -30,6 +42,17 @@ impl<T> Page<T> {
 }
 
 /// A page of a list that can also be asked for by page number.
+///
+/// ```
+/// use dream_core::kernel::{self, Limit, PageRequest};
+/// use dream_http::wire::page::NumberedPage;
+///
+/// let asked = PageRequest::numbered(Limit::new(2).unwrap(), 3)?;
+/// let page = kernel::Page { items: vec!["e"], next: None, total: Some(5) };
+/// let json = serde_json::to_value(NumberedPage::of(page, &asked, |item| item)).unwrap();
+/// assert_eq!((&json["page"], &json["total"], &json["limit"]), (&3.into(), &5.into(), &2.into()));
+/// # Ok::<(), dream_core::Error>(())
+/// ```
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NumberedPage<T> {
@@ -57,6 +80,15 @@ impl<T> NumberedPage<T> {
 }
 
 /// The number of the page that was asked for.
+///
+/// ```
+/// use dream_core::kernel::{Cursor, Limit, PageRequest};
+/// use dream_http::wire::page::number;
+///
+/// assert_eq!(number(&PageRequest::default()), Some(1));
+/// let walked = PageRequest::after(Limit::default(), Cursor::from_client("AQAAAAA"));
+/// assert_eq!(number(&walked), None, "a cursor leads to a place, and that has no number");
+/// ```
 pub fn number(asked: &PageRequest) -> Option<i64> {
     match asked.start {
         Start::Number(number) => Some(number),

@@ -9,6 +9,20 @@ use super::time::At;
 use crate::input::OneOf;
 
 /// Somebody's points in sum.
+///
+/// ```
+/// use dream_core::kernel::Points;
+/// use dream_core::points;
+/// use dream_http::wire::points::Balance;
+///
+/// let sums = points::Balance {
+///     balance: Points::new(40),
+///     total_earned: Points::new(50),
+///     total_spent: Points::new(10),
+/// };
+/// let json = serde_json::to_value(Balance::from(sums)).unwrap();
+/// assert_eq!(json, serde_json::json!({ "balance": 40, "totalEarned": 50, "totalSpent": 10 }));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Balance {

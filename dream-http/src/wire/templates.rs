@@ -1,4 +1,23 @@
 //! Templates.
+//!
+//! ```
+//! # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+//! # world.dream().plant_seeds().await?;
+//! # let settings = dream_http::Settings { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
+//! # let server = dream_http::Server::bind(dream_http::App::builder(world.dream().clone(), settings).build()?)?;
+//! # let base = format!("http://{}", server.local_addr()?);
+//! # let serving = tokio::spawn(server.serve(std::future::pending()));
+//! # let alice = world.alice().await;
+//! # let (http, token) = (reqwest::Client::new(), alice.tokens().access);
+//! # let get = async |path: &str| -> Result<serde_json::Value, reqwest::Error> {
+//! #     http.get(format!("{base}{path}")).bearer_auth(&token).send().await?.json().await
+//! # };
+//! let hot = get("/v1/templates/prompts?category=cartoon").await?;
+//! assert_eq!(hot["templates"][0]["category"], "cartoon");
+//! # serving.abort();
+//! # Ok(())
+//! # });
+//! ```
 
 use std::str::FromStr;
 

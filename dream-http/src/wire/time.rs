@@ -9,6 +9,14 @@ use utoipa::openapi::{KnownFormat, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 /// An instant as RFC 3339 in UTC with milliseconds.
+///
+/// ```
+/// use dream_core::kernel::Timestamp;
+/// use dream_http::wire::time::At;
+///
+/// let at = At(Timestamp::from_secs(1_769_600_000));
+/// assert_eq!(serde_json::to_value(at).unwrap(), "2026-01-28T11:33:20.000Z");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct At(pub Timestamp);
 

@@ -10,6 +10,19 @@ use super::{LONG, SHORT, SOON};
 
 /// Runs every case. The cache must not be used by others meanwhile, and its clock must be the machine's.
 ///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::{MemoryCache, SystemClock};
+/// use dream_testkit::conformance;
+/// use std::sync::Arc;
+///
+/// // The test of a cache of one's own, in place of this one.
+/// conformance::cache::all(&MemoryCache::new(Arc::new(SystemClock))).await?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// What the cache failed with.
 ///

@@ -166,6 +166,22 @@ pub struct TextChecked {
 }
 
 /// A picture that was handed in.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # use dream_core::gallery::{Publication, category};
+/// let alice = world.alice().await;
+/// let job = alice.generates("a cat").await.job_id;
+/// world.settle().await;
+/// let publication = Publication { job, index: 0, category: category("cartoon").unwrap(), tags: vec![] };
+/// alice.session().await.publish(&publication).await?;
+/// world.work().await;
+/// let check = &world.wechat().media_checks()[0];
+/// assert_eq!((check.openid.as_str(), check.scene), ("o-alice", 3), "3 is a forum");
+/// # world.settle().await;
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MediaCheck {
     /// The id under which the verdict is pushed.

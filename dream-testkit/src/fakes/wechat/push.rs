@@ -16,6 +16,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ATTEMPTS: usize = 3;
 
 /// How much of a message is encrypted.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_testkit::fakes::wechat::PushMode;
+///
+/// // As the console offers it. Messages in plain text are for developing only.
+/// world.wechat().set_push_mode(PushMode::Plain);
+/// assert_eq!(world.wechat().push_target().mode, PushMode::Plain);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PushMode {
@@ -29,6 +40,14 @@ pub enum PushMode {
 }
 
 /// What the console says about the message push.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// let console = world.wechat().push_target();
+/// assert_eq!(console.aes_key.len(), 43);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushTarget {
     /// The URL; `None`: nothing is pushed.
@@ -54,6 +73,15 @@ impl Default for PushTarget {
 }
 
 /// A message as it goes over the wire.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// let push = world.wechat().signed_push(&serde_json::json!({ "MsgType": "text" }));
+/// assert!(push.query.iter().any(|(name, _)| name == "msg_signature"));
+/// assert!(!push.body.contains("MsgType"), "it is encrypted");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedPush {
     /// What stands behind the `?`.
@@ -63,6 +91,17 @@ pub struct SignedPush {
 }
 
 /// One attempt to push.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # let alice = world.alice().await;
+/// // Without an address nothing is pushed.
+/// world.wechat().set_push_url(None);
+/// let pushed = world.wechat().push(&serde_json::json!({ "MsgType": "text" })).await;
+/// assert!(pushed.iter().all(|attempt| !attempt.is_received()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Pushed {
     /// When, in seconds since the epoch.

@@ -16,6 +16,20 @@ pub(super) fn shown<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::O
 }
 
 /// Where an order stands, apart from refunds.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::orders::WECHAT;
+/// use dream_testkit::fakes::wechat_pay::OrderState;
+///
+/// let me = world.alice().await.session().await;
+/// let order = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?.order.order_id;
+/// me.cancel_order(&order).await?;
+/// assert_eq!(world.wechat_pay().order(order.as_str()).ok_or("unknown there")?.state, OrderState::Closed);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OrderState {
@@ -41,6 +55,20 @@ impl OrderState {
 }
 
 /// A payment of an order.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::orders::{RechargePoints, WECHAT};
+///
+/// let me = world.alice().await.session().await;
+/// let placed = me.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+/// let payment = world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+/// assert_eq!(payment.paid_at, world.now());
+/// # world.settle().await;
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FakePayment {
@@ -64,6 +92,19 @@ pub struct FakePayment {
 }
 
 /// An order as the fake keeps it.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::orders::WECHAT;
+///
+/// let me = world.alice().await.session().await;
+/// me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+/// let there = world.wechat_pay().orders();
+/// assert_eq!(there.len(), 1, "{there:?}");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FakeOrder {
@@ -126,6 +167,22 @@ impl RefundStatus {
 }
 
 /// A refund as the fake keeps it.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::orders::{RechargePoints, WECHAT};
+///
+/// let me = world.alice().await.session().await;
+/// let placed = me.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+/// world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+/// world.settle().await;
+/// world.admin().await.refund_order(&placed.order.order_id, None, "changed mind").await?;
+/// world.settle().await;
+/// assert_eq!(world.wechat_pay().refunds()[0].amount_fen, 500);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FakeRefund {

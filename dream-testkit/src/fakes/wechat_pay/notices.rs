@@ -43,6 +43,20 @@ pub enum NoticeState {
 }
 
 /// One attempt to tell something.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::orders::{RechargePoints, WECHAT};
+///
+/// let me = world.alice().await.session().await;
+/// let placed = me.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+/// world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+/// let attempts = world.wechat_pay().deliver_due().await;
+/// assert!(attempts.iter().all(|attempt| attempt.taken()), "{attempts:?}");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotifyAttempt {
@@ -69,6 +83,22 @@ impl NotifyAttempt {
 }
 
 /// Something to be told.
+///
+/// ```
+/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::orders::{RechargePoints, WECHAT};
+///
+/// let me = world.alice().await.session().await;
+/// let placed = me.recharge(RechargePoints::new(50).unwrap(), WECHAT, None).await?;
+/// world.wechat_pay().pay(placed.order.order_id.as_str(), &placed.pay).unwrap();
+/// let notice = world.wechat_pay().notices().remove(0);
+/// // As often as one likes: what it told took effect once.
+/// let attempts = world.wechat_pay().deliver_copies(notice.number, 3).await;
+/// assert!(attempts.len() == 3 && attempts.iter().all(|attempt| attempt.taken()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FakeNotice {

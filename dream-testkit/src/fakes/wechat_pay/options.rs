@@ -67,6 +67,15 @@ impl WeChatPayOptions {
 }
 
 /// What becomes of refunds.
+///
+/// ```
+/// use dream_testkit::fakes::wechat_pay::{RefundPlan, RefundStatus};
+/// use std::time::Duration;
+///
+/// // The payer's account cannot take it, as is found after an hour.
+/// let plan = RefundPlan { delay: Duration::from_hours(1), outcome: RefundStatus::Abnormal };
+/// assert_ne!(plan, RefundPlan::default());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefundPlan {
     /// How long they take.
