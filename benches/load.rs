@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hdrhistogram::Histogram;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 
@@ -38,20 +38,28 @@ pub(crate) fn alike(connections: usize, request: &[u8]) -> Requests {
     Arc::new(vec![vec![request.to_vec()]; connections])
 }
 
-struct Client {
-    stream: TcpStream,
+/// One connection.
+pub(crate) struct Client<S> {
+    stream: S,
     buffer: Vec<u8>,
 }
 
-impl Client {
+impl Client<TcpStream> {
     async fn connect(address: SocketAddr) -> Result<Self, Fault> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(64 * 1024) })
+        Ok(Self::over(stream))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// A connection that is there already.
+    pub(crate) fn over(stream: S) -> Self {
+        Self { stream, buffer: Vec::with_capacity(64 * 1024) }
     }
 
     /// Sends one and reads its whole answer; the status.
-    async fn ask(&mut self, request: &[u8]) -> Result<u16, Fault> {
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> Result<u16, Fault> {
         self.stream.write_all(request).await?;
         self.buffer.clear();
         loop {

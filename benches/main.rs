@@ -9,6 +9,7 @@
 
 mod bare;
 mod footprint;
+mod instructions;
 mod load;
 mod pgbench;
 mod reads;
@@ -41,6 +42,12 @@ struct Args {
     /// Rows of the gallery for the promise about deep pages
     #[arg(long, default_value_t = 1_000_000)]
     rows: u32,
+    /// Measures nothing, but answers this question, for a count of the instructions
+    #[arg(long, value_enum)]
+    answer: Option<instructions::Question>,
+    /// How many times
+    #[arg(long, default_value_t = 1)]
+    times: u64,
     /// Writes the table into this file, between its marks
     #[arg(long, value_name = "FILE")]
     keep: Option<PathBuf>,
@@ -54,9 +61,27 @@ struct Plan {
     rows: u32,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let args = Args::parse();
+    if let Some(question) = args.answer {
+        return match instructions::answer(question, args.times) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(fault) => {
+                eprintln!("{fault}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(run(args)),
+        Err(fault) => {
+            eprintln!("{fault}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> ExitCode {
     let plan =
         Plan { rounds: args.rounds.max(1), span: Duration::from_secs(args.seconds.max(1)), rows: args.rows };
     let mut report = Report::default();

@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod exit;
 mod inert;
+mod json_lines;
 mod meters;
 mod output;
 mod sandbox;

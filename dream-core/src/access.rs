@@ -244,6 +244,13 @@ pub struct VerifiedPush {
     pub(crate) message: PushMessage,
 }
 
+impl Admin {
+    /// The same right, for a part of a change that is made together with those of others.
+    pub(crate) fn same(&self) -> Self {
+        Self { core: Arc::clone(&self.core), key_name: self.key_name.clone(), request: self.request.clone() }
+    }
+}
+
 impl fmt::Debug for Guest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Guest")

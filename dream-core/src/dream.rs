@@ -10,16 +10,19 @@ use crate::access::Worker;
 use crate::adapters::{AllowAll, MemoryCache, OsEntropy, SystemClock};
 use crate::auth::Alive;
 use crate::error::{Error, Result};
+use crate::gallery::Like;
 use crate::housekeeping::Schedule;
 use crate::kernel::page::CursorSealer;
-use crate::kernel::{Sealer, Timestamp};
+use crate::kernel::{Sealer, Timestamp, UserId};
+use crate::points::{AdjustByAdmin, Balance};
 use crate::ports::{Blobs, Cache, Clock, ContentCheck, Entropy, ImageApi, Invalidation, PayChannel, WeChat};
 use crate::protocol::message_push::PushReceiver;
 use crate::protocol::token::TokenSigner;
 use crate::protocol::webhook::WebhookVerifier;
 use crate::settings::Settings;
-use crate::store::{DatabaseFacts, DatabaseOptions, SchemaStatus, Store, StoreGate};
+use crate::store::{DatabaseFacts, DatabaseOptions, SchemaStatus, Store, StoreGate, Together};
 use crate::tally::Tally;
+use crate::users::User;
 
 /// The business. Cheap to clone; all clones share one state.
 ///
@@ -75,6 +78,9 @@ pub(crate) struct Core {
     pub(crate) alive: Alive,
     pub(crate) wake: Notify,
     pub(crate) tally: Tally,
+    pub(crate) balances: Together<UserId, Option<Balance>>,
+    pub(crate) adjustments: Together<AdjustByAdmin, Option<User>>,
+    pub(crate) likes: Together<Like, i64>,
 }
 
 impl Core {
@@ -304,6 +310,9 @@ impl Builder {
             alive,
             wake: Notify::new(),
             tally: Tally::default(),
+            balances: Together::default(),
+            adjustments: Together::default(),
+            likes: Together::default(),
             settings: self.settings,
         });
         core.store.run(&Schedule { now: core.now() }).await?;

@@ -351,6 +351,13 @@ impl Error {
         self
     }
 
+    /// The same error once more, for somebody else whom it befell too. Its source is told, not kept.
+    pub(crate) fn likeness(&self) -> Self {
+        let Inner { code, context, facts, source } = &*self.inner;
+        let source = source.as_ref().map(|_| Source::from(self.chain()));
+        Self { inner: Box::new(Inner { code: *code, context, facts: facts.clone(), source }) }
+    }
+
     /// The machine-readable code.
     pub fn code(&self) -> Code {
         self.inner.code

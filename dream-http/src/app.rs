@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dream_core::adapters::OsEntropy;
 use dream_core::kernel::Timestamp;
 use dream_core::ports::{Entropy, Invalidation};
 use dream_core::{Code, DependencyHealth, Dream, Error, Result};
@@ -17,6 +16,8 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::call::{Call, Caller, Notes};
+use crate::entropy::ThreadEntropy;
+use crate::meters::Meters;
 use crate::openapi;
 use crate::public_cache::PublicCache;
 use crate::routes;
@@ -109,6 +110,7 @@ pub struct App {
     entropy: Arc<dyn Entropy>,
     throttle: Option<Throttle>,
     public: PublicCache,
+    meters: Meters,
     places: Arc<Semaphore>,
     waiting_places: Arc<Semaphore>,
     body_memory: Arc<Semaphore>,
@@ -185,7 +187,7 @@ impl AppBuilder {
         self
     }
 
-    /// Where request ids come from; the system's randomness unless given.
+    /// Where the ids of requests and traces come from; [`ThreadEntropy`] unless given.
     #[must_use]
     pub fn entropy(mut self, entropy: Arc<dyn Entropy>) -> Self {
         self.entropy = entropy;
@@ -218,6 +220,7 @@ impl AppBuilder {
         let topics = table.rows().iter().filter_map(|row| row.options.public).map(|public| public.topic);
         Ok(Arc::new(App {
             public: PublicCache::new(topics),
+            meters: Meters::new(table.rows().len()),
             document: document.into(),
             version: self.version,
             dream: self.dream,
@@ -247,7 +250,7 @@ impl App {
             dream,
             settings,
             version: env!("CARGO_PKG_VERSION"),
-            entropy: Arc::new(OsEntropy),
+            entropy: Arc::new(ThreadEntropy),
             probe: Arc::new(move || {
                 let dream = asked.clone();
                 Box::pin(async move { dream.health().await })
@@ -329,6 +332,10 @@ impl App {
                 Err(RecvError::Closed) => return,
             }
         }
+    }
+
+    pub(crate) fn meters(&self) -> &Meters {
+        &self.meters
     }
 
     pub(crate) fn public(&self) -> &PublicCache {

@@ -19,7 +19,7 @@ impl App {
     /// What belongs to connections is the server's own business: how long a client may be silent, how large a head may
     /// be, and how many there are. [`App::keep`] has to run meanwhile.
     pub async fn answer(self: &Arc<Self>, peer: IpAddr, request: Request<Incoming>) -> Response<Payload> {
-        let Ok(response) = stack::serve(Arc::clone(self), peer, request).await;
+        let Ok(response) = stack::serve(self, peer, request).await;
         response
     }
 

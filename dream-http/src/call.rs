@@ -144,10 +144,6 @@ impl Call {
         &self.options
     }
 
-    pub(crate) fn path_and_query(&self) -> &str {
-        self.head.uri.path_and_query().map_or("", |both| both.as_str())
-    }
-
     pub(crate) fn path_parts(&self) -> &[Option<String>] {
         &self.path_parts
     }

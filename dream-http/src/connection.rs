@@ -108,10 +108,10 @@ pub(crate) async fn serve(
     let watched = Arc::clone(&activity);
     let service = service_fn(move |request| {
         let busy = Busy::new(&watched);
-        let app = Arc::clone(&app);
+        let answer = stack::serve(&app, peer.ip(), request);
         async move {
             let _busy = busy;
-            stack::serve(app, peer.ip(), request).await
+            answer.await
         }
     });
     let io = TokioIo::new(Impatient::new(stream, limits.write_time));

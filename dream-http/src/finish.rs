@@ -11,7 +11,6 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 
 use crate::app::Phase;
 use crate::encoding;
-use crate::incoming::RequestBody;
 use crate::public_cache::{Ready, is_fresh};
 use crate::reply::{Payload, Reply};
 use crate::visit::{REQUEST_ID, Visit};
@@ -117,10 +116,10 @@ pub(crate) fn dress(visit: &Visit, mut response: Response<Payload>) -> Response<
     response
 }
 
-/// Whether the connection ends with this answer: the server drains, or the client is not done sending.
-pub(crate) fn connection(visit: &Visit, body: &RequestBody, response: &mut Response<Payload>) {
+/// Ends the connection with this answer if the server drains, or if it must end: the client is not done sending.
+pub(crate) fn connection(visit: &Visit, must_end: bool, response: &mut Response<Payload>) {
     let draining = visit.app.phase() == Phase::Draining && visit.version < Version::HTTP_2;
-    if draining || body.ends_connection(visit.version) {
+    if draining || must_end {
         response.headers_mut().insert(CONNECTION, CLOSE);
     }
 }

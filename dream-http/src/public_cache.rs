@@ -118,6 +118,16 @@ impl PublicCache {
         self.generations.keys().for_each(|topic| self.invalidate(topic));
     }
 
+    /// The kept answer, if it is still good.
+    pub(crate) fn kept(&self, key: &str, public: Public) -> Option<Arc<Ready>> {
+        let slots = self.slots.read().ok()?;
+        slots.get(key)?.fresh(self.generation(public))
+    }
+
+    fn generation(&self, public: Public) -> u64 {
+        self.generations.get(public.topic).map_or(0, |it| it.load(Ordering::Acquire))
+    }
+
     /// The kept answer, or a new one. What was begun before an invalidation is not kept after it.
     pub(crate) async fn get(
         &self,
@@ -126,12 +136,11 @@ impl PublicCache {
         make: impl Future<Output = Result<Reply>>,
     ) -> Result<Result<Arc<Ready>, Reply>> {
         let slot = self.slot(key);
-        let generation = || self.generations.get(public.topic).map_or(0, |it| it.load(Ordering::Acquire));
-        if let Some(ready) = slot.fresh(generation()) {
+        if let Some(ready) = slot.fresh(self.generation(public)) {
             return Ok(Ok(ready));
         }
         let _making = slot.making.lock().await;
-        let begun = generation();
+        let begun = self.generation(public);
         if let Some(ready) = slot.fresh(begun) {
             return Ok(Ok(ready));
         }

@@ -1,6 +1,7 @@
 //! What happens to every request, in order. The log stands outside whatever refuses, or refusals would be invisible.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -8,10 +9,12 @@ use std::time::Duration;
 
 use dream_core::{Code, Error, Result};
 use futures_util::FutureExt as _;
+use futures_util::future::Either;
 use http::header::{ALLOW, AUTHORIZATION};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -26,19 +29,57 @@ use crate::reply::{Payload, Reply};
 use crate::table::{Found, Options, Row};
 use crate::visit::{Record, Visit};
 
+type Answer = Result<Response<Payload>, Infallible>;
+
 /// Answers one request. It never fails: whatever goes wrong is an answer as well.
-pub(crate) async fn serve(
-    app: Arc<App>,
+///
+/// A kept answer is there at once. The rest is worked on, in a box: what a handler needs meanwhile is large, and a
+/// connection that waits should not have room for it.
+pub(crate) fn serve(
+    app: &Arc<App>,
     peer: IpAddr,
     request: Request<Incoming>,
-) -> Result<Response<Payload>, Infallible> {
+) -> impl Future<Output = Answer> + Send + use<> {
     let found = app.table().find(request.method(), request.uri().path());
+    if let Found::Row(row, _) = found
+        && let Some(response) = kept(app, peer, &request, row)
+    {
+        return Either::Left(ready(Ok(response)));
+    }
+    Either::Right(Box::pin(work_on(Arc::clone(app), peer, found, request)))
+}
+
+/// The kept answer of a public row, if there is one: what [`run`] would come to, without the way there.
+fn kept(
+    app: &Arc<App>,
+    peer: IpAddr,
+    request: &Request<Incoming>,
+    number: usize,
+) -> Option<Response<Payload>> {
+    let row = &app.table().rows()[number];
+    let public = row.options.public.filter(|_| !is_signed_in(row, request.headers()))?;
+    if !request.body().is_end_stream() {
+        return None;
+    }
+    let ready = app.public().kept(key(row, request.uri()), public)?;
+    let visit = Arc::new(Visit::begin(app, peer, request, Some(number)));
+    let record = Record::open(Arc::clone(&visit));
+    let counted = app.count_here(&visit.notes, &Caller::Unknown, visit.client);
+    let outcome = counted.map(|()| Outcome::Ready(ready));
+    let mut response =
+        respond(&visit, outcome, request.headers(), row.options.wording, Some(finish::REVALIDATE));
+    finish::connection(&visit, false, &mut response);
+    record.close(response.status().as_u16(), response.body().len(), false);
+    Some(response)
+}
+
+async fn work_on(app: Arc<App>, peer: IpAddr, found: Found, request: Request<Incoming>) -> Answer {
     let row = match found {
-        Found::Row(row, _) => Some(&app.table().rows()[row]),
+        Found::Row(row, _) => Some(row),
         Found::Method(_) | Found::Nothing => None,
     };
-    let (route, writes) = (row.map(Row::path), row.is_some_and(Row::is_write));
-    let visit = Arc::new(Visit::begin(&app, peer, &request, route));
+    let writes = row.is_some_and(|row| app.table().rows()[row].is_write());
+    let visit = Arc::new(Visit::begin(&app, peer, &request, row));
     let record = Record::open(Arc::clone(&visit));
     if writes {
         return Ok(detached(visit, record, found, request).await);
@@ -121,11 +162,11 @@ fn without_row(
         (Ok(()), Some(_)) => Err(Error::new(Code::MethodNotAllowed)),
         (Ok(()), None) => Err(Error::new(Code::RouteNotFound)),
     };
-    let mut response = respond(visit, reply.map(Outcome::Reply), head, None, None);
+    let mut response = respond(visit, reply.map(Outcome::Reply), &head.headers, None, None);
     if let Some(allow) = allow {
         response.headers_mut().insert(ALLOW, allow);
     }
-    finish::connection(visit, &body, &mut response);
+    finish::connection(visit, body.ends_connection(visit.version), &mut response);
     linger(visit, body);
     response
 }
@@ -144,9 +185,9 @@ async fn run(
     };
     let public = row.options.public.is_some();
     let wording = row.options.wording;
-    let mut response = respond(visit, outcome, call.head(), wording, public.then_some(finish::REVALIDATE));
+    let mut response = respond(visit, outcome, call.headers(), wording, public.then_some(finish::REVALIDATE));
     let body = call.into_body();
-    finish::connection(visit, &body, &mut response);
+    finish::connection(visit, body.ends_connection(visit.version), &mut response);
     linger(visit, body);
     response
 }
@@ -164,19 +205,27 @@ async fn guarded(visit: &Arc<Visit>, row: &Row, call: &mut Call) -> Result<Outco
 }
 
 async fn perform(visit: &Arc<Visit>, row: &Row, call: &mut Call) -> Result<Outcome> {
-    let signed_in = row.guard != Guard::Open && call.headers().contains_key(AUTHORIZATION);
-    let Some(public) = row.options.public.filter(|_| !signed_in) else {
+    let Some(public) = row.options.public.filter(|_| !is_signed_in(row, call.headers())) else {
         return (row.run)(call).await.map(Outcome::Reply);
     };
     visit.app.count_here(&visit.notes, &Caller::Unknown, visit.client)?;
-    // A row that passes over unknown parameters gives the same answer whatever they are.
-    let key = if row.options.strict_query { call.path_and_query() } else { call.path() };
-    let key = key.to_owned();
+    let key = key(row, &call.head().uri).to_owned();
     let kept = visit.app.public().get(&key, public, (row.run)(call)).await?;
     Ok(match kept {
         Ok(ready) => Outcome::Ready(ready),
         Err(reply) => Outcome::Reply(reply),
     })
+}
+
+/// Whether the answer may depend on who asks.
+fn is_signed_in(row: &Row, headers: &HeaderMap) -> bool {
+    row.guard != Guard::Open && headers.contains_key(AUTHORIZATION)
+}
+
+/// What tells the kept answers of a row apart. One that passes over unknown parameters gives the same answer whatever
+/// they are.
+fn key<'u>(row: &Row, uri: &'u Uri) -> &'u str {
+    if row.options.strict_query { uri.path_and_query().map_or("", PathAndQuery::as_str) } else { uri.path() }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
@@ -188,13 +237,13 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 fn respond(
     visit: &Arc<Visit>,
     outcome: Result<Outcome>,
-    head: &Parts,
+    headers: &HeaderMap,
     wording: Option<Wording>,
     cache: Option<HeaderValue>,
 ) -> Response<Payload> {
     match outcome {
         Ok(outcome) => {
-            let response = finish::negotiate(visit, outcome, &head.headers, cache);
+            let response = finish::negotiate(visit, outcome, headers, cache);
             finish::dress(visit, response)
         }
         Err(error) => refusal(visit, &error, wording),

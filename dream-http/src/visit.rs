@@ -29,6 +29,7 @@ pub(crate) struct Visit {
     pub(crate) method: Method,
     pub(crate) version: Version,
     pub(crate) path: String,
+    row: Option<usize>,
     pub(crate) route: &'static str,
     pub(crate) id: RequestId,
     pub(crate) trace: TraceContext,
@@ -43,20 +44,17 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
-    pub(crate) fn begin<B>(
-        app: &Arc<App>,
-        peer: IpAddr,
-        request: &Request<B>,
-        route: Option<&'static str>,
-    ) -> Self {
+    pub(crate) fn begin<B>(app: &Arc<App>, peer: IpAddr, request: &Request<B>, row: Option<usize>) -> Self {
         let headers = request.headers();
         let parent = traceparent(headers);
+        let route = row.map_or(NO_ROUTE, |row| app.table().rows()[row].path());
         Self {
             app: Arc::clone(app),
             method: request.method().clone(),
             version: request.version(),
             path: request.uri().path().to_owned(),
-            route: route.unwrap_or(NO_ROUTE),
+            row,
+            route,
             id: request_id(app, headers.get(REQUEST_ID)),
             trace: match parent {
                 Some(parent) => parent.entered(app.entropy()),
@@ -142,7 +140,7 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn open(visit: Arc<Visit>) -> Self {
-        metrics::gauge!("http_server_active_requests").increment(1.0);
+        visit.app.meters().active().increment(1.0);
         Self { visit, written: false }
     }
 
@@ -155,12 +153,9 @@ impl Record {
         self.written = true;
         let visit = &*self.visit;
         let took = visit.started.elapsed();
-        metrics::gauge!("http_server_active_requests").decrement(1.0);
-        metrics::histogram!(
-            "http_server_request_duration_seconds",
-            "route" => visit.route, "method" => method_label(&visit.method), "status" => class(status)
-        )
-        .record(took.as_secs_f64());
+        let meters = visit.app.meters();
+        meters.active().decrement(1.0);
+        meters.took(visit.row, visit.route, method_label(&visit.method), status, took);
         let (user, admin) = match visit.notes.caller.get() {
             Some(Caller::User(user)) => (Some(user.get()), None),
             Some(Caller::Admin(key)) => (None, Some(key.as_str())),
@@ -204,15 +199,5 @@ fn method_label(method: &Method) -> &'static str {
         "DELETE" => "DELETE",
         "OPTIONS" => "OPTIONS",
         _ => "other",
-    }
-}
-
-fn class(status: u16) -> &'static str {
-    match status {
-        ..200 => "1xx",
-        200..300 => "2xx",
-        300..400 => "3xx",
-        400..500 => "4xx",
-        _ => "5xx",
     }
 }

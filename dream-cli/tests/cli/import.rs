@@ -1,11 +1,14 @@
 //! The database of the original service, in order and in disrepair, taken over into both databases.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::process::Stdio;
+use std::time::Duration;
 
 use dream_testkit::backends::{Backend, BackendKind, TestPostgres};
 use dream_testkit::on_every_backend;
 use dream_testkit::world::{Database, TestDream};
 use serde_json::Value;
+use tokio::process::Child;
 
 use crate::shell::Shell;
 
@@ -97,6 +100,12 @@ const IN_ORDER: &str = "
         (7, 'cm4abcdefghijklmnopqrstuv', 'a dog', 'https://assets.example/1.png', 'COMPLETED',
          '{\"mode\": \"draft\", \"aspectRatio\": \"16:9\", \"seed\": 5}', '2025-12-09 00:00:00', '2025-12-09 00:01:00'),
         (7, NULL, 'a bird', NULL, 'FAILED', NULL, '2025-12-09 00:00:00', NULL);
+";
+
+/// What the orders of a large installation were for.
+const IN_ORDER_PLANS: &str = "
+    INSERT INTO vip_plans (plan_id, name, duration, original_price, current_price) VALUES
+        ('vip_month', '月卡', 30, 3900, 2900);
 ";
 
 struct Original {
@@ -501,6 +510,110 @@ on_every_backend!(
         original.gone().await;
     }
 );
+
+/// An installation that is large enough to be broken off in the middle: so many users, each with two entries, an order,
+/// and a generation.
+fn large(users: usize) -> [String; 4] {
+    [
+        format!(
+            "INSERT INTO users (id, openid, points_balance) SELECT i, 'o-' || i, 7 FROM generate_series(1, {users}) i"
+        ),
+        format!(
+            "INSERT INTO point_transactions (user_id, type, amount, balance_after) \
+             SELECT i, CAST(t.type AS point_transactions_type_enum), t.amount, t.after FROM generate_series(1, {users}) i, \
+             (VALUES ('EARN', 10, 10), ('SPEND', 3, 7)) AS t (type, amount, after) ORDER BY i, t.type"
+        ),
+        format!(
+            "INSERT INTO orders (order_id, user_id, plan_id, status, amount, paid_at) \
+             SELECT 'ORDER_' || i, i, 'vip_month', CAST('PAID' AS orders_status_enum), 2900, now() FROM generate_series(1, {users}) i"
+        ),
+        format!(
+            "INSERT INTO generations (user_id, prompt, image_url, status, completed_at) \
+             SELECT i, 'a cat', 'https://assets.example/' || i, CAST('COMPLETED' AS generations_status_enum), now() \
+             FROM generate_series(1, {users}) i"
+        ),
+    ]
+}
+
+on_every_backend!(an_import_that_is_killed_goes_on_where_it_was, |backend| async move {
+    let rows = large(500);
+    let all: Vec<&str> =
+        [SCHEMA, IN_ORDER_PLANS].into_iter().chain(rows.iter().map(String::as_str)).collect();
+    let Some(original) = Original::with(&all).await else { return };
+    let (world, shell) = world(&backend).await;
+    let taken = || async { world.database().number("SELECT count(*) FROM taken_over").await };
+    for enough in [100, 800, 1_500] {
+        let mut running = unheard(&shell, &["import", "--from", &original.url, "--json", "--yes"]);
+        while taken().await < enough {
+            assert_eq!(running.try_wait().unwrap(), None, "it ended before it could be killed");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        running.kill().await.unwrap();
+    }
+    let before = taken().await;
+    assert!((1_500..2_501).contains(&before), "{before}");
+    let (code, told) = import(&shell, &original, &["--yes"]).await;
+    assert_eq!(code, 0, "{told:#}");
+    assert_eq!(
+        (sum(&told, "new") + sum(&told, "hereBefore"), sum(&told, "leftOut")),
+        (sum(&told, "found"), 0)
+    );
+    assert!(sum(&told, "new") > 0 && sum(&told, "hereBefore") > 0, "{told:#}");
+    let points = "SELECT count(*) FROM accounts WHERE balance = 7 AND earned = 10 AND spent = 3";
+    assert_eq!(world.database().number(points).await, 500);
+    audit_is_clean(&shell).await;
+    let whole = state(&world).await;
+    let (_, again) = import(&shell, &original, &["--yes"]).await;
+    assert_eq!(sum(&again, "new"), 0, "{again:#}");
+    let mut after = state(&world).await;
+    // That somebody did it is written down each time.
+    after.insert("audit_log", whole["audit_log"].clone());
+    assert_eq!(after, whole);
+    world.finish().await;
+    original.gone().await;
+});
+
+/// A command that runs, whatever it says.
+fn unheard(shell: &Shell, args: &[&str]) -> Child {
+    shell.prepare(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
+}
+
+/// The most memory that an import of this database takes, in MiB.
+async fn memory_of_import(shell: &Shell, original: &Original) -> u64 {
+    let mut running = unheard(shell, &["import", "--from", &original.url, "--json", "--dry-run"]);
+    let status = format!("/proc/{}/status", running.id().expect("it runs"));
+    let mut most = 0;
+    while running.try_wait().unwrap().is_none() {
+        // The kernel keeps the peak; nothing can be read of a process that has just ended.
+        if let Ok(text) = std::fs::read_to_string(&status)
+            && let Some(line) = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))
+        {
+            most = line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024;
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!(running.wait().await.unwrap().success());
+    most
+}
+
+on_every_backend!(an_import_takes_no_more_memory_for_more_rows, |backend| async move {
+    // 36 MB of prompts, all of one user.
+    let prompts = "INSERT INTO users (id, openid) VALUES (1, 'o-1'); \
+                   INSERT INTO generations (user_id, prompt, status) \
+                   SELECT 1, repeat('a cat ', 2000), 'FAILED' FROM generate_series(1, 3000) i";
+    let (Some(small), Some(large)) = (
+        Original::with(&[SCHEMA, IN_ORDER_PLANS]).await,
+        Original::with(&[SCHEMA, IN_ORDER_PLANS, prompts]).await,
+    ) else {
+        return;
+    };
+    let (world, shell) = world(&backend).await;
+    let (little, much) = (memory_of_import(&shell, &small).await, memory_of_import(&shell, &large).await);
+    assert!(much < little + 20, "{little} MiB for nothing, {much} MiB for 36 MB of rows");
+    world.finish().await;
+    small.gone().await;
+    large.gone().await;
+});
 
 on_every_backend!(what_is_no_database_of_the_original_is_refused, |backend| async move {
     let Some(original) = Original::with(&["CREATE TABLE something (id INT)"]).await else { return };

@@ -52,7 +52,12 @@ impl<'a> AuditEntry<'a> {
 
 /// Writes the entry as part of the change that it tells of.
 pub(crate) async fn record(tx: &mut Tx, admin: &Admin, entry: AuditEntry<'_>, now: Timestamp) -> Result<()> {
-    store::insert_entry(tx, admin, &entry, now).await
+    store::insert_entries(tx, &[(admin, entry, now)]).await
+}
+
+/// As [`record`], for changes of many.
+pub(crate) async fn record_all(tx: &mut Tx, entries: &[(&Admin, AuditEntry<'_>, Timestamp)]) -> Result<()> {
+    store::insert_entries(tx, entries).await
 }
 
 /// Takes the person out of the entries about a user who is deleted: what it was called is nobody's business any more.

@@ -6,7 +6,7 @@ use crate::access::Admin;
 use crate::error::Result;
 use crate::kernel::{KeyName, PageRequest, RequestId, SortKey, Timestamp, UserId};
 use crate::stats;
-use crate::store::{Db, Row, Sql, StoreError, Tx};
+use crate::store::{Arg, Db, Row, Sql, StoreError, Tx};
 use crate::users::{User, name_key, read_user, user_view};
 use crate::vip::Level;
 
@@ -64,26 +64,26 @@ pub(super) async fn forget_person(tx: &mut Tx, user: UserId) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn insert_entry(
+pub(super) async fn insert_entries(
     tx: &mut Tx,
-    admin: &Admin,
-    entry: &AuditEntry<'_>,
-    now: Timestamp,
+    entries: &[(&Admin, AuditEntry<'_>, Timestamp)],
 ) -> Result<()> {
-    tx.execute(
-        Sql::new(
-            "INSERT INTO audit_log (at, actor, action, target, before, after, reason, request_id) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        )
-        .bind(now)
-        .bind(admin.key_name.as_str())
-        .bind(entry.action)
-        .bind(entry.target.as_str())
-        .bind(entry.before.as_ref().map(ToString::to_string))
-        .bind(entry.after.as_ref().map(ToString::to_string))
-        .bind(entry.reason)
-        .bind(admin.request.as_ref().map(RequestId::as_str)),
-    )
+    let rows = entries.iter().map(|(admin, entry, now)| {
+        [
+            Arg::from(*now),
+            admin.key_name.as_str().into(),
+            entry.action.into(),
+            entry.target.as_str().into(),
+            entry.before.as_ref().map(ToString::to_string).into(),
+            entry.after.as_ref().map(ToString::to_string).into(),
+            entry.reason.into(),
+            admin.request.as_ref().map(RequestId::as_str).into(),
+        ]
+    });
+    tx.execute(Sql::with_rows(
+        "INSERT INTO audit_log (at, actor, action, target, before, after, reason, request_id) VALUES {rows}",
+        rows,
+    ))
     .await?;
     Ok(())
 }

@@ -1,46 +1,60 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use super::rules::{self, Outcome};
 use super::store::{self, Held, Part};
 use super::{GalleryImage, ImageStatus, ModeratedImage, Publication};
 use crate::access::{Admin, Scope};
 use crate::admin::{self, AuditEntry};
+use crate::dream::Core;
 use crate::error::{Code, Error, Fault, Result};
 use crate::kernel::{ImageId, JobId, Timestamp, UserId};
 use crate::outbox::{self, TaskKind};
 use crate::ports::{Blobs, JobState, Verdict};
 use crate::settings::Settings;
 use crate::stats::{self, Delta};
-use crate::store::{Change, Tx};
+use crate::store::{Change, Joint, Tx};
 use crate::{blobs, jobs, points, users};
 
 /// Says that a user likes a picture, or does not.
-pub(super) struct Like<'a> {
+pub(crate) struct Like {
+    pub(super) core: Arc<Core>,
     pub(super) user: UserId,
     pub(super) image: ImageId,
     pub(super) likes: bool,
-    pub(super) settings: &'a Settings,
     pub(super) now: Timestamp,
 }
 
-impl Change for Like<'_> {
+impl Joint for Like {
     const NAME: &'static str = "gallery.like";
     /// How many like it now.
     type Out = i64;
 
-    async fn apply(&self, tx: &mut Tx) -> Result<i64> {
-        let (image, user) = (self.image, self.user);
-        stats::add_by(tx, self.settings, user, self.now, Delta::default()).await?;
-        let changed = if self.likes {
-            store::insert_like(tx, image, user, self.now).await?
-        } else {
-            store::delete_like(tx, image, user).await?
-        };
-        // The count comes last: everybody who likes this picture waits for its row, and not for anything else.
-        let likes = match (changed, self.likes) {
-            (true, true) => store::count_like(tx, image, 1).await?,
-            (true, false) => store::count_like(tx, image, -1).await?,
-            (false, _) => store::likes(tx, image).await?,
-        };
-        likes.ok_or(Code::ImageNotFound.into())
+    async fn apply_all(parts: &[Self], tx: &mut Tx) -> Result<Vec<Result<i64>>> {
+        let Some(first) = parts.first() else { return Ok(Vec::new()) };
+        let images: BTreeSet<ImageId> = parts.iter().map(|part| part.image).collect();
+        let mut counts = store::likes(tx, &images).await?;
+        let heard = || parts.iter().filter(|part| counts.contains_key(&part.image));
+        let visits: Vec<_> = heard().map(|part| (part.user, part.now)).collect();
+        stats::add_visits(tx, &first.core.settings, &visits).await?;
+        // Whoever says both at once is taken at the last word.
+        let wanted: BTreeMap<_, _> =
+            heard().map(|part| ((part.image, part.user), (part.likes, part.now))).collect();
+        let mut changes: BTreeMap<ImageId, i64> = BTreeMap::new();
+        for image in store::insert_likes(tx, &wanted).await? {
+            *changes.entry(image).or_default() += 1;
+        }
+        for image in store::delete_these_likes(tx, &wanted).await? {
+            *changes.entry(image).or_default() -= 1;
+        }
+        // The counts come last: everybody who likes these pictures waits for their rows, and not for anything else.
+        for (image, change) in changes {
+            // One that was taken out of the public just now is tried again, and then not found.
+            let count = store::count_likes(tx, image, change).await?.ok_or(Code::ImageNotFound)?;
+            counts.insert(image, count);
+        }
+        let count_of = |part: &Self| counts.get(&part.image).copied().ok_or(Code::ImageNotFound.into());
+        Ok(parts.iter().map(count_of).collect())
     }
 }
 

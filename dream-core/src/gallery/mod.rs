@@ -6,13 +6,15 @@ mod desk;
 mod rules;
 mod store;
 
+use std::sync::Arc;
+
 use crate::access::{Session, VerifiedPush, Visitor};
 use crate::dream::Core;
 use crate::error::{Code, Result};
 use crate::kernel::{ImageId, JobId, ListScope, Page, PageRequest, SortKey, Timestamp, UserId};
 use crate::store::Reader;
 
-pub(crate) use changes::{follow_results, forget};
+pub(crate) use changes::{Like, follow_results, forget};
 pub(crate) use check::check;
 pub use desk::ModeratedImage;
 pub use rules::Tag;
@@ -404,9 +406,8 @@ impl Session {
     // No news of it: a hot picture would throw everybody's copies away all the time.
     async fn set_like(&self, image: ImageId, likes: bool) -> Result<i64> {
         let core = &self.core;
-        let change =
-            changes::Like { user: self.user, image, likes, settings: &core.settings, now: core.now() };
-        core.store.run(&change).await
+        let part = Like { core: Arc::clone(core), user: self.user, image, likes, now: core.now() };
+        core.store.run_together(&core.likes, part).await
     }
 
     /// Offers a result of one's own to the public. Others see it once its content was checked.

@@ -1,5 +1,7 @@
 //! The tables `gallery_images`, `gallery_tags`, `gallery_counts`, `gallery_likes` and `content_checks`.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::rules::Found;
 use super::{Author, GalleryFilter, GalleryImage, GallerySort, ImageStatus, ModeratedImage};
 use crate::access::Scope;
@@ -8,7 +10,7 @@ use crate::error::Result;
 use crate::kernel::{ImageId, JobId, PageRequest, SortKey, Timestamp, UserId};
 use crate::ports::Verdict;
 use crate::seeds::SeedImage;
-use crate::store::{Db, Row, Sql, Tx, insert_under_id, json_text, under_id};
+use crate::store::{Arg, Db, Row, Sql, Tx, insert_under_id, json_text, under_id};
 
 // `$1` is the asking user, 0 for a guest.
 macro_rules! images {
@@ -341,33 +343,58 @@ pub(super) async fn delete_tags(tx: &mut Tx, id: ImageId) -> Result<()> {
     Ok(())
 }
 
-/// Notes that the user likes the picture; whether that is new.
-pub(super) async fn insert_like(tx: &mut Tx, image: ImageId, user: UserId, now: Timestamp) -> Result<bool> {
-    let sql = Sql::new(
-        "INSERT INTO gallery_likes (image_id, user_id, created_at) SELECT id, $2, $3 FROM gallery_images \
-         WHERE id = $1 AND status = 'PUBLIC' ON CONFLICT (image_id, user_id) DO NOTHING",
-    );
-    Ok(tx.execute(sql.bind(image.get()).bind(user.get()).bind(now)).await? == 1)
+/// Whether which user likes which picture, since when.
+pub(super) type Wanted = BTreeMap<(ImageId, UserId), (bool, Timestamp)>;
+
+/// Notes that these users like these public pictures; for each that is new, the picture.
+pub(super) async fn insert_likes(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<ImageId>> {
+    let rows: Vec<_> = wanted
+        .iter()
+        .filter(|(_, (likes, _))| *likes)
+        .map(|((image, user), (_, at))| [image.get(), user.get(), at.as_micros()].map(Arg::from))
+        .collect();
+    let text = "INSERT INTO gallery_likes (image_id, user_id, created_at) \
+                SELECT v.column1, v.column2, v.column3 FROM (VALUES {rows}) AS v \
+                JOIN gallery_images g ON g.id = v.column1 WHERE g.status = 'PUBLIC' \
+                ON CONFLICT (image_id, user_id) DO NOTHING RETURNING image_id";
+    images(tx, text, rows).await
 }
 
-/// Notes that the user does not; whether that is new.
-pub(super) async fn delete_like(tx: &mut Tx, image: ImageId, user: UserId) -> Result<bool> {
-    let sql = Sql::new("DELETE FROM gallery_likes WHERE image_id = $1 AND user_id = $2");
-    Ok(tx.execute(sql.bind(image.get()).bind(user.get())).await? == 1)
+/// Notes that these users do not; for each that is new, the picture.
+pub(super) async fn delete_these_likes(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<ImageId>> {
+    let rows: Vec<_> = wanted
+        .iter()
+        .filter(|(_, (likes, _))| !likes)
+        .map(|((image, user), _)| [image.get(), user.get()].map(Arg::from))
+        .collect();
+    let text = "DELETE FROM gallery_likes WHERE (image_id, user_id) IN (VALUES {rows}) RETURNING image_id";
+    images(tx, text, rows).await
+}
+
+async fn images<const N: usize>(
+    tx: &mut Tx,
+    text: &'static str,
+    rows: Vec<[Arg<'_>; N]>,
+) -> Result<Vec<ImageId>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    tx.all(Sql::with_rows(text, rows)).await?.iter().map(|row| row.get("image_id")).collect()
 }
 
 /// Counts likes of a public picture; how many it has then.
-pub(super) async fn count_like(tx: &mut Tx, image: ImageId, likes: i64) -> Result<Option<i64>> {
+pub(super) async fn count_likes(tx: &mut Tx, image: ImageId, likes: i64) -> Result<Option<i64>> {
     let sql = Sql::new(
         "UPDATE gallery_images SET likes = likes + $2 WHERE id = $1 AND status = 'PUBLIC' RETURNING likes",
     );
     tx.optional(sql.bind(image.get()).bind(likes)).await?.map(|row| row.get("likes")).transpose()
 }
 
-/// How many like a public picture.
-pub(super) async fn likes(db: &mut impl Db, image: ImageId) -> Result<Option<i64>> {
-    let sql = Sql::new("SELECT likes FROM gallery_images WHERE id = $1 AND status = 'PUBLIC'");
-    db.optional(sql.bind(image.get())).await?.map(|row| row.get("likes")).transpose()
+/// How many like those of these pictures that are public.
+pub(super) async fn likes(db: &mut impl Db, images: &BTreeSet<ImageId>) -> Result<BTreeMap<ImageId, i64>> {
+    let sql = Sql::new("SELECT id, likes FROM gallery_images WHERE id IN ({list}) AND status = 'PUBLIC'");
+    let rows = db.all(sql.of(images.iter().map(|image| image.get()))).await?;
+    rows.iter().map(|row| Ok((row.get("id")?, row.get("likes")?))).collect()
 }
 
 /// Takes all likes off a picture.

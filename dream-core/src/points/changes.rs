@@ -1,3 +1,5 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{EntryKind, store};
 use crate::access::Admin;
 use crate::admin::{self, AuditEntry};
@@ -5,7 +7,7 @@ use crate::error::{Code, Error, Facts, Result};
 use crate::kernel::{GenerationId, OrderId, Points, RefundId, Timestamp, UserId};
 use crate::settings::Settings;
 use crate::stats::{self, Delta};
-use crate::store::{Change, Tx};
+use crate::store::{Joint, Tx};
 use crate::users::{self, User};
 
 /// What an entry is booked for. A constraint allows each once.
@@ -81,7 +83,7 @@ pub(crate) async fn open(tx: &mut Tx, user: UserId) -> Result<()> {
 /// Books an entry and tells the balance behind it; `None` if there are too few points, and then nothing happened.
 pub(crate) async fn book(tx: &mut Tx, booking: &Booking<'_>, now: Timestamp) -> Result<Option<Points>> {
     let Some(after) = store::add_to_account(tx, booking).await? else { return Ok(None) };
-    store::insert_entry(tx, booking, after, now).await?;
+    store::insert_entries(tx, &[Posting { booking: *booking, after, at: now }]).await?;
     Ok(Some(after))
 }
 
@@ -92,48 +94,72 @@ pub(crate) struct ByHand<'a> {
     /// A fresh id, so that it is booked once.
     pub(crate) cause: &'a str,
     pub(crate) reason: Option<&'a str>,
-    pub(crate) settings: &'a Settings,
+}
+
+/// A booking on an account that is locked, with the balance behind it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Posting<'a> {
+    pub(super) booking: Booking<'a>,
+    pub(super) after: Points,
+    pub(super) at: Timestamp,
+}
+
+impl<'a> ByHand<'a> {
+    /// What a difference is booked as. None is booked for no difference.
+    fn posting(self, before: Points, difference: Points, at: Timestamp) -> Result<Option<Posting<'a>>> {
+        if difference == Points::ZERO {
+            return Ok(None);
+        }
+        let after = before.checked_add(difference).ok_or(Code::Internal)?;
+        if after < Points::ZERO {
+            return Err(Error::new(Code::InvalidState).with_facts(Facts::Shortfall { points: -after.get() }));
+        }
+        let booking = Booking {
+            user: self.user,
+            kind: if difference.is_positive() { EntryKind::Earn } else { EntryKind::Spend },
+            amount: Points::new(difference.get().abs()),
+            cause: Cause::Admin(self.cause),
+            description: self.reason.unwrap_or("管理员调整"),
+        };
+        Ok(Some(Posting { booking, after, at }))
+    }
+}
+
+/// Books on accounts that are locked.
+async fn post(tx: &mut Tx, settings: &Settings, postings: &[Posting<'_>]) -> Result<()> {
+    let mut hours: BTreeMap<Timestamp, Delta> = BTreeMap::new();
+    for Posting { booking, at, .. } in postings {
+        let (earned, spent) = match booking.kind {
+            EntryKind::Earn => (booking.amount.get(), 0),
+            EntryKind::Spend => (0, booking.amount.get()),
+            EntryKind::Refund => (0, 0),
+        };
+        let hour = hours.entry(settings.zone.start_of_hour(*at)).or_default();
+        *hour = hour.plus(Delta { earned, spent, ..Delta::default() });
+    }
+    store::add_to_accounts(tx, postings).await?;
+    store::insert_entries(tx, postings).await?;
+    for (hour, delta) in hours {
+        stats::add(tx, settings, hour, delta).await?;
+    }
+    Ok(())
 }
 
 /// Makes the balance this many points, by an entry over the difference; what it was, unless there is no account. The
 /// caller writes the audit log.
 pub(crate) async fn set_by_hand(
     tx: &mut Tx,
+    settings: &Settings,
     by_hand: ByHand<'_>,
     target: Points,
     now: Timestamp,
 ) -> Result<Option<Points>> {
     let Some(before) = store::lock_balance(tx, by_hand.user).await? else { return Ok(None) };
     let difference = target.checked_sub(before).ok_or(Code::Internal)?;
-    book_by_hand(tx, by_hand, before, difference, now).await?;
-    Ok(Some(before))
-}
-
-/// Books a difference; the balance behind it.
-async fn book_by_hand(
-    tx: &mut Tx,
-    by_hand: ByHand<'_>,
-    before: Points,
-    difference: Points,
-    now: Timestamp,
-) -> Result<Points> {
-    if difference == Points::ZERO {
-        return Ok(before);
+    if let Some(posting) = by_hand.posting(before, difference, now)? {
+        post(tx, settings, &[posting]).await?;
     }
-    let booking = Booking {
-        user: by_hand.user,
-        kind: if difference.is_positive() { EntryKind::Earn } else { EntryKind::Spend },
-        amount: Points::new(difference.get().abs()),
-        cause: Cause::Admin(by_hand.cause),
-        description: by_hand.reason.unwrap_or("管理员调整"),
-    };
-    let Some(after) = book(tx, &booking, now).await? else {
-        let shortfall = -(before.get() + difference.get());
-        return Err(Error::new(Code::InvalidState).with_facts(Facts::Shortfall { points: shortfall }));
-    };
-    let (earned, spent) = (difference.get().max(0), (-difference.get()).max(0));
-    stats::add(tx, by_hand.settings, now, Delta { earned, spent, ..Delta::default() }).await?;
-    Ok(after)
+    Ok(Some(before))
 }
 
 /// How an admin changes a balance.
@@ -143,34 +169,68 @@ pub(super) enum Adjustment {
     To(Points),
 }
 
-pub(super) struct AdjustByAdmin<'a> {
-    pub(super) admin: &'a Admin,
+/// What an admin changes about a balance.
+pub(crate) struct AdjustByAdmin {
+    pub(super) admin: Admin,
+    pub(super) user: UserId,
     pub(super) adjustment: Adjustment,
-    pub(super) by_hand: ByHand<'a>,
+    pub(super) cause: String,
+    pub(super) reason: Option<String>,
     pub(super) now: Timestamp,
 }
 
-impl Change for AdjustByAdmin<'_> {
-    const NAME: &'static str = "points.adjust_by_admin";
-    type Out = Option<User>;
-
-    async fn apply(&self, tx: &mut Tx) -> Result<Option<User>> {
-        let user = self.by_hand.user;
-        let Some(balance) = store::lock_balance(tx, user).await? else { return Ok(None) };
-        let Some(before) = users::find(tx, user, self.now).await? else { return Ok(None) };
+impl AdjustByAdmin {
+    fn posting(&self, balance: Points) -> Result<Option<Posting<'_>>> {
         let difference = match self.adjustment {
             Adjustment::By(points) => points,
             Adjustment::To(target) => target.checked_sub(balance).ok_or(Code::Internal)?,
         };
-        if difference == Points::ZERO {
-            return Ok(Some(before));
+        let by_hand = ByHand { user: self.user, cause: &self.cause, reason: self.reason.as_deref() };
+        by_hand.posting(balance, difference, self.now)
+    }
+}
+
+impl Joint for AdjustByAdmin {
+    const NAME: &'static str = "points.adjust_by_admin";
+    type Out = Option<User>;
+
+    async fn apply_all(parts: &[Self], tx: &mut Tx) -> Result<Vec<Result<Option<User>>>> {
+        let Some(first) = parts.first() else { return Ok(Vec::new()) };
+        let settings = &first.admin.core.settings;
+        let ids: BTreeSet<UserId> = parts.iter().map(|part| part.user).collect();
+        let ids: Vec<UserId> = ids.into_iter().collect();
+        store::lock_accounts(tx, &ids).await?;
+        // Behind the locks, so that the balances are what they will stay.
+        let mut users = users::find_all(tx, &ids, first.now).await?;
+        let (mut postings, mut entries, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+        for part in parts {
+            let Some(user) = users.get_mut(&part.user) else {
+                outcomes.push(Ok(None));
+                continue;
+            };
+            let before = user.balance;
+            let posting = match part.posting(before) {
+                Ok(posting) => posting,
+                Err(refusal) => {
+                    outcomes.push(Err(refusal));
+                    continue;
+                }
+            };
+            if let Some(posting) = posting {
+                user.balance = posting.after;
+                postings.push(posting);
+                let entry = AuditEntry::new("points.adjust", format!("user:{}", part.user))
+                    .before(serde_json::json!({ "pointsBalance": before.get() }))
+                    .after(serde_json::json!({ "pointsBalance": posting.after.get() }))
+                    .reason(part.reason.as_deref());
+                entries.push((&part.admin, entry, part.now));
+            }
+            outcomes.push(Ok(Some(user.clone())));
         }
-        let after = book_by_hand(tx, self.by_hand, balance, difference, self.now).await?;
-        let entry = AuditEntry::new("points.adjust", format!("user:{user}"))
-            .before(serde_json::json!({ "pointsBalance": balance.get() }))
-            .after(serde_json::json!({ "pointsBalance": after.get() }))
-            .reason(self.by_hand.reason);
-        admin::record(tx, self.admin, entry, self.now).await?;
-        users::find(tx, user, self.now).await
+        if !postings.is_empty() {
+            post(tx, settings, &postings).await?;
+            admin::record_all(tx, &entries).await?;
+        }
+        Ok(outcomes)
     }
 }

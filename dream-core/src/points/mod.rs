@@ -8,9 +8,10 @@ use crate::error::{Code, Error, Fault, Result};
 use crate::kernel::{
     GenerationId, ListScope, OrderId, Page, PageRequest, Points, SortKey, Timestamp, UserId,
 };
+use crate::store::Store;
 use crate::users::User;
 
-pub(crate) use changes::{Booking, ByHand, Cause, book, open, set_by_hand};
+pub(crate) use changes::{AdjustByAdmin, Booking, ByHand, Cause, book, open, set_by_hand};
 pub(crate) use store::{all_of, lifted, lock_balance, summary};
 
 /// What an entry does to the balance.
@@ -142,7 +143,11 @@ impl Session {
     /// # Errors
     /// `TOKEN_REVOKED` if the account was deleted just now.
     pub async fn balance(&self) -> Result<Balance> {
-        store::balance(&mut self.core.store.db(), self.user).await?.ok_or(Code::TokenRevoked.into())
+        let core = &self.core;
+        let read =
+            |store: Store, users: Vec<UserId>| async move { store::balances(&mut store.db(), &users).await };
+        let found = core.store.read_together(&core.balances, self.user, read).await?;
+        found.ok_or(Code::TokenRevoked.into())
     }
 
     /// One's ledger, newest first, all of it or the entries of one kind.
@@ -292,11 +297,15 @@ impl Admin {
     ) -> Result<User> {
         use crate::ports::EntropyExt as _;
         let core = &self.core;
-        let cause = core.entropy.uuid().to_string();
-        let by_hand = ByHand { user, cause: &cause, reason, settings: &core.settings };
-        let change = changes::AdjustByAdmin { admin: self, adjustment, by_hand, now: core.now() };
-        let user = core.store.run(&change).await?.ok_or(Code::UserNotFound)?;
-        Ok(user)
+        let part = AdjustByAdmin {
+            admin: self.same(),
+            user,
+            adjustment,
+            cause: core.entropy.uuid().to_string(),
+            reason: reason.map(str::to_owned),
+            now: core.now(),
+        };
+        core.store.run_together(&core.adjustments, part).await?.ok_or(Code::UserNotFound.into())
     }
 }
 

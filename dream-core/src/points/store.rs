@@ -1,10 +1,13 @@
 //! The tables `accounts` and `ledger_entries`.
 
+use std::collections::{BTreeMap, HashMap};
+
+use super::changes::Posting;
 use super::{Balance, EntryKind, LedgerEntry};
 use crate::error::Result;
-use crate::kernel::{PageRequest, Points, SortKey, Timestamp, UserId};
+use crate::kernel::{PageRequest, Points, SortKey, UserId};
 use crate::points::Booking;
-use crate::store::{Db, Row, Sql, Tx, for_update};
+use crate::store::{Arg, Db, Row, Sql, Tx, for_update};
 
 pub(super) async fn insert_account(tx: &mut Tx, user: UserId) -> Result<()> {
     let sql = Sql::new(
@@ -16,19 +19,28 @@ pub(super) async fn insert_account(tx: &mut Tx, user: UserId) -> Result<()> {
 }
 
 pub(super) async fn balance(db: &mut impl Db, user: UserId) -> Result<Option<Balance>> {
+    Ok(balances(db, &[user]).await?.remove(&user))
+}
+
+/// The points in sum of those of these users who were not deleted.
+pub(super) async fn balances(db: &mut impl Db, users: &[UserId]) -> Result<HashMap<UserId, Balance>> {
     let sql = Sql::new(
-        "SELECT a.balance, a.earned, a.spent FROM accounts a JOIN users u ON u.id = a.user_id \
-         WHERE a.user_id = $1 AND u.deleted_at IS NULL",
-    );
-    let row = db.optional(sql.bind(user.get())).await?;
-    row.map(|row| {
-        Ok(Balance {
-            balance: row.get("balance")?,
-            total_earned: row.get("earned")?,
-            total_spent: row.get("spent")?,
+        "SELECT a.user_id, a.balance, a.earned, a.spent FROM accounts a JOIN users u ON u.id = a.user_id \
+         WHERE a.user_id IN ({list}) AND u.deleted_at IS NULL",
+    )
+    .of(users.iter().map(|user| user.get()));
+    db.all(sql)
+        .await?
+        .iter()
+        .map(|row| {
+            let balance = Balance {
+                balance: row.get("balance")?,
+                total_earned: row.get("earned")?,
+                total_spent: row.get("spent")?,
+            };
+            Ok((row.get("user_id")?, balance))
         })
-    })
-    .transpose()
+        .collect()
 }
 
 /// The balance, and nobody else books on the account until the transaction ends. The account's lock comes
@@ -36,6 +48,40 @@ pub(super) async fn balance(db: &mut impl Db, user: UserId) -> Result<Option<Bal
 pub(crate) async fn lock_balance(tx: &mut Tx, user: UserId) -> Result<Option<Points>> {
     let sql = for_update!("SELECT balance FROM accounts WHERE user_id = $1").bind(user.get());
     tx.optional(sql).await?.map(|row| row.get("balance")).transpose()
+}
+
+/// As [`lock_balance`], for many accounts: in one order, so that two such locks never wait for each other.
+pub(super) async fn lock_accounts(tx: &mut Tx, users: &[UserId]) -> Result<()> {
+    let sql = for_update!("SELECT user_id FROM accounts WHERE user_id IN ({list}) ORDER BY user_id");
+    tx.all(sql.of(users.iter().map(|user| user.get()))).await?;
+    Ok(())
+}
+
+/// Adds bookings to the sums of accounts that are locked.
+pub(super) async fn add_to_accounts(tx: &mut Tx, postings: &[Posting<'_>]) -> Result<()> {
+    let mut sums: BTreeMap<UserId, [i64; 6]> = BTreeMap::new();
+    for Posting { booking, .. } in postings {
+        let sum = sums.entry(booking.user).or_default();
+        let column = match booking.kind {
+            EntryKind::Earn => 0,
+            EntryKind::Spend => 1,
+            EntryKind::Refund => 2,
+        };
+        sum[column] += booking.amount.get();
+        sum[column + 3] += 1;
+    }
+    let rows = sums.into_iter().map(|(user, [earned, spent, returned, earns, spends, refunds])| {
+        [user.get(), earned, spent, returned, earns, spends, refunds].map(Arg::from)
+    });
+    tx.execute(Sql::with_rows(
+        "UPDATE accounts SET balance = balance + v.column2 - v.column3 + v.column4, \
+         earned = earned + v.column2, spent = spent + v.column3, returned = returned + v.column4, \
+         earn_count = earn_count + v.column5, spend_count = spend_count + v.column6, \
+         refund_count = refund_count + v.column7 FROM (VALUES {rows}) AS v WHERE accounts.user_id = v.column1",
+        rows,
+    ))
+    .await?;
+    Ok(())
 }
 
 /// Changes the sums unless that would leave less than nothing; the balance behind it.
@@ -58,29 +104,27 @@ pub(super) async fn add_to_account(tx: &mut Tx, booking: &Booking<'_>) -> Result
     tx.optional(sql).await?.map(|row| row.get("balance")).transpose()
 }
 
-pub(super) async fn insert_entry(
-    tx: &mut Tx,
-    booking: &Booking<'_>,
-    balance_after: Points,
-    now: Timestamp,
-) -> Result<()> {
-    let (cause, cause_id) = booking.cause.key();
-    tx.execute(
-        Sql::new(
-            "INSERT INTO ledger_entries (user_id, type, amount, balance_after, cause, cause_id, description, \
-             order_id, generation_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-        )
-        .bind(booking.user.get())
-        .bind(booking.kind.as_str())
-        .bind(booking.amount.get())
-        .bind(balance_after.get())
-        .bind(cause)
-        .bind(cause_id)
-        .bind(booking.description)
-        .bind(booking.cause.order().map(crate::kernel::OrderId::as_str))
-        .bind(booking.cause.generation().map(crate::kernel::GenerationId::get))
-        .bind(now),
-    )
+pub(super) async fn insert_entries(tx: &mut Tx, postings: &[Posting<'_>]) -> Result<()> {
+    let rows = postings.iter().map(|Posting { booking, after, at }| {
+        let (cause, cause_id) = booking.cause.key();
+        [
+            Arg::from(booking.user.get()),
+            booking.kind.as_str().into(),
+            booking.amount.get().into(),
+            after.get().into(),
+            cause.into(),
+            cause_id.into(),
+            booking.description.into(),
+            booking.cause.order().map(crate::kernel::OrderId::as_str).into(),
+            booking.cause.generation().map(crate::kernel::GenerationId::get).into(),
+            (*at).into(),
+        ]
+    });
+    tx.execute(Sql::with_rows(
+        "INSERT INTO ledger_entries (user_id, type, amount, balance_after, cause, cause_id, description, order_id, \
+         generation_id, created_at) VALUES {rows}",
+        rows,
+    ))
     .await?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod rules;
 mod store;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::access::{Admin, Guest, Session};
@@ -15,6 +16,7 @@ use crate::store::{Db, Tx};
 use crate::users::User;
 use crate::{jobs, orders, points, users, vip};
 
+use store::Grain;
 pub(crate) use store::{Delta, UserDelta, add_images, add_to_user, counters, open};
 
 /// An hour is kept apart by connections and nodes until it has been over for this long.
@@ -441,12 +443,45 @@ pub(crate) async fn add_by(
     now: Timestamp,
     delta: Delta,
 ) -> Result<()> {
-    let zone = &settings.zone;
     // Before the figures, whose row others wait for.
-    let day = zone.start_of(zone.day(now));
-    let (of_hour, of_day) = store::seen(tx, zone.start_of_hour(now), day, user).await?;
-    let seen = Delta { active_hour: of_hour.into(), active_day: of_day.into(), ..Delta::default() };
-    add(tx, settings, now, delta.plus(seen)).await
+    let seen = seen(tx, settings, &[(user, now)]).await?.into_values().fold(delta, Delta::plus);
+    add(tx, settings, now, seen).await
+}
+
+/// Counts users as active who did something that is counted nowhere else.
+pub(crate) async fn add_visits(
+    tx: &mut Tx,
+    settings: &Settings,
+    visits: &[(UserId, Timestamp)],
+) -> Result<()> {
+    for (hour, delta) in seen(tx, settings, visits).await? {
+        add(tx, settings, hour, delta).await?;
+    }
+    Ok(())
+}
+
+/// Notes who was there when; how many of them are new to their hour and to their day, by the hour.
+async fn seen(
+    tx: &mut Tx,
+    settings: &Settings,
+    visits: &[(UserId, Timestamp)],
+) -> Result<BTreeMap<Timestamp, Delta>> {
+    let zone = &settings.zone;
+    let mut rows = BTreeMap::new();
+    for &(user, now) in visits {
+        let (hour, day) = (zone.start_of_hour(now), zone.start_of(zone.day(now)));
+        rows.insert((Grain::Hour, hour, user), hour);
+        rows.entry((Grain::Day, day, user)).or_insert(hour);
+    }
+    let mut hours: BTreeMap<Timestamp, Delta> = BTreeMap::new();
+    for first in store::seen(tx, rows.keys().copied()).await? {
+        let Some(hour) = rows.get(&first) else { continue };
+        let of_day = first.0 == Grain::Day;
+        let delta = Delta { active_hour: (!of_day).into(), active_day: of_day.into(), ..Delta::default() };
+        let sum = hours.entry(*hour).or_default();
+        *sum = sum.plus(delta);
+    }
+    Ok(hours)
 }
 
 /// Puts together what was kept apart for the sake of those who count, and forgets who was there.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{CategoryCount, Totals};
 use crate::error::Result;
 use crate::kernel::{Day, Timestamp, UserId, Zone};
-use crate::store::{Db, Row, Sql, Tx};
+use crate::store::{Arg, Db, Row, Sql, Tx};
 
 /// What happened, to be added to the figures of the hour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -334,20 +334,44 @@ pub(crate) async fn counters(db: &mut impl Db, user: UserId) -> Result<Counters>
     })
 }
 
-/// Notes that the user was there in this hour and on this day; whether it is the first time in either.
-pub(super) async fn seen(tx: &mut Tx, hour: Timestamp, day: Timestamp, user: UserId) -> Result<(bool, bool)> {
-    let sql = Sql::new(
-        "INSERT INTO activity (grain, at, user_id) VALUES ('H', $1, $3), ('D', $2, $3) \
-         ON CONFLICT (grain, at, user_id) DO NOTHING RETURNING grain",
-    );
-    let mut first = (false, false);
-    for row in tx.all(sql.bind(hour).bind(day).bind(user.get())).await? {
-        match row.get::<String>("grain")?.as_str() {
-            "H" => first.0 = true,
-            _ => first.1 = true,
+/// How finely it is counted who was there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Grain {
+    Day,
+    Hour,
+}
+
+impl Grain {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Grain::Day => "D",
+            Grain::Hour => "H",
         }
     }
-    Ok(first)
+
+    fn parse(word: &str) -> Option<Self> {
+        [Grain::Day, Grain::Hour].into_iter().find(|grain| grain.as_str() == word)
+    }
+}
+
+/// That a user was there on the day, or in the hour, that begins then.
+pub(super) type Visit = (Grain, Timestamp, UserId);
+
+/// Notes who was there when; what of it is new. Rows in their order, so that two such notes never wait for each other.
+pub(super) async fn seen(tx: &mut Tx, visits: impl ExactSizeIterator<Item = Visit>) -> Result<Vec<Visit>> {
+    if visits.len() == 0 {
+        return Ok(Vec::new());
+    }
+    let rows = visits.map(|(grain, at, user)| [Arg::from(grain.as_str()), at.into(), user.get().into()]);
+    let sql = Sql::with_rows(
+        "INSERT INTO activity (grain, at, user_id) VALUES {rows} ON CONFLICT (grain, at, user_id) DO NOTHING \
+         RETURNING grain, at, user_id",
+        rows,
+    );
+    let rows = tx.all(sql).await?;
+    rows.iter()
+        .map(|row| Ok((row.word("grain", Grain::parse)?, row.get("at")?, row.get("user_id")?)))
+        .collect()
 }
 
 /// Forgets who was there before this instant. How many they were stays known.

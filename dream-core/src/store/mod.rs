@@ -7,6 +7,7 @@ mod migrate;
 mod open;
 mod row;
 mod sql;
+mod together;
 mod tx;
 
 use batch::Batches;
@@ -17,6 +18,7 @@ pub use migrate::SchemaStatus;
 pub use open::{DatabaseOptions, Durability};
 pub(crate) use row::Row;
 pub(crate) use sql::{Arg, Db, Sql, for_update, insert_under_id, skip_locked, under_id};
+pub(crate) use together::{Joint, Together};
 pub(crate) use tx::{Change, Series, Tx};
 
 use std::sync::Arc;
@@ -46,6 +48,11 @@ impl Store {
     /// The same database behind this gate.
     pub(crate) fn behind(self, gate: Option<Arc<dyn StoreGate>>) -> Self {
         Self { gate: Gate(gate), ..self }
+    }
+
+    /// Whether somebody stands before it who wants to see each transaction for itself.
+    fn is_gated(&self) -> bool {
+        self.gate.0.is_some()
     }
 
     /// The same database, in which from now on no change is kept.

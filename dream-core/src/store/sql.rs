@@ -121,6 +121,43 @@ impl<'a> Sql<'a> {
         Self { sqlite: text.clone(), postgres: text, args }
     }
 
+    /// Puts these values where the text says `{list}`, behind those that are bound already. The last one is repeated until
+    /// the list is as long as a power of two, so that there are few different texts to be prepared.
+    pub(crate) fn of<T: Into<Arg<'a>>>(mut self, list: impl IntoIterator<Item = T>) -> Self {
+        let first = self.args.len();
+        self.args.extend(list.into_iter().map(Into::into));
+        let last = self.args[first..].last().cloned().unwrap_or(Arg::Int(None));
+        let length = (self.args.len() - first).next_power_of_two();
+        self.args.resize(first + length, last);
+        let marks: Vec<String> = (first + 1..=first + length).map(|n| format!("${n}")).collect();
+        let marks = marks.join(", ");
+        self.sqlite = Cow::Owned(self.sqlite.replace("{list}", &marks));
+        self.postgres = Cow::Owned(self.postgres.replace("{list}", &marks));
+        self
+    }
+
+    /// A text whose `{rows}` stands for these rows of values, as groups of placeholders: `($1, $2), ($3, $4)`. As in
+    /// [`Sql::with_list`], only placeholders get into the statement.
+    pub(crate) fn with_rows<const N: usize>(
+        text: &'static str,
+        rows: impl IntoIterator<Item = [Arg<'a>; N]>,
+    ) -> Self {
+        let args: Vec<Arg<'a>> = rows.into_iter().flatten().collect();
+        let mut marks = String::with_capacity(args.len() * 7);
+        for n in 0..args.len() {
+            marks.push_str(match (n, n % N) {
+                (0, _) => "(",
+                (_, 0) => "), (",
+                _ => ", ",
+            });
+            marks.push('$');
+            marks.push_str(&(n + 1).to_string());
+        }
+        marks.push(')');
+        let text: Cow<'static, str> = Cow::Owned(text.replace("{rows}", &marks));
+        Self { sqlite: text.clone(), postgres: text, args }
+    }
+
     /// Gives the next placeholder its value.
     pub(crate) fn bind(mut self, value: impl Into<Arg<'a>>) -> Self {
         self.args.push(value.into());

@@ -71,8 +71,7 @@ impl Store {
                 // Dropped without a commit: the answer is what it would be, and nothing is left of the work.
                 return change.apply(&mut self.begin().await?).await;
             }
-            // A gate wants to see each transaction for itself.
-            if let (Pools::Sqlite { .. }, None) = (&self.pools, &self.gate.0) {
+            if matches!(self.pools, Pools::Sqlite { .. }) && !self.is_gated() {
                 return self.batches.run(self, change).await;
             }
             let mut tx = self.begin().await?;

@@ -96,13 +96,8 @@ impl Change for EditByAdmin<'_> {
             store::update_profile(tx, user, nick_name, avatar_url, now).await?;
         }
         if let Some(target) = self.edit.balance {
-            let by_hand = points::ByHand {
-                user,
-                cause: self.cause,
-                reason: self.reason,
-                settings: &self.admin.core.settings,
-            };
-            points::set_by_hand(tx, by_hand, target, now).await?;
+            let by_hand = points::ByHand { user, cause: self.cause, reason: self.reason };
+            points::set_by_hand(tx, &self.admin.core.settings, by_hand, target, now).await?;
         }
         let after = store::find(tx, user, now).await?.ok_or_else(lost_user)?;
         let (was, is) = differences(&before, &after);

@@ -17,7 +17,7 @@ pub use export::UserExport;
 pub(crate) use rules::name_key;
 pub use rules::{AvatarUrl, NickName};
 pub(crate) use store::{
-    Arrival, Original, find, living, lock, names, openid_of, read as read_user, user_view,
+    Arrival, Original, find, find_all, living, lock, names, openid_of, read as read_user, user_view,
 };
 
 /// A user with everything that only the user and admins may see.

@@ -1,6 +1,6 @@
 //! The `users` table, and the view of a user over the tables that hang on it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::User;
 use super::rules::name_key;
@@ -41,6 +41,17 @@ pub(crate) fn read(row: &Row, now: Timestamp) -> Result<User> {
 pub(crate) async fn find(db: &mut impl Db, id: UserId, now: Timestamp) -> Result<Option<User>> {
     let sql = Sql::new(user_view!("WHERE u.id = $1 AND u.deleted_at IS NULL")).bind(id.get());
     db.optional(sql).await?.map(|row| read(&row, now)).transpose()
+}
+
+/// Those of these users who exist and were not deleted.
+pub(crate) async fn find_all(
+    db: &mut impl Db,
+    ids: &[UserId],
+    now: Timestamp,
+) -> Result<HashMap<UserId, User>> {
+    let sql = Sql::new(user_view!("WHERE u.id IN ({list}) AND u.deleted_at IS NULL"));
+    let rows = db.all(sql.of(ids.iter().map(|id| id.get()))).await?;
+    rows.iter().map(|row| read(row, now).map(|user| (user.id, user))).collect()
 }
 
 /// The openid of a user that was not deleted.

@@ -115,6 +115,35 @@ on_every_backend!(one_user_likes_a_picture_once_however_often, |backend| async m
     world.finish().await;
 });
 
+on_every_backend!(likes_of_many_pictures_at_once_end_as_each_user_said_last, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    hang_up(&world, 1..=4).await;
+    let names: Vec<String> = (0..30).map(|number| format!("fan-{number}")).collect();
+    let fans = join_all(names.iter().map(|name| world.user(name))).await;
+    let sessions = join_all(fans.iter().map(dream_testkit::world::Actor::session)).await;
+    // Each says three things of each picture, one after the other; the fifth picture is not there.
+    join_all(sessions.iter().enumerate().flat_map(|(fan, me)| {
+        (1..=5_i64).map(move |picture| async move {
+            for word in 0..3 {
+                let likes = (fan + word) % 2 == 0;
+                let said =
+                    if likes { me.like(image(picture)).await } else { me.unlike(image(picture)).await };
+                match said {
+                    Ok(count) => assert!(picture < 5 && (0..=30).contains(&count)),
+                    Err(error) => assert_eq!((picture, error.code()), (5, Code::ImageNotFound)),
+                }
+            }
+        })
+    }))
+    .await;
+    for picture in 1..=4 {
+        assert_eq!(guest(&world).gallery_image(image(picture)).await.unwrap().likes, 15);
+        let rows = format!("SELECT count(*) FROM gallery_likes WHERE image_id = {picture}");
+        assert_eq!(world.database().number(&rows).await, 15);
+    }
+    world.finish().await;
+});
+
 on_every_backend!(the_likes_of_a_deleted_user_count_no_longer, |backend| async move {
     let world = TestDream::start(&backend).await;
     hang_up(&world, 1..=3).await;

@@ -1,12 +1,18 @@
 //! Pictures that are copied into our own storage, and those that come along with a request.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use base64::Engine as _;
+use bytes::Bytes;
 use dream_core::Visitor;
+use dream_core::adapters::DiskBlobs;
 use dream_core::gallery::{self, Publication};
 use dream_core::jobs::{GenerateRequest, InlinePicture};
-use dream_core::ports::JobState;
+use dream_core::ports::{
+    Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, Failure, FailureKind, JobState, PresignedPut,
+};
 use dream_testkit::backends::Backend;
 use dream_testkit::fakes::image_api::operation;
 use dream_testkit::faults::Fault;
@@ -51,6 +57,92 @@ on_every_backend!(copying_goes_on_where_it_was_disturbed_and_leaves_nothing_behi
     assert_eq!(world.image_api().faults().fired().len(), 2);
     world.finish().await;
 });
+
+/// A storage that takes its time to remove: the first time it says that it does not know, and does it when it is told to.
+#[derive(Debug)]
+struct SlowRemoval {
+    inner: DiskBlobs,
+    late: Mutex<Vec<BlobKey>>,
+}
+
+impl SlowRemoval {
+    async fn come_true(&self) -> usize {
+        let late = std::mem::take(&mut *self.late.lock().expect("no panic"));
+        for key in &late {
+            self.inner.delete(key).await.expect("a removal");
+        }
+        late.len()
+    }
+}
+
+#[async_trait]
+impl Blobs for SlowRemoval {
+    async fn put(&self, key: &BlobKey, content_type: &str, bytes: Bytes) -> Result<(), Failure> {
+        self.inner.put(key, content_type, bytes).await
+    }
+
+    async fn get(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<Blob>, Failure> {
+        self.inner.get(key, range).await
+    }
+
+    async fn head(&self, key: &BlobKey) -> Result<Option<BlobInfo>, Failure> {
+        self.inner.head(key).await
+    }
+
+    async fn delete(&self, key: &BlobKey) -> Result<(), Failure> {
+        {
+            let mut late = self.late.lock().expect("no panic");
+            if !late.contains(key) {
+                late.push(key.clone());
+                return Err(Failure::new("storage", FailureKind::Unknown, "no answer"));
+            }
+        }
+        self.inner.delete(key).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&BlobKey>) -> Result<BlobPage, Failure> {
+        self.inner.list(prefix, after).await
+    }
+
+    fn public_url(&self, key: &BlobKey) -> String {
+        self.inner.public_url(key)
+    }
+
+    fn key_of(&self, public_url: &str) -> Option<BlobKey> {
+        self.inner.key_of(public_url)
+    }
+
+    fn presign_put(&self, key: &BlobKey, content_type: &str, ttl: Duration) -> Option<PresignedPut> {
+        self.inner.presign_put(key, content_type, ttl)
+    }
+}
+
+on_every_backend!(
+    what_an_earlier_copy_left_to_be_removed_never_takes_a_picture_along,
+    |backend| async move {
+        let inner =
+            DiskBlobs::open(backend.folder().join("slow"), "https://dream.test/uploads").await.unwrap();
+        let storage = Arc::new(SlowRemoval { inner, late: Mutex::default() });
+        let world = TestDream::on(&backend)
+            .settings(|settings| settings.rehost_results = true)
+            .blobs(storage.clone())
+            .start()
+            .await;
+        let alice = world.alice().await;
+        // The first try copies two of three, and leaves them to be removed.
+        world.image_api().faults().on_call(operation::FILE, 3, Fault::status(500, ""));
+        let job = alice.generate(&polished("three cats", 3)).await.unwrap().job_id;
+        world.settle().await;
+        let job = alice.job(&job).await;
+        world.pass(Duration::from_hours(48)).await;
+        assert!(storage.come_true().await > 0, "nothing was left to be removed");
+        for url in job.result_urls.iter().chain(&job.thumbnail_url) {
+            let key = world.blobs().key_of(url).expect("it is ours");
+            assert!(world.blobs().head(&key).await.unwrap().is_some(), "{url} is gone");
+        }
+        world.finish().await;
+    }
+);
 
 on_every_backend!(results_that_cannot_be_copied_stay_where_they_are, |backend| async move {
     let world = rehosting(&backend).await;

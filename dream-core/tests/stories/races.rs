@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
+use dream_core::kernel::Points;
 use dream_core::orders::{OrderStatus, Settled, WECHAT};
-use dream_core::{Code, Dream};
+use dream_core::{AdminKey, Code, Dream};
 use dream_testkit::on_every_backend;
-use dream_testkit::world::{Actor, TestDream, draft};
+use dream_testkit::world::{ADMIN_KEY, Actor, TestDream, draft};
 use futures_util::future::join_all;
 
 use crate::shop::{fulfilments, kept, ledger, open, pays, points, recharges, settle, shop, status};
@@ -250,5 +251,54 @@ on_every_backend!(of_equal_purchases_on_two_nodes_at_once_one_is_made, |backend|
         assert_eq!(outcomes.keys().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
     }
     assert_eq!(world.database().number("SELECT count(*) FROM orders").await, 5);
+    world.finish().await;
+});
+
+on_every_backend!(adjustments_at_once_are_booked_as_if_one_came_after_the_other, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let (other, _worker) = world.another_node().await;
+    let (alice, bob) = (world.alice().await.id(), world.user("bob").await.id());
+    let nobody = dream_core::kernel::UserId::new(1_000_000).unwrap();
+    grant(&world, &world.alice().await, 10).await;
+    // Of each ten: six take one of Alice's points, two give her one, one is for nobody, and one is Bob's.
+    let mut wanted = Vec::new();
+    for number in 0..200 {
+        let node = if number % 3 == 0 { other.clone() } else { world.dream().clone() };
+        let (user, points) = match number % 10 {
+            0..6 => (alice, -1),
+            6 | 7 => (alice, 1),
+            8 => (nobody, 1),
+            _ => (bob, 2),
+        };
+        wanted.push((node, user, points));
+    }
+    let outcomes = at_once(wanted.into_iter().map(|(node, user, points)| async move {
+        let admin = node.admin(&AdminKey::new(ADMIN_KEY), None).await.unwrap();
+        let after = admin.grant_points(user, Points::new(points), "at once").await;
+        (user, points, after.map(|user| user.balance.get()).map_err(|error| error.code()))
+    }))
+    .await;
+    let of =
+        |user, points| outcomes.iter().filter(move |one| (one.0, one.1) == (user, points)).map(|one| one.2);
+    assert!(of(nobody, 1).all(|outcome| outcome == Err(Code::UserNotFound)));
+    assert!(of(bob, 2).chain(of(alice, 1)).all(|outcome| outcome.is_ok()));
+    let taken = of(alice, -1).filter(Result::is_ok).count();
+    assert!(
+        of(alice, -1)
+            .all(|outcome| outcome.is_ok_and(|left| left >= 0) || outcome == Err(Code::InvalidState))
+    );
+    // What came in was 10 and 40; 120 were wanted, and whatever is left was not there when somebody was refused.
+    let left = 50 - i64::try_from(taken).unwrap();
+    assert!((0..=40).contains(&left), "{left}");
+    let book = ledger(&world, alice).await;
+    let mut before = 0;
+    for &(amount, after) in &book {
+        assert_eq!((before + amount, after >= 0), (after, true), "{book:?}");
+        before = after;
+    }
+    assert_eq!(before, left);
+    assert_eq!(ledger(&world, bob).await.last(), Some(&(2, 40)));
+    let written = world.database().number("SELECT count(*) FROM audit_log WHERE reason = 'at once'").await;
+    assert_eq!(written, 20 + 40 + i64::try_from(taken).unwrap());
     world.finish().await;
 });
