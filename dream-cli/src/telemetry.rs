@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dream_http::RenderMetrics;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, Logging};
@@ -20,6 +20,8 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// How long log lines are gathered before they are written.
 const GATHER_FOR: Duration = Duration::from_millis(5);
 const GATHERED_BYTES: usize = 64 * 1024;
+/// Lines that wait to be written at most; more are dropped. Room for all of them is taken at the start.
+const QUEUED_LINES: usize = 16 * 1024;
 
 /// Upper bounds of times, in seconds.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 25.0];
@@ -27,8 +29,9 @@ const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 /// Logs to standard error, past a queue, so that a slow terminal holds nobody up. What is in the queue is written when
 /// the guard is dropped.
 pub(crate) fn start_logging(logging: &Logging, usual: &str) -> Result<WorkerGuard, Trouble> {
-    let (writer, guard) =
-        tracing_appender::non_blocking(Gathered(BufWriter::with_capacity(GATHERED_BYTES, io::stderr())));
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(QUEUED_LINES)
+        .finish(Gathered(BufWriter::with_capacity(GATHERED_BYTES, io::stderr())));
     let filter = logging.filter.as_deref().unwrap_or(usual);
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| Trouble::new(Exit::Config, "CONFIGURATION", format!("the log filter: {error}")))?;
