@@ -4,7 +4,6 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use clap::ValueEnum;
 use dream_http::{App, Settings};
 use dream_testkit::backends::{Backend, BackendKind, migrate};
 use dream_testkit::world::TestDream;
@@ -15,19 +14,19 @@ use hyper_util::rt::TokioIo;
 use crate::Fault;
 use crate::load::{Client, request};
 
-/// What is asked for.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Question {
-    /// A public list that is kept in memory
-    Plans,
-    /// One's own balance: a token to be checked, and a statement on SQLite
-    Balance,
-    /// A like and its opposite, in turn: a write
-    Like,
+/// What comes before the counted answers, so that nothing is made for the first time among them.
+const WARM: usize = 20;
+
+/// Where the counts are divided: callgrind is told to write them down whenever it comes here.
+#[inline(never)]
+pub(crate) fn mark() {
+    std::hint::black_box(());
 }
 
-/// Answers the question so many times, over one connection that is no socket.
-pub(crate) fn answer(question: Question, times: u64) -> Result<(), Fault> {
+/// Answers each question so many times, over one connection that is no socket: a public list that is kept in memory;
+/// one's own balance, which is a token to be checked and a statement on SQLite; a like and its opposite in turn. There is
+/// a mark before and behind each of the three.
+pub(crate) fn answer(times: usize) -> Result<(), Fault> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let backend = Backend::start(BackendKind::Sqlite, migrate).await?;
@@ -38,19 +37,26 @@ pub(crate) fn answer(question: Question, times: u64) -> Result<(), Fault> {
         let app = App::builder(world.dream().clone(), settings).build()?;
         let (near, far) = tokio::io::duplex(64 * 1024);
         let serving = tokio::spawn(serve(app, far));
-        let requests = match question {
-            Question::Plans => vec![request("GET", "/v1/vip/plans", None)],
-            Question::Balance => vec![request("GET", "/v1/points/balance", Some(&token))],
-            Question::Like => ["POST", "DELETE"]
+        let mut client = Client::over(near);
+        for requests in [
+            vec![request("GET", "/v1/vip/plans", None)],
+            vec![request("GET", "/v1/points/balance", Some(&token))],
+            ["POST", "DELETE"]
                 .map(|method| request(method, "/v1/gallery/images/1/like", Some(&token)))
                 .to_vec(),
-        };
-        let mut client = Client::over(near);
-        for (request, _) in requests.iter().cycle().zip(0..times) {
-            let status = client.ask(request).await?;
-            if status != 200 {
-                return Err(format!("{question:?} was answered with {status}").into());
+        ] {
+            let mut requests = requests.iter().cycle();
+            for number in 0..WARM + times {
+                if number == WARM {
+                    mark();
+                }
+                let Some(request) = requests.next() else { break };
+                let status = client.ask(request).await?;
+                if status != 200 {
+                    return Err(format!("a request was answered with {status}").into());
+                }
             }
+            mark();
         }
         drop(client);
         serving.await?;

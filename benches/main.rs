@@ -42,12 +42,9 @@ struct Args {
     /// Rows of the gallery for the promise about deep pages
     #[arg(long, default_value_t = 1_000_000)]
     rows: u32,
-    /// Measures nothing, but answers this question, for a count of the instructions
-    #[arg(long, value_enum)]
-    answer: Option<instructions::Question>,
-    /// How many times
-    #[arg(long, default_value_t = 1)]
-    times: u64,
+    /// Measures nothing, but answers each of three requests so many times, for a count of the instructions
+    #[arg(long, value_name = "TIMES")]
+    answer: Option<usize>,
     /// Writes the table into this file, between its marks
     #[arg(long, value_name = "FILE")]
     keep: Option<PathBuf>,
@@ -63,8 +60,8 @@ struct Plan {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Some(question) = args.answer {
-        return match instructions::answer(question, args.times) {
+    if let Some(times) = args.answer {
+        return match instructions::answer(times) {
             Ok(()) => ExitCode::SUCCESS,
             Err(fault) => {
                 eprintln!("{fault}");
