@@ -9,7 +9,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use dream_core::kernel::Points;
+use dream_core::adapters::wechat_pay::WeChatPay;
+use dream_core::kernel::{OrderId, Points};
 use dream_core::media;
 use dream_core::protocol::webhook::WebhookVerifier;
 use dream_http::{App, Settings};
@@ -49,10 +50,11 @@ struct Stage {
     markers: Vec<(&'static str, String)>,
 }
 
-/// Whose token is sent. An input may end it, or the whole user; then there is another one.
+/// Whose token is sent, with an order of theirs. An input may end the login, or the whole user.
 struct Person {
     actor: Actor,
     number: u32,
+    order: OrderId,
 }
 
 impl Person {
@@ -60,7 +62,9 @@ impl Person {
         let actor = world.user(&format!("person-{number}")).await;
         let admin = world.admin().await;
         admin.grant_points(actor.id(), Points::new(MANY_POINTS), "a gift").await.expect("a grant");
-        Self { actor, number }
+        let plan = "vip_month".parse().expect("a plan");
+        let placed = actor.session().await.purchase(&plan, WeChatPay::NAME, None).await.expect("an order");
+        Self { actor, number, order: placed.order.order_id }
     }
 }
 
@@ -68,49 +72,43 @@ impl Stage {
     fn build() -> Self {
         media::work_in_place();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let (world, app, person) = runtime.block_on(async {
+        let (world, app, job, person) = runtime.block_on(async {
             let backend = Backend::start(BackendKind::Sqlite, migrate).await.expect("a database");
             let world = TestDream::on(&backend).taking_payments().start().await;
             world.dream().plant_seeds().await.expect("seeds");
             let settings = Settings { throttle: None, ..Settings::default() };
             let app = App::builder(world.dream().clone(), settings).build().expect("an app");
+            // Time passes until it is done, and then stands still, or what is signed would be too old.
+            let job = world.user("person-0").await.generates("a lighthouse").await.job_id;
+            world.settle().await;
             let person = Person::new(&world, 0).await;
-            (world, app, Mutex::new(Arc::new(person)))
+            (world, app, job, Mutex::new(Arc::new(person)))
         });
         runtime.spawn(Arc::clone(&app).keep(std::future::pending()));
         let secret = ImageApiOptions::new(Arc::new(TestClock::default())).webhook_secret;
         let webhooks = WebhookVerifier::new(&SecretString::from(secret)).expect("a secret");
-        let mut stage = Self { runtime, world, app, webhooks, person, markers: Vec::new() };
-        stage.set();
+        let markers = vec![("ADMIN", ADMIN_KEY.to_owned()), ("JOB", job.to_string())];
+        let mut stage = Self { runtime, world, app, webhooks, person, markers };
+        stage.find_markers();
         stage
     }
 
-    /// Does once what inputs refer to.
-    fn set(&mut self) {
-        let job = self.runtime.block_on(async {
-            let job = self.person().actor.generates("a lighthouse").await.job_id;
-            self.world.settle().await;
-            job
-        });
-        self.markers = vec![("ADMIN", ADMIN_KEY.to_owned()), ("JOB", job.to_string())];
+    /// Asks for the rest of what inputs refer to.
+    fn find_markers(&mut self) {
         let page = self.asked("GET", "/v1/gallery/images?limit=1", "");
         let cursor = text(&page, "/nextCursor");
         let (id, url) =
             (page.pointer("/items/0/id").expect("an image").to_string(), text(&page, "/items/0/imageUrl"));
         let file = url.rsplit("/uploads/").next().unwrap_or_default().to_owned();
         self.markers.extend([("CURSOR", cursor), ("IMAGE", id), ("FILE", file)]);
-        let order = |stage: &Self| {
-            let placed = stage.asked("POST", "/v1/vip/purchase", r#"{"planId":"vip_month"}"#);
-            text(&placed, "/orderId")
-        };
-        let (waiting, paid) = (order(self), order(self));
+        let paid = self.person().order.to_string();
         let pay = self.world.wechat_pay();
         pay.pay_as(self.person().actor.openid(), &paid).expect("a payment");
         let notice = pay.sealed_payment(&paid, None).expect("a payment");
         let headers: Vec<String> =
             notice.headers().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let body = String::from_utf8(notice.body().to_vec()).expect("JSON");
-        self.markers.extend([("ORDER", waiting), ("NOTICE_HEADERS", headers.concat()), ("NOTICE", body)]);
+        self.markers.extend([("NOTICE_HEADERS", headers.concat()), ("NOTICE", body)]);
         let event = json!({ "MsgType": "event", "Event": "wxa_media_check", "trace_id": "t", "result": { "suggest": "pass" } });
         let push = self.world.wechat().signed_push(&event);
         let query: Vec<String> = push.query.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -152,14 +150,16 @@ impl Stage {
         Corpus::Keep
     }
 
-    /// Has somebody else sign in where the input ended what its markers stand for.
+    /// Has the user sign in again whose login an input ended, or somebody else where it ended the user.
     fn renew(&self) {
         let person = self.person();
         let next = self.runtime.block_on(async {
-            match person.actor.try_session().await {
-                Ok(_) => None,
-                Err(_) => Some(Person::new(&self.world, person.number + 1).await),
+            if person.actor.try_session().await.is_ok()
+                || person.actor.log_in_again().await.user.id == person.actor.id()
+            {
+                return None;
             }
+            Some(Person::new(&self.world, person.number + 1).await)
         });
         if let Some(next) = next {
             *self.person.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(next);
@@ -177,6 +177,7 @@ impl Stage {
         let tokens = person.actor.tokens();
         data = replaced(&data, "TOKEN", &tokens.access);
         data = replaced(&data, "REFRESH", &tokens.refresh);
+        data = replaced(&data, "ORDER", person.order.as_str());
         if contains(&data, b"@CODE@") {
             data = replaced(&data, "CODE", &self.world.wechat().login_code(person.actor.openid()));
         }
