@@ -128,11 +128,8 @@ pub struct Removed {
 /// # let (type_, bytes) = ("image/png", world.blobs().get(&upload.key, None).await?.unwrap().bytes);
 /// // Somebody has removed an object past us.
 /// world.blobs().delete(&upload.key).await?;
-/// let report = world
-///     .admin()
-///     .await
-///     .sweep_storage(&SweepOptions { dry_run: true, ..SweepOptions::default() }, |_| {})
-///     .await?;
+/// let options = SweepOptions { dry_run: true, ..SweepOptions::default() };
+/// let report = world.admin().await.sweep_storage(&options, |_| {}).await?;
 /// assert_eq!(report.missing[0].key, upload.key);
 /// assert!(report.missing[0].named_by.starts_with("upload:"));
 /// # world.blobs().put(&upload.key, type_, bytes).await?;

@@ -99,13 +99,9 @@ pub struct Author {
 /// use dream_core::gallery::GalleryFilter;
 /// use dream_core::kernel::PageRequest;
 ///
-/// let shown = world
-///     .dream()
-///     .visitor(None)
-///     .await?
-///     .gallery(&GalleryFilter::default(), &PageRequest::default())
-///     .await?;
-/// let image = &shown.items[0];
+/// let visitor = world.dream().visitor(None).await?;
+/// let page = visitor.gallery(&GalleryFilter::default(), &PageRequest::default()).await?;
+/// let image = &page.items[0];
 /// assert!(image.thumbnail_url.starts_with("http"), "for the list; `image_url` for the whole of it");
 /// assert_eq!((image.likes, image.is_liked), (0, None));
 /// # Ok(())

@@ -32,24 +32,17 @@ const RANDOM_LEN: usize = 16;
 /// ```
 /// use dream_core::protocol::message_push::PushQuery;
 ///
-/// # let query = "signature=ab12&timestamp=1769600000&nonce=774&encrypt_type=aes&msg_signature=cd34";
-/// // The query string of the request, taken apart and decoded.
-/// let value = |name: &str| {
-///     query.split('&').find_map(|pair| pair.split_once('=').filter(|(n, _)| *n == name)).map(|(_, v)| v)
-/// };
+/// # let (signature, msg_signature) = ("ab12", "cd34");
+/// // `?signature=…&timestamp=1769600000&nonce=774&encrypt_type=aes&msg_signature=…`, taken apart by the server.
 /// let query = PushQuery {
-///     signature: value("signature").unwrap_or_default(),
-///     timestamp: value("timestamp").unwrap_or_default(),
-///     nonce: value("nonce").unwrap_or_default(),
-///     echostr: value("echostr"),
-///     msg_signature: value("msg_signature"),
-///     encrypt_type: value("encrypt_type"),
+///     signature,
+///     timestamp: "1769600000",
+///     nonce: "774",
+///     encrypt_type: Some("aes"),
+///     msg_signature: Some(msg_signature),
+///     echostr: None,
 /// };
-/// assert_eq!(
-///     (query.echostr, query.encrypt_type),
-///     (None, Some("aes")),
-///     "a message, and no check of the URL"
-/// );
+/// assert!(query.echostr.is_none(), "a message; with `echostr` it would be a check of the URL");
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PushQuery<'a> {
