@@ -1,7 +1,10 @@
 //! Promises about memory and the start.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use dream_core::adapters::SystemClock;
+use dream_testkit::sandbox::{Sandbox, SandboxOptions};
 use tokio::net::TcpStream;
 
 use crate::report::{Promise, median};
@@ -11,7 +14,8 @@ use crate::{Fault, Measured, Plan};
 const MIB: f64 = 1024.0 * 1024.0;
 
 pub(crate) async fn memory() -> Measured {
-    let server = Server::on_sqlite().await?;
+    let outside = outside().await?;
+    let server = Server::alone(&outside).await?;
     let idle = settled(&server).await?;
     let mut connections = Vec::new();
     let mut found = vec![idle];
@@ -26,11 +30,16 @@ pub(crate) async fn memory() -> Measured {
     let holds = found.iter().zip([25.0, 60.0, 200.0]).all(|(found, most)| *found <= most);
     let found: Vec<String> = found.iter().map(|mib| format!("{mib:.0}")).collect();
     Ok(Promise {
-        what: "resident memory idle / with 1 000 / with 10 000 idle connections, the sandbox's fakes included",
+        what: "resident memory idle / with 1 000 / with 10 000 idle connections",
         bound: "≤ 25 / 60 / 200 MiB",
         found: format!("{} MiB", found.join(" / ")),
         holds,
     })
+}
+
+/// WeChat, WeChat Pay, the image API and R2, played in this process: the server is measured, not its fakes.
+async fn outside() -> Result<Sandbox, Fault> {
+    Ok(Sandbox::start(SandboxOptions::new(Arc::new(SystemClock))).await?)
 }
 
 /// The memory once it no longer grows.
@@ -47,7 +56,8 @@ async fn settled(server: &Server) -> Result<f64, Fault> {
 }
 
 pub(crate) async fn start(plan: Plan) -> Measured {
-    let mut server = Server::on_sqlite().await?;
+    let outside = outside().await?;
+    let mut server = Server::alone(&outside).await?;
     let mut times = Vec::new();
     for _ in 0..plan.rounds {
         server = server.again().await?;
@@ -55,7 +65,7 @@ pub(crate) async fn start(plan: Plan) -> Measured {
     }
     let took = median(&mut times);
     Ok(Promise {
-        what: "start to ready on an existing SQLite database, the sandbox's fakes included",
+        what: "start to ready on an existing SQLite database",
         bound: "≤ 100 ms",
         found: format!("{took:.0} ms"),
         holds: took <= 100.0,

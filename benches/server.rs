@@ -7,10 +7,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use dream_testkit::sandbox::Sandbox;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::Fault;
+
+type Variables = Vec<(&'static str, String)>;
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
@@ -22,6 +25,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) started_in: Duration,
     database: String,
+    outside: Variables,
     client: reqwest::Client,
 }
 
@@ -35,23 +39,33 @@ impl Server {
     pub(crate) async fn on_sqlite() -> Result<Self, Fault> {
         let folder = tempfile::tempdir()?;
         let url = format!("sqlite://{}", folder.path().join("dream.db").display());
-        Self::start(folder, url).await
+        Self::start(folder, url, Variables::new()).await
     }
 
     /// On this database.
     pub(crate) async fn on(url: &str) -> Result<Self, Fault> {
-        Self::start(tempfile::tempdir()?, url.to_owned()).await
+        Self::start(tempfile::tempdir()?, url.to_owned(), Variables::new()).await
     }
 
-    async fn start(folder: TempDir, database: String) -> Result<Self, Fault> {
-        let (child, address, started_in, client) = launch(&folder, &database).await?;
-        Ok(Self { child, folder, address, started_in, database, client })
+    /// On an SQLite file of its own, with nothing played in the process: told to ask these instead. Pictures lie on disk.
+    pub(crate) async fn alone(outside: &Sandbox) -> Result<Self, Fault> {
+        let folder = tempfile::tempdir()?;
+        let url = format!("sqlite://{}", folder.path().join("dream.db").display());
+        let mut variables = outside.credentials().environment("http://127.0.0.1:9");
+        variables.retain(|(name, _)| !name.starts_with("R2_"));
+        Self::start(folder, url, variables).await
+    }
+
+    async fn start(folder: TempDir, database: String, outside: Variables) -> Result<Self, Fault> {
+        let (child, address, started_in, client) = launch(&folder, &database, &outside).await?;
+        Ok(Self { child, folder, address, started_in, database, outside, client })
     }
 
     /// Stops it and starts another on what it left.
     pub(crate) async fn again(mut self) -> Result<Self, Fault> {
         self.end();
-        let (child, address, started_in, client) = launch(&self.folder, &self.database).await?;
+        let (child, address, started_in, client) =
+            launch(&self.folder, &self.database, &self.outside).await?;
         (self.child, self.address, self.started_in, self.client) = (child, address, started_in, client);
         Ok(self)
     }
@@ -110,6 +124,7 @@ impl Drop for Server {
 async fn launch(
     folder: &TempDir,
     database: &str,
+    outside: &Variables,
 ) -> Result<(Child, SocketAddr, Duration, reqwest::Client), Fault> {
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let log = File::options().create(true).append(true).open(folder.path().join("log"))?;
@@ -127,6 +142,7 @@ async fn launch(
         .env("LOG_FORMAT", "json")
         .env("THROTTLE_LIMIT", "4000000000")
         .env("THROTTLE_LIMIT_LOGIN", "0")
+        .envs(outside.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

@@ -131,6 +131,51 @@ pub struct Credentials {
     pub r2: R2Credentials,
 }
 
+impl Credentials {
+    /// What the backend at this URL has to be told to use the sandbox: the variables of its environment, each key in one
+    /// line as an `.env` wants it.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use dream_core::adapters::SystemClock;
+    /// # use dream_testkit::sandbox::{Sandbox, SandboxOptions};
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let sandbox = Sandbox::start(SandboxOptions::new(Arc::new(SystemClock))).await?;
+    /// let variables = sandbox.credentials().environment("http://127.0.0.1:3000");
+    /// assert!(variables.iter().any(|(name, _)| *name == "WECHAT_PAY_NOTIFY_URL"));
+    /// assert!(variables.iter().all(|(_, value)| !value.contains('\n')));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn environment(&self, backend: &str) -> Vec<(&'static str, String)> {
+        let one_line = |pem: &str| pem.trim_end().replace('\n', "\\n");
+        vec![
+            ("WECHAT_API_BASE_URL", self.wechat_base_url.clone()),
+            ("WECHAT_APPID", self.wechat_appid.clone()),
+            ("WECHAT_SECRET", self.wechat_secret.clone()),
+            ("WECHAT_PUSH_TOKEN", self.push_token.clone()),
+            ("WECHAT_PUSH_AES_KEY", self.push_aes_key.clone()),
+            ("WECHAT_PAY_BASE_URL", self.pay.base_url.clone()),
+            ("WECHAT_PAY_MCH_ID", self.pay.mchid.clone()),
+            ("WECHAT_PAY_SERIAL_NO", self.pay.merchant_serial.clone()),
+            ("WECHAT_PAY_API_V3_KEY", self.pay.api_v3_key.clone()),
+            ("WECHAT_PAY_PRIVATE_KEY", one_line(&self.pay.merchant_key_pem)),
+            ("WECHAT_PAY_PUBLIC_KEY_ID", self.pay.platform_key_id.clone()),
+            ("WECHAT_PAY_PUBLIC_KEY", one_line(&self.pay.platform_key_pem)),
+            ("WECHAT_PAY_NOTIFY_URL", format!("{backend}/v1/orders/payment-callback")),
+            ("THIRD_PARTY_API_BASE_URL", self.image_api_base_url.clone()),
+            ("THIRD_PARTY_API_KEY", self.image_api_key.clone()),
+            ("THIRD_PARTY_WEBHOOK_SECRET", self.webhook_secret.clone()),
+            ("R2_ENDPOINT", self.r2.endpoint.clone()),
+            ("R2_BUCKET_NAME", self.r2.bucket.clone()),
+            ("R2_ACCESS_KEY_ID", self.r2.access_key_id.clone()),
+            ("R2_SECRET_ACCESS_KEY", self.r2.secret_access_key.clone()),
+            ("R2_PUBLIC_URL", self.r2.public_url.clone()),
+        ]
+    }
+}
+
 /// The outside of Dream on loopback ports. It stops when it is dropped.
 ///
 /// Anybody logs in with a code `sandbox-<name>`, as often as they like; a phone code is `sandbox-phone-<11 digits>`.

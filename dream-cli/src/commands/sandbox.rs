@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use dream_core::adapters::SystemClock;
-use dream_testkit::sandbox::{self, Credentials, SandboxOptions};
+use dream_testkit::sandbox::{self, SandboxOptions};
 use serde::Serialize;
 
 use super::serve::stop_signal;
@@ -71,42 +71,13 @@ pub(super) async fn run(args: Sandbox, output: Output) -> Result<Exit, Trouble> 
         .await
         .map_err(|error| Trouble::from(error).while_("starting the sandbox"))?;
     let keys = sandbox.credentials();
-    let lines = environment(&keys, &backend);
+    let line = |(variable, value)| Line { variable, value };
+    let lines: Vec<Line> = keys.environment(&backend).into_iter().map(line).collect();
     let control = sandbox.control.base_url();
     output.show(&lines, || told(&control, &lines, &backend))?;
     stop.await;
     sandbox.shutdown().await;
     Ok(Exit::Done)
-}
-
-/// What a backend has to be told to use the sandbox.
-fn environment(keys: &Credentials, backend: &str) -> Vec<Line> {
-    let one_line = |pem: &str| pem.trim_end().replace('\n', "\\n");
-    [
-        ("WECHAT_API_BASE_URL", keys.wechat_base_url.clone()),
-        ("WECHAT_APPID", keys.wechat_appid.clone()),
-        ("WECHAT_SECRET", keys.wechat_secret.clone()),
-        ("WECHAT_PUSH_TOKEN", keys.push_token.clone()),
-        ("WECHAT_PUSH_AES_KEY", keys.push_aes_key.clone()),
-        ("WECHAT_PAY_BASE_URL", keys.pay.base_url.clone()),
-        ("WECHAT_PAY_MCH_ID", keys.pay.mchid.clone()),
-        ("WECHAT_PAY_SERIAL_NO", keys.pay.merchant_serial.clone()),
-        ("WECHAT_PAY_API_V3_KEY", keys.pay.api_v3_key.clone()),
-        ("WECHAT_PAY_PRIVATE_KEY", one_line(&keys.pay.merchant_key_pem)),
-        ("WECHAT_PAY_PUBLIC_KEY_ID", keys.pay.platform_key_id.clone()),
-        ("WECHAT_PAY_PUBLIC_KEY", one_line(&keys.pay.platform_key_pem)),
-        ("WECHAT_PAY_NOTIFY_URL", format!("{backend}/v1/orders/payment-callback")),
-        ("THIRD_PARTY_API_BASE_URL", keys.image_api_base_url.clone()),
-        ("THIRD_PARTY_API_KEY", keys.image_api_key.clone()),
-        ("THIRD_PARTY_WEBHOOK_SECRET", keys.webhook_secret.clone()),
-        ("R2_ENDPOINT", keys.r2.endpoint.clone()),
-        ("R2_BUCKET_NAME", keys.r2.bucket.clone()),
-        ("R2_ACCESS_KEY_ID", keys.r2.access_key_id.clone()),
-        ("R2_SECRET_ACCESS_KEY", keys.r2.secret_access_key.clone()),
-        ("R2_PUBLIC_URL", keys.r2.public_url.clone()),
-    ]
-    .map(|(variable, value)| Line { variable, value })
-    .into()
 }
 
 fn told(control: &str, lines: &[Line], backend: &str) -> String {

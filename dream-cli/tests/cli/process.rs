@@ -36,7 +36,6 @@ impl Variables {
 
     /// In production, with these fakes for the outside, and announced to them at this URL.
     pub(crate) fn production(keys: &Credentials, base_url: &str) -> Self {
-        let one_line = |pem: &str| pem.trim_end().replace('\n', "\\n");
         Self::default()
             .with("APP_ENV", "production")
             .with("LOG_FORMAT", "json")
@@ -48,30 +47,16 @@ impl Variables {
             .with("THROTTLE_LIMIT_GENERATE", 0)
             .with("JWT_SECRET", "2b7e151628aed2a6abf7158809cf4f3c762e7160f38b4da56a784d9045190cfe")
             .with("ADMIN_API_KEY", format!("tests:{ADMIN_KEY}"))
-            .with("WECHAT_API_BASE_URL", &keys.wechat_base_url)
-            .with("WECHAT_APPID", &keys.wechat_appid)
-            .with("WECHAT_SECRET", &keys.wechat_secret)
-            .with("WECHAT_PUSH_TOKEN", &keys.push_token)
-            .with("WECHAT_PUSH_AES_KEY", &keys.push_aes_key)
-            .with("WECHAT_PAY_BASE_URL", &keys.pay.base_url)
-            .with("WECHAT_PAY_MCH_ID", &keys.pay.mchid)
-            .with("WECHAT_PAY_SERIAL_NO", &keys.pay.merchant_serial)
-            .with("WECHAT_PAY_API_V3_KEY", &keys.pay.api_v3_key)
-            .with("WECHAT_PAY_PRIVATE_KEY", one_line(&keys.pay.merchant_key_pem))
-            .with("WECHAT_PAY_PUBLIC_KEY_ID", &keys.pay.platform_key_id)
-            .with("WECHAT_PAY_PUBLIC_KEY", one_line(&keys.pay.platform_key_pem))
-            .with("WECHAT_PAY_NOTIFY_URL", format!("{base_url}/v1/orders/payment-callback"))
-            .with("THIRD_PARTY_API_BASE_URL", &keys.image_api_base_url)
-            .with("THIRD_PARTY_API_KEY", &keys.image_api_key)
-            .with("THIRD_PARTY_WEBHOOK_SECRET", &keys.webhook_secret)
+            .told(keys, base_url, |name| !name.starts_with("R2_"))
+    }
+
+    fn told(self, keys: &Credentials, base_url: &str, which: impl Fn(&str) -> bool) -> Self {
+        let told = keys.environment(base_url).into_iter().filter(|(name, _)| which(name));
+        told.fold(self, |variables, (name, value)| variables.with(name, value))
     }
 
     pub(crate) fn with_r2(self, keys: &Credentials) -> Self {
-        self.with("R2_ENDPOINT", &keys.r2.endpoint)
-            .with("R2_BUCKET_NAME", &keys.r2.bucket)
-            .with("R2_ACCESS_KEY_ID", &keys.r2.access_key_id)
-            .with("R2_SECRET_ACCESS_KEY", &keys.r2.secret_access_key)
-            .with("R2_PUBLIC_URL", &keys.r2.public_url)
+        self.told(keys, "", |name| name.starts_with("R2_"))
     }
 }
 

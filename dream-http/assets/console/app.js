@@ -140,25 +140,28 @@ const button = (text, onclick, kind = "") => element("button", { type: "button",
 
 // ---- Overview ---------------------------------------------------------------------------------------------------
 
+/** The day that a point of the usage is about. Its middle is asked for: a browser in another zone names the same day. */
+function day(point, form) {
+  return new Date(Date.parse(point.at) + 12 * 3600 * 1000).toLocaleDateString(language(), form);
+}
+
 function bars(title, points, value, format) {
-  const [width, height, foot] = [640, 160, 18];
+  const [width, height] = [640, 140];
   const most = Math.max(1, ...points.map(value));
   const step = width / Math.max(1, points.length);
   const svg = drawing("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title, preserveAspectRatio: "none" });
-  svg.append(drawing("line", { class: "axis", x1: 0, x2: width, y1: height - foot, y2: height - foot }));
+  svg.append(drawing("line", { class: "axis", x1: 0, x2: width, y1: height, y2: height }));
   points.forEach((point, at) => {
-    const tall = ((height - foot - 14) * value(point)) / most;
-    const bar = drawing("rect", { class: "bar", x: at * step + 1, width: Math.max(1, step - 2), y: height - foot - tall, height: tall });
-    bar.append(drawing("title", {}, `${new Date(point.at).toLocaleDateString(language())}: ${format(value(point))}`));
+    const tall = (height * value(point)) / most;
+    const bar = drawing("rect", { class: "bar", x: at * step + 1, width: Math.max(1, step - 2), y: height - tall, height: tall });
+    bar.append(drawing("title", {}, `${day(point)}: ${format(value(point))}`));
     svg.append(bar);
   });
-  const day = (point) => new Date(point.at).toLocaleDateString(language(), { month: "numeric", day: "numeric" });
-  if (points.length) {
-    svg.append(drawing("text", { x: 0, y: height - 4 }, day(points[0])));
-    svg.append(drawing("text", { x: width, y: height - 4, "text-anchor": "end" }, day(points.at(-1))));
-  }
-  svg.append(drawing("text", { x: 0, y: 11 }, format(most)));
-  return element("section", { class: "card" }, element("h2", {}, title), svg);
+  // The picture is as wide as its card; words that stood in it would be stretched too.
+  const form = { month: "numeric", day: "numeric" };
+  const ends = points.length ? [points[0], points.at(-1)].map((point) => element("span", {}, day(point, form))) : [];
+  return element("section", { class: "card" },
+    element("h2", {}, title), element("p", { class: "scale" }, format(most)), svg, element("p", { class: "scale" }, ends));
 }
 
 async function overview(place) {

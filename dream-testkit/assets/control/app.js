@@ -53,7 +53,8 @@ const nothing = () => element("p", { class: "soft" }, speak("none"));
 function table(heads, rows) {
   if (!rows.length) return nothing();
   const head = element("tr", {}, heads.map((text) => element("th", {}, text)));
-  return element("div", { class: "scroll" }, element("table", {}, element("thead", {}, head), element("tbody", {}, rows)));
+  const named = heads.some(Boolean) ? [element("thead", {}, head)] : [];
+  return element("div", { class: "scroll" }, element("table", {}, named, element("tbody", {}, rows)));
 }
 
 function users(all) {
