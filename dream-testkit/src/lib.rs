@@ -60,6 +60,7 @@
 //! There are no cargo features. It needs Rust 1.94.1, and for tests on PostgreSQL and Redis their servers, which it finds
 //! where Debian puts them.
 
+mod alone;
 pub mod backends;
 pub mod clock;
 pub mod conformance;
@@ -72,3 +73,5 @@ pub mod sandbox;
 pub mod simulation;
 pub mod wait;
 pub mod world;
+
+pub use alone::alone;

@@ -37,7 +37,7 @@ pub use redis::TestRedis;
 pub use run::ScratchFolder;
 
 /// How long one test may take before it counts as hung.
-const LONGEST_TEST: Duration = Duration::from_mins(3);
+const LONGEST_TEST: Duration = Duration::from_mins(10);
 
 /// Why a backend could not be had.
 ///
@@ -280,7 +280,7 @@ impl Backend {
 /// ```
 ///
 /// # Panics
-/// If the backend is demanded and cannot be had, or if the test panics or does not end within three minutes.
+/// If the backend is demanded and cannot be had, or if the test panics or does not end within ten minutes.
 pub fn run<F, E>(
     kind: BackendKind,
     migrate: impl AsyncFnOnce(String) -> Result<(), E>,
