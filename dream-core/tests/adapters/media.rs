@@ -321,6 +321,9 @@ async fn a_gif_of_ten_thousand_frames_is_refused_from_their_headers_in_bounded_t
 
 #[tokio::test]
 async fn half_a_file_is_refused_and_not_filled_with_grey() {
+    if !dream_testkit::alone("media::half_a_file_is_refused_and_not_filled_with_grey") {
+        return;
+    }
     let low = |n: u32| n.to_le_bytes()[0];
     let noise = image::RgbImage::from_fn(96, 96, |x, y| Rgb([low(x * 7 + y * 13), low(x * y), low(x ^ y)]));
     let files =
@@ -335,6 +338,9 @@ async fn half_a_file_is_refused_and_not_filled_with_grey() {
 
 #[tokio::test]
 async fn a_picture_that_is_something_else_too_is_refused() {
+    if !dream_testkit::alone("media::a_picture_that_is_something_else_too_is_refused") {
+        return;
+    }
     let picture = sunset(32, 32);
     // An archive of nothing, with a comment.
     let zip = [&b"PK\x05\x06"[..], &[0; 16], &[4, 0], b"evil"].concat();
@@ -367,6 +373,10 @@ async fn what_a_phone_appends_is_left_behind() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_many_at_once_each_is_done_or_told_to_come_back() {
+    // It takes every place that there is in a process.
+    if !dream_testkit::alone("media::of_many_at_once_each_is_done_or_told_to_come_back") {
+        return;
+    }
     let bytes = bytes::Bytes::from(encoded(&sunset(400, 400), ImageFormat::Jpeg));
     let all = (0..200).map(|_| tokio::spawn(media::clean(bytes.clone())));
     let mut done = 0;
