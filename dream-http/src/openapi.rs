@@ -45,6 +45,19 @@ pub struct Schemas {
     clashes: BTreeSet<String>,
 }
 
+/// The shape without the example in Rust that its type has for the readers of this crate: a client has no use for it.
+fn without_rust(mut schema: RefOr<Schema>) -> RefOr<Schema> {
+    let description = match &mut schema {
+        RefOr::T(Schema::Object(object)) => &mut object.description,
+        RefOr::T(Schema::OneOf(one_of)) => &mut one_of.description,
+        _ => return schema,
+    };
+    if let Some((said, _)) = description.as_deref().and_then(|text| text.split_once("\n\n```")) {
+        *description = Some(said.to_owned());
+    }
+    schema
+}
+
 impl Schemas {
     /// The shape of the type: a reference if it is an object with a name, else the shape itself.
     pub fn of<T: ToSchema>(&mut self) -> RefOr<Schema> {
@@ -74,6 +87,7 @@ impl Schemas {
     }
 
     pub(crate) fn keep(&mut self, name: &str, schema: RefOr<Schema>) {
+        let schema = without_rust(schema);
         match self.known.get(name) {
             Some(known) if *known != schema => {
                 self.clashes.insert(name.to_owned());
