@@ -19,7 +19,7 @@ use dream_testkit::faults::Fault;
 use dream_testkit::on_every_backend;
 use dream_testkit::world::{TestDream, polished};
 
-use crate::support::code;
+use crate::support::{code, heard};
 
 async fn rehosting(backend: &Backend) -> TestDream {
     TestDream::on(backend).settings(|settings| settings.rehost_results = true).start().await
@@ -241,13 +241,12 @@ on_every_backend!(copied_results_are_news_to_whoever_keeps_pages_of_the_gallery,
     let category = gallery::category("abstract").unwrap();
     let publication = Publication { job: job.clone(), index: 0, category, tags: Vec::new() };
     let image = alice.session().await.publish(&publication).await.unwrap();
-    world.admin().await.approve_image(image.id, None).await.unwrap();
     let mut news = world.dream().news();
+    world.admin().await.approve_image(image.id, None).await.unwrap();
+    heard(&mut news, "gallery").await;
     world.image_api().faults().clear();
     world.settle().await;
-    let heard: Vec<String> =
-        std::iter::from_fn(|| news.try_recv().ok()).map(|news| format!("{news:?}")).collect();
-    assert!(heard.iter().any(|news| news.contains("gallery")), "{heard:?}");
+    heard(&mut news, "gallery").await;
     let shown = Visitor::Guest(world.nobody()).gallery_image(image.id).await.unwrap();
     assert_eq!(shown.image_url, alice.job(&job).await.result_urls[0]);
     assert!(world.blobs().key_of(&shown.image_url).is_some());

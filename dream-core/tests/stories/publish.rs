@@ -15,7 +15,7 @@ use dream_testkit::wait::eventually;
 use dream_testkit::world::{Actor, TestDream, polished};
 use futures_util::future::join_all;
 
-use crate::support::{SOON, code};
+use crate::support::{SOON, code, heard};
 
 /// Longer than WeChat may take for a verdict.
 const TOO_LATE: Duration = Duration::from_mins(41);
@@ -83,8 +83,7 @@ on_every_backend!(a_result_is_seen_by_everybody_once_text_and_picture_were_check
     assert_eq!((text.content.as_str(), text.openid.as_str()), ("a red fox\nfox\nred fox", alice.openid()));
     assert_eq!(world.wechat().media_checks()[0].url, results[1]);
     assert!(world.waiting().await.is_empty(), "nothing is left to be done");
-    let heard = std::iter::from_fn(|| news.try_recv().ok());
-    assert!(heard.into_iter().any(|news| format!("{news:?}").contains("gallery")));
+    heard(&mut news, "gallery").await;
     let filter = GalleryFilter { tag: Some("red fox".to_owned()), ..GalleryFilter::default() };
     let page = bob.gallery(&filter, &PageRequest::default()).await.unwrap();
     assert_eq!((page.total, page.items.len(), page.items[0].is_liked), (Some(1), 1, Some(false)));
@@ -447,16 +446,15 @@ on_every_backend!(a_seed_that_was_taken_out_is_not_planted_again, |backend| asyn
 on_every_backend!(a_deleted_author_is_news_to_whoever_keeps_pages_of_the_gallery, |backend| async move {
     let world = TestDream::start(&backend).await;
     let alice = world.alice().await;
+    let mut news = world.dream().news();
     let image = publish(&world, &alice, "a red fox").await;
     world.work().await;
     pushed(&world, 1).await;
+    heard(&mut news, "gallery").await;
     let guest = Visitor::Guest(world.nobody());
     assert!(guest.gallery_image(image.id).await.unwrap().author.is_some());
-    let mut news = world.dream().news();
     alice.session().await.delete_account().await.unwrap();
-    let heard: Vec<String> =
-        std::iter::from_fn(|| news.try_recv().ok()).map(|news| format!("{news:?}")).collect();
-    assert!(heard.iter().any(|news| news.contains("gallery")), "{heard:?}");
+    heard(&mut news, "gallery").await;
     assert_eq!(guest.gallery_image(image.id).await.unwrap().author, None);
     world.settle().await;
     world.finish().await;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use dream_core::jobs::Job;
 use dream_core::kernel::{JobId, Points};
-use dream_core::ports::LoginCode;
+use dream_core::ports::{Invalidation, LoginCode};
 use dream_core::{Code, Login, Result};
 use dream_testkit::world::{Actor, TestDream};
+use tokio::sync::broadcast::Receiver;
 
 /// How long a test waits for something that happens at once.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -48,4 +49,17 @@ pub(crate) async fn submitted(world: &TestDream, user: &Actor, prompt: &str) -> 
 /// What went wrong with a job.
 pub(crate) fn error_code(job: &Job) -> Option<&str> {
     job.error.as_ref().map(|error| error.code.as_str())
+}
+
+/// Waits until this topic is news. Where nodes share a cache even a node's own news take their way through it.
+pub(crate) async fn heard(news: &mut Receiver<Invalidation>, topic: &str) {
+    let said = async {
+        while let Some(Invalidation::Topic(other)) = Invalidation::next(news).await {
+            if other == topic {
+                return;
+            }
+        }
+        panic!("some news were lost");
+    };
+    assert!(tokio::time::timeout(SOON, said).await.is_ok(), "{topic} was never news");
 }

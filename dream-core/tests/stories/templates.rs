@@ -10,7 +10,7 @@ use dream_testkit::on_every_backend;
 use dream_testkit::world::{ADMIN_NAME, TestDream, polished};
 use futures_util::future::join_all;
 
-use crate::support::code;
+use crate::support::{code, heard};
 
 fn id(text: &str) -> TemplateId {
     text.parse().expect("an id")
@@ -191,9 +191,9 @@ on_every_backend!(a_use_is_no_news_but_a_change_is, |backend| async move {
     // News make every node forget its lists: anybody could make them useless by counting uses.
     let world = TestDream::start(&backend).await;
     let admin = world.admin().await;
-    admin.create_prompt_template(prompt("lake", "Lake")).await.unwrap();
     let mut news = world.dream().news();
-    while news.try_recv().is_ok() {}
+    admin.create_prompt_template(prompt("lake", "Lake")).await.unwrap();
+    heard(&mut news, "templates").await;
     world.nobody().count_template_use(&id("lake")).await.unwrap();
     let patch = PromptPatch { title: Some("Sea".parse().unwrap()), ..PromptPatch::default() };
     admin.update_prompt_template(&id("lake"), &patch).await.unwrap();
