@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::kernel::{RequestId, Timestamp};
-use crate::ports::Entropy;
+use crate::ports::{Clock, Entropy, Failure};
 
 /// The name of the header.
 pub const TRACEPARENT: &str = "traceparent";
@@ -277,6 +277,71 @@ pub fn next_part() -> Option<Part> {
         let number = work.parts.fetch_add(1, Ordering::Relaxed);
         Part { context: work.context.part(number), parent: work.context.span }
     })
+}
+
+/// Makes a call as a part of the current work: the call learns its place in the trace, for the other side, and once it
+/// is over a span tells of it. Outside of any work it is just made.
+///
+/// `status` is the HTTP status of what came back, where there is one; all but 2xx count as failed.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::ports::Failure;
+/// use dream_core::trace::{self, TRACEPARENT, TraceContext, Work};
+///
+/// # let clock = dream_testkit::clock::TestClock::at(world.now());
+/// let context = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+/// // What an adapter of one's own does at each call.
+/// let send = async |header: Option<(&str, String)>| -> Result<(u16, String), Failure> {
+///     Ok((200, header.map(|(_, value)| value).unwrap_or_default()))
+/// };
+/// let call = trace::call(
+///     &clock,
+///     "greeter.greet",
+///     |place| send(place.map(|place| (TRACEPARENT, place.to_string()))),
+///     |(status, _)| Some(*status),
+/// );
+/// let (_, heard) = Work::new(context).run(call).await?;
+/// assert!(heard.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
+/// # Ok(())
+/// # });
+/// ```
+///
+/// # Errors
+/// Those of the call.
+pub async fn call<T, F: Future<Output = Result<T, Failure>>>(
+    clock: &dyn Clock,
+    name: impl Into<Cow<'static, str>>,
+    make: impl FnOnce(Option<TraceContext>) -> F,
+    status: impl FnOnce(&T) -> Option<u16>,
+) -> Result<T, Failure> {
+    let Some(Part { context, parent }) = next_part() else { return make(None).await };
+    let begun = clock.now();
+    let outcome = make(Some(context)).await;
+    tell(context, || {
+        let (failed, facts) = match &outcome {
+            Ok(answer) => match status(answer) {
+                Some(status) => {
+                    let fact = ("http.response.status_code", Fact::Number(status.into()));
+                    (!(200..300).contains(&status), vec![fact])
+                }
+                None => (false, Vec::new()),
+            },
+            Err(failure) => (true, vec![("error.type", Fact::Text(format!("{:?}", failure.kind).into()))]),
+        };
+        Span {
+            context,
+            parent: Some(parent),
+            parent_is_remote: false,
+            kind: SpanKind::Client,
+            name: name.into(),
+            begun,
+            took: clock.now().since(begun),
+            failed,
+            facts,
+        }
+    });
+    outcome
 }
 
 /// From which side a span was seen.

@@ -1,11 +1,13 @@
 //! What belongs to one request can be found again: in the log, and at whom we asked for it.
 
+use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dream_core::adapters::SystemClock;
 use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
 use dream_testkit::sandbox::Sandbox;
+use image::{ImageFormat, RgbImage};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Known;
@@ -14,6 +16,7 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message as _;
 use reqwest::Client;
+use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
 use crate::process::{Node, PATIENCE, Variables, free_port, outside};
@@ -22,25 +25,27 @@ const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const CALLER: &str = "00f067aa0ba902b7";
 const REQUEST: &str = "the-request-of-the-test";
 
-/// Lets somebody log in and ask for a picture whose first submission fails, all in one trace.
+/// Lets somebody log in, upload a picture, buy points and ask for a picture whose first submission fails, all in one
+/// trace.
 async fn generate(sandbox: &Sandbox, node: &mut Node) -> String {
     let client = Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-    let login = client
-        .post(format!("{}/v1/auth/wechat-login", node.url()))
-        .json(&json!({ "code": "sandbox-tracy" }))
-        .send()
-        .await
-        .unwrap();
+    let post = |path: &str| {
+        client
+            .post(format!("{}{path}", node.url()))
+            .header("traceparent", format!("00-{TRACE}-{CALLER}-01"))
+            .header("x-request-id", REQUEST)
+    };
+    let login = post("/v1/auth/wechat-login").json(&json!({ "code": "sandbox-tracy" })).send().await.unwrap();
     let token = login.json::<Value>().await.unwrap()["token"].as_str().unwrap().to_owned();
-    let asked = client
-        .post(format!("{}/v1/jobs", node.url()))
-        .bearer_auth(token)
-        .header("traceparent", format!("00-{TRACE}-{CALLER}-01"))
-        .header("x-request-id", REQUEST)
-        .json(&json!({ "prompt": "[overload] a heron" }))
-        .send()
-        .await
-        .unwrap();
+    let mut png = Cursor::new(Vec::new());
+    RgbImage::new(16, 16).write_to(&mut png, ImageFormat::Png).unwrap();
+    let file = Part::bytes(png.into_inner()).file_name("a.png").mime_str("image/png").unwrap();
+    let upload = post("/v1/upload/image").bearer_auth(&token).multipart(Form::new().part("file", file));
+    assert_eq!(upload.send().await.unwrap().status(), 201);
+    let recharge = post("/v1/points/recharge").bearer_auth(&token).json(&json!({ "amount": 50 }));
+    assert_eq!(recharge.send().await.unwrap().status(), 201);
+    let asked = post("/v1/jobs").bearer_auth(&token).json(&json!({ "prompt": "[overload] a heron" }));
+    let asked = asked.send().await.unwrap();
     assert_eq!(asked.status(), 202);
     let job = asked.json::<Value>().await.unwrap()["jobId"].as_str().unwrap().to_owned();
     let submitted = async {
@@ -54,7 +59,8 @@ async fn generate(sandbox: &Sandbox, node: &mut Node) -> String {
 }
 
 fn production(sandbox: &Sandbox, node: &str) -> Variables {
-    Variables::production(&sandbox.credentials(), node).with("RUST_LOG", "info,dream_http=debug,sqlx=debug")
+    let keys = sandbox.credentials();
+    Variables::production(&keys, node).with_r2(&keys).with("RUST_LOG", "info,dream_http=debug,sqlx=debug")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -154,6 +160,20 @@ async fn a_collector_is_told_of_a_request_and_of_all_that_came_of_it() {
     let failed =
         |call: &&&Span| call.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error);
     assert_eq!(calls.iter().filter(failed).count(), 1, "the first is refused, the second is not: {calls:#?}");
+    // So are the other calls that were made for the caller.
+    for (route, call) in [
+        ("POST /v1/auth/wechat-login", "wechat /sns/jscode2session"),
+        ("POST /v1/upload/image", "r2.put"),
+        ("POST /v1/points/recharge", "wechat_pay.prepay"),
+    ] {
+        let [request] = named(route)[..] else { panic!("{route} in {spans:#?}") };
+        let calls = named(call);
+        assert!(!calls.is_empty(), "{call} in {spans:#?}");
+        for call in calls {
+            assert_eq!((call.kind(), &call.parent_span_id), (SpanKind::Client, &request.span_id));
+            assert!(!failed(&&call), "{call:?}");
+        }
+    }
     for call in &calls {
         assert!(tries.iter().any(|span| span.span_id == call.parent_span_id), "{spans:#?}");
     }

@@ -13,6 +13,8 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_smithy_async::time::TimeSource;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::r2_signing::Signer;
@@ -20,6 +22,7 @@ use crate::kernel::Timestamp;
 use crate::ports::{
     Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, Clock, Failure, FailureKind, PresignedPut,
 };
+use crate::trace;
 
 const SERVICE: &str = "r2";
 
@@ -121,22 +124,31 @@ impl R2Blobs {
         Ok(Self { client, bucket: config.bucket.clone(), public_base, signer, clock })
     }
 
+    /// A call with its repeats, of which a span tells. The trace ends here: the other side keeps none. The client's
+    /// futures are large, hence the box.
+    fn told<'a, T: Send + 'a>(
+        &'a self,
+        name: &'static str,
+        call: impl Future<Output = Result<T, Failure>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, Failure>> {
+        trace::call(&*self.clock, name, |_| call, |_| None).boxed()
+    }
+
     async fn part(
         &self,
         prefix: &str,
         after: Option<&BlobKey>,
         token: Option<String>,
     ) -> Result<ListObjectsV2Output, Failure> {
-        self.client
+        let request = self
+            .client
             .list_objects_v2()
             .bucket(&self.bucket)
             .prefix(prefix)
             .max_keys(PAGE)
             .set_start_after(after.map(BlobKey::to_string))
-            .set_continuation_token(token)
-            .send()
-            .await
-            .map_err(|e| failure(&e))
+            .set_continuation_token(token);
+        self.told("r2.list", async { request.send().await.map_err(|e| failure(&e)) }).await
     }
 }
 
@@ -177,17 +189,15 @@ impl TimeSource for ClockSource {
 #[async_trait]
 impl Blobs for R2Blobs {
     async fn put(&self, key: &BlobKey, content_type: &str, bytes: Bytes) -> Result<(), Failure> {
-        self.client
+        let request = self
+            .client
             .put_object()
             .bucket(&self.bucket)
             .key(key.as_str())
             .content_type(content_type)
             .cache_control(CACHE_CONTROL)
-            .body(ByteStream::from(bytes))
-            .send()
-            .await
-            .map(drop)
-            .map_err(|e| failure(&e))
+            .body(ByteStream::from(bytes));
+        self.told("r2.put", async { request.send().await.map(drop).map_err(|e| failure(&e)) }).await
     }
 
     async fn get(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<Blob>, Failure> {
@@ -196,47 +206,48 @@ impl Blobs for R2Blobs {
         }
         let range = range.map(|range| format!("bytes={}-{}", range.first, range.last));
         let request = self.client.get_object().bucket(&self.bucket).key(key.as_str()).set_range(range);
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => return Ok(None),
-            Err(error) => return Err(failure(&error)),
+        let whole = async {
+            let answer = match request.send().await {
+                Ok(answer) => answer,
+                Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => return Ok(None),
+                Err(error) => return Err(failure(&error)),
+            };
+            let whole = answer.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+            let info = BlobInfo {
+                key: key.clone(),
+                size: whole.unwrap_or(size(answer.content_length())),
+                content_type: answer.content_type().map(str::to_owned),
+                modified: instant(answer.last_modified()),
+            };
+            let cut =
+                |error| Failure::new(SERVICE, FailureKind::Unknown, format!("the answer broke off: {error}"));
+            let bytes = answer.body.collect().await.map_err(cut)?.into_bytes();
+            Ok(Some(Blob { info, bytes }))
         };
-        let whole = answer.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-        let info = BlobInfo {
-            key: key.clone(),
-            size: whole.unwrap_or(size(answer.content_length())),
-            content_type: answer.content_type().map(str::to_owned),
-            modified: instant(answer.last_modified()),
-        };
-        let cut =
-            |error| Failure::new(SERVICE, FailureKind::Unknown, format!("the answer broke off: {error}"));
-        let bytes = answer.body.collect().await.map_err(cut)?.into_bytes();
-        Ok(Some(Blob { info, bytes }))
+        self.told("r2.get", whole).await
     }
 
     async fn head(&self, key: &BlobKey) -> Result<Option<BlobInfo>, Failure> {
-        match self.client.head_object().bucket(&self.bucket).key(key.as_str()).send().await {
-            Ok(answer) => Ok(Some(BlobInfo {
-                key: key.clone(),
-                size: size(answer.content_length()),
-                content_type: answer.content_type().map(str::to_owned),
-                modified: instant(answer.last_modified()),
-            })),
-            Err(SdkError::ServiceError(error)) if error.err().is_not_found() => Ok(None),
-            Err(error) => Err(failure(&error)),
-        }
+        let request = self.client.head_object().bucket(&self.bucket).key(key.as_str());
+        let known = async {
+            match request.send().await {
+                Ok(answer) => Ok(Some(BlobInfo {
+                    key: key.clone(),
+                    size: size(answer.content_length()),
+                    content_type: answer.content_type().map(str::to_owned),
+                    modified: instant(answer.last_modified()),
+                })),
+                Err(SdkError::ServiceError(error)) if error.err().is_not_found() => Ok(None),
+                Err(error) => Err(failure(&error)),
+            }
+        };
+        self.told("r2.head", known).await
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), Failure> {
         // One by one: deleting many at once needs a checksum of a kind that R2 has refused before.
-        self.client
-            .delete_object()
-            .bucket(&self.bucket)
-            .key(key.as_str())
-            .send()
-            .await
-            .map(drop)
-            .map_err(|e| failure(&e))
+        let request = self.client.delete_object().bucket(&self.bucket).key(key.as_str());
+        self.told("r2.delete", async { request.send().await.map(drop).map_err(|e| failure(&e)) }).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&BlobKey>) -> Result<BlobPage, Failure> {

@@ -25,7 +25,7 @@ use self::wire::{CreatedWire, JobWire, ListWire, SubmitWire};
 use super::outbound;
 use crate::error::Fault;
 use crate::ports::{Clock, Failure, FailureKind, ImageApi, ImageRequest, Tenant, UpstreamJob};
-use crate::trace::{self, Fact, Part, Span, SpanKind, TRACEPARENT};
+use crate::trace::{self, TRACEPARENT, TraceContext};
 
 const SERVICE: &str = "image_api";
 
@@ -204,26 +204,13 @@ impl ImageApiHttp {
 
     /// The exchange as a part of the trace that asks for it, which the other side learns of.
     async fn exchange(&self, name: &'static str, request: RequestBuilder) -> Result<Answer, Failure> {
-        let Some(Part { context, parent }) = trace::next_part() else { return self.send(request).await };
-        let begun = self.clock.now();
-        let outcome = self.send(request.header(TRACEPARENT, context.to_string())).await;
-        trace::tell(context, || Span {
-            context,
-            parent: Some(parent),
-            parent_is_remote: false,
-            kind: SpanKind::Client,
-            name: name.into(),
-            begun,
-            took: self.clock.now().since(begun),
-            failed: outcome.as_ref().map_or(true, |answer| !answer.status().is_success()),
-            facts: match &outcome {
-                Ok(answer) => {
-                    vec![("http.response.status_code", Fact::Number(answer.status().as_u16().into()))]
-                }
-                Err(failure) => vec![("error.type", Fact::Text(format!("{:?}", failure.kind).into()))],
-            },
-        });
-        outcome
+        let send = |place: Option<TraceContext>| {
+            self.send(match place {
+                Some(place) => request.header(TRACEPARENT, place.to_string()),
+                None => request,
+            })
+        };
+        trace::call(&*self.clock, name, send, |answer| Some(answer.status().as_u16())).await
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {

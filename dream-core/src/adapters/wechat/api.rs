@@ -16,6 +16,7 @@ use super::errors::{self, TOKEN_INVALID, is_worth_a_repeat};
 use super::tokens::AccessTokens;
 use crate::adapters::outbound;
 use crate::ports::{Cache, Clock, Failure, FailureKind};
+use crate::trace;
 
 pub(super) const SERVICE: &str = "wechat";
 
@@ -48,7 +49,7 @@ impl Api {
         config.base_url = outbound::base_url(&config.base_url)
             .map_err(|fault| crate::Error::invalid_field("base_url", fault))?;
         let client = outbound::client(SERVICE, config.timeout, Policy::none())?;
-        let wire = Arc::new(Wire { client, config });
+        let wire = Arc::new(Wire { client, config, clock: clock.clone() });
         Ok(Self { tokens: AccessTokens::new(wire.clone(), cache, clock), wire })
     }
 
@@ -122,6 +123,7 @@ pub(super) struct Call<'a> {
 pub(super) struct Wire {
     client: Client,
     pub(super) config: WeChatConfig,
+    clock: Arc<dyn Clock>,
 }
 
 impl Wire {
@@ -142,10 +144,16 @@ impl Wire {
         call: &Call<'_>,
         token: Option<&SecretString>,
     ) -> Result<T, Failure> {
-        let response =
-            self.request(call, token).send().await.map_err(|error| outbound::broken(SERVICE, error))?;
-        let status = response.status();
-        read_answer(status, &outbound::read(SERVICE, response, MAX_ANSWER).await?)
+        let request = self.request(call, token);
+        let exchange = |_| async {
+            let response = request.send().await.map_err(|error| outbound::broken(SERVICE, error))?;
+            let status = response.status();
+            Ok((status, outbound::read(SERVICE, response, MAX_ANSWER).await?))
+        };
+        let name = format!("wechat {}", call.path);
+        let (status, body) =
+            trace::call(&*self.clock, name, exchange, |(status, _)| Some(status.as_u16())).await?;
+        read_answer(status, &body)
     }
 
     fn request(&self, call: &Call<'_>, token: Option<&SecretString>) -> RequestBuilder {

@@ -39,14 +39,15 @@ impl WeChatPay {
     /// The unpacked file, checked against its hash; `None` for a day on which nothing happened.
     async fn fetch_bill(&self, day: Day) -> Result<Option<Vec<u8>>, Failure> {
         let target = format!("/v3/bill/tradebill?bill_date={day}&bill_type=ALL&tar_type=GZIP");
-        let promise: Promise = match self.ask_for(&Request::get(target)).await {
+        let promise: Promise = match self.ask_for(&Request::get("wechat_pay.bill", target)).await {
             Err(failure) if failure.code.as_deref() == Some(NO_BILL) => return Ok(None),
             outcome => outcome?,
         };
         if !promise.hash_type.eq_ignore_ascii_case("SHA1") {
             return Err(trouble("the hash of the bill is not SHA1".to_owned()));
         }
-        let mut request = Request::get(download_target(&promise.download_url).map_err(trouble)?);
+        let mut request =
+            Request::get("wechat_pay.bill_file", download_target(&promise.download_url).map_err(trouble)?);
         request.max_answer = MAX_BILL;
         // This answer alone is not signed: the hash, which was, vouches for it.
         let answer = self.transport.send(&request).await?;

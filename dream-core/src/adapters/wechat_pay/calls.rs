@@ -131,7 +131,7 @@ impl WeChatPay {
             amount: OrderAmount { total: request.amount.get(), currency: CURRENCY },
             payer: PayerBody { openid: &request.payer_openid },
         };
-        let request = Request::post("/v3/pay/transactions/jsapi".to_owned(), &body)?;
+        let request = Request::post("wechat_pay.prepay", "/v3/pay/transactions/jsapi".to_owned(), &body)?;
         let asked_at = self.clock.now();
         let answer: PrepayAnswer = self.ask_for(&request).await?;
         if !(1..=MAX_PREPAY_ID).contains(&answer.prepay_id.len()) {
@@ -147,7 +147,7 @@ impl WeChatPay {
         };
         let number = text::segment(number);
         let target = format!("/v3/pay/transactions/{kind}/{number}?mchid={}", self.identity.mchid);
-        let transaction: Transaction = match self.ask_for(&Request::get(target)).await {
+        let transaction: Transaction = match self.ask_for(&Request::get("wechat_pay.query", target)).await {
             Err(failure) if PayTrouble::of(&failure) == PayTrouble::NotFound => {
                 return Ok(ChannelOrder::Unknown);
             }
@@ -161,7 +161,7 @@ impl WeChatPay {
 
     pub(super) async fn call_close(&self, order: &OrderId) -> Result<CloseOutcome, Failure> {
         let target = format!("/v3/pay/transactions/out-trade-no/{}/close", text::segment(order.as_str()));
-        let request = Request::post(target, &CloseBody { mchid: &self.identity.mchid })?;
+        let request = Request::post("wechat_pay.close", target, &CloseBody { mchid: &self.identity.mchid })?;
         match self.ask(&request).await {
             Ok(_) => Ok(CloseOutcome::Closed),
             Err(failure) => match PayTrouble::of(&failure) {
@@ -188,14 +188,15 @@ impl WeChatPay {
                 currency: CURRENCY,
             },
         };
-        let answer: Refund =
-            self.ask_for(&Request::post("/v3/refund/domestic/refunds".to_owned(), &body)?).await?;
+        let answer: Refund = self
+            .ask_for(&Request::post("wechat_pay.refund", "/v3/refund/domestic/refunds".to_owned(), &body)?)
+            .await?;
         facts_of(answer, &request.refund)
     }
 
     pub(super) async fn call_query_refund(&self, refund: &RefundId) -> Result<Option<RefundFacts>, Failure> {
         let target = format!("/v3/refund/domestic/refunds/{}", text::segment(refund.as_str()));
-        match self.ask_for(&Request::get(target)).await {
+        match self.ask_for(&Request::get("wechat_pay.refund_query", target)).await {
             Ok(answer) => facts_of(answer, refund).map(Some),
             Err(failure) if PayTrouble::of(&failure) == PayTrouble::NotFound => Ok(None),
             Err(failure) => Err(failure),

@@ -143,7 +143,7 @@ impl PlatformKeys {
     }
 
     async fn fetch(&self, source: &Downloads<'_>) -> Result<Vec<PlatformCertificate>, Failure> {
-        let request = Request::get("/v3/certificates".to_owned());
+        let request = Request::get("wechat_pay.certificates", "/v3/certificates".to_owned());
         let answer = source.transport.send(&request).await.map_err(|failure| {
             if failure.code.as_deref() == Some(pay_code::NOT_FOUND) { no_certificates() } else { failure }
         })?;

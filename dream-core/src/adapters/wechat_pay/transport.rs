@@ -15,6 +15,7 @@ use super::signing::{MerchantKey, ToSign};
 use super::trouble::classify;
 use crate::adapters::outbound;
 use crate::ports::{Clock, Entropy, EntropyExt, Failure, FailureKind};
+use crate::trace;
 
 /// Largest answer that is read, bills apart.
 const MAX_ANSWER: u64 = 1024 * 1024;
@@ -24,6 +25,8 @@ const AGENT: &str = concat!("dream-pay/", env!("CARGO_PKG_VERSION"));
 /// A request. Its target and body are sent, and signed, exactly as they stand here, at every attempt.
 #[derive(Debug)]
 pub(super) struct Request {
+    /// What its spans are called.
+    pub(super) name: &'static str,
     pub(super) method: Method,
     /// Path and query.
     pub(super) target: String,
@@ -34,14 +37,18 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn get(target: String) -> Self {
-        Self { method: Method::GET, target, body: Bytes::new(), max_answer: MAX_ANSWER }
+    pub(super) fn get(name: &'static str, target: String) -> Self {
+        Self { name, method: Method::GET, target, body: Bytes::new(), max_answer: MAX_ANSWER }
     }
 
-    pub(super) fn post(target: String, body: &impl serde::Serialize) -> Result<Self, Failure> {
+    pub(super) fn post(
+        name: &'static str,
+        target: String,
+        body: &impl serde::Serialize,
+    ) -> Result<Self, Failure> {
         let body = serde_json::to_vec(body)
             .map_err(|error| Failure::new(SERVICE, FailureKind::Refused, format!("request: {error}")))?;
-        Ok(Self { method: Method::POST, target, body: body.into(), max_answer: MAX_ANSWER })
+        Ok(Self { name, method: Method::POST, target, body: body.into(), max_answer: MAX_ANSWER })
     }
 }
 
@@ -134,12 +141,15 @@ impl Transport {
     }
 
     async fn attempt(&self, base: &Url, request: &Request) -> Result<Answer, Failure> {
-        let response =
-            self.signed(base, request)?.send().await.map_err(|error| outbound::broken(SERVICE, error))?;
-        let status = response.status();
-        let headers = response.headers().clone();
-        let body = outbound::read(SERVICE, response, request.max_answer).await?.into();
-        let answer = Answer { headers, body };
+        let signed = self.signed(base, request)?;
+        let exchange = |_| async {
+            let response = signed.send().await.map_err(|error| outbound::broken(SERVICE, error))?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            let body = outbound::read(SERVICE, response, request.max_answer).await?.into();
+            Ok((status, Answer { headers, body }))
+        };
+        let (status, answer) =
+            trace::call(&*self.clock, request.name, exchange, |(status, _)| Some(status.as_u16())).await?;
         let id = answer.header("Request-ID").unwrap_or_default();
         // The query may hold the token of a download.
         let path = request.target.split('?').next();
