@@ -339,7 +339,7 @@ impl Dream {
                 TokenFault::Expired => Error::new(Code::TokenExpired),
                 TokenFault::Invalid => Error::new(Code::Unauthenticated),
             })?;
-        let (Ok(user), Some(family)) = (claims.sub.parse::<UserId>(), claims.family) else {
+        let (Ok(user), Some(family)) = (claims.sub.parse::<UserId>(), claims.family.clone()) else {
             return Err(Code::Unauthenticated.into());
         };
         let family = auth::FamilyId(family);

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::access::Worker;
 use crate::adapters::{AllowAll, MemoryCache, OsEntropy, SystemClock};
-use crate::auth::Alive;
+use crate::auth::{AccessTokens, Alive};
 use crate::error::{Error, Result};
 use crate::gallery::Like;
 use crate::housekeeping::Schedule;
@@ -17,7 +17,6 @@ use crate::kernel::{Sealer, Timestamp, UserId};
 use crate::points::{AdjustByAdmin, Balance};
 use crate::ports::{Blobs, Cache, Clock, ContentCheck, Entropy, ImageApi, Invalidation, PayChannel, WeChat};
 use crate::protocol::message_push::PushReceiver;
-use crate::protocol::token::TokenSigner;
 use crate::protocol::webhook::WebhookVerifier;
 use crate::settings::Settings;
 use crate::store::{DatabaseFacts, DatabaseOptions, SchemaStatus, Store, StoreGate, Together};
@@ -70,7 +69,7 @@ pub(crate) struct Core {
     pub(crate) content: Arc<dyn ContentCheck>,
     /// By their names.
     pub(crate) pay: BTreeMap<&'static str, Arc<dyn PayChannel>>,
-    pub(crate) tokens: TokenSigner,
+    pub(crate) tokens: AccessTokens,
     pub(crate) webhooks: Option<WebhookVerifier>,
     pub(crate) push: Option<PushReceiver>,
     pub(crate) cursors: CursorSealer,
@@ -274,7 +273,7 @@ impl Builder {
             return Err(Error::internal("the builder needs blobs, wechat and image_api"));
         };
         let secret = &self.settings.secret;
-        let tokens = TokenSigner::new(secret)
+        let tokens = AccessTokens::new(secret)
             .map_err(|_| Error::internal("the secret for tokens needs at least 32 bytes"))?;
         let webhooks = match &self.settings.webhook_secret {
             Some(secret) => Some(

@@ -1,5 +1,6 @@
 //! Signing in and out: WeChat's login code for an access token and a refresh token that rotates.
 
+mod access_tokens;
 mod alive;
 mod changes;
 mod store;
@@ -14,6 +15,7 @@ use crate::protocol::token::AccessClaims;
 use crate::protocol::webhook::WebhookFault;
 use crate::users::{AvatarUrl, NickName, User};
 
+pub(crate) use access_tokens::AccessTokens;
 pub(crate) use alive::Alive;
 pub(crate) use changes::revoke_all_of;
 pub(crate) use store::logins_of;

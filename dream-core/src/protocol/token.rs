@@ -49,6 +49,13 @@ pub struct AccessClaims {
     pub family: Option<String>,
 }
 
+impl AccessClaims {
+    /// Whether their time is over at `now`, by more than clocks may differ.
+    pub(crate) fn are_over(&self, now: Timestamp) -> bool {
+        self.exp.plus(LEEWAY) <= now
+    }
+}
+
 /// Why a token was not accepted.
 ///
 /// ```
@@ -157,10 +164,9 @@ impl TokenSigner {
         if claims.sub.is_empty() || claims.nbf.is_some_and(|nbf| nbf.0 > now.plus(LEEWAY)) {
             return Err(TokenFault::Invalid);
         }
-        if claims.exp.0.plus(LEEWAY) <= now {
-            return Err(TokenFault::Expired);
-        }
-        Ok(AccessClaims { sub: claims.sub, iat: claims.iat.0, exp: claims.exp.0, family: claims.fam })
+        let claims =
+            AccessClaims { sub: claims.sub, iat: claims.iat.0, exp: claims.exp.0, family: claims.fam };
+        if claims.are_over(now) { Err(TokenFault::Expired) } else { Ok(claims) }
     }
 }
 
