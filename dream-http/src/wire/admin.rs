@@ -33,6 +33,21 @@ use super::users::User;
 use crate::input::{Faults, OneOf, Parsed, Text, Whole};
 
 /// Users.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::UserFilter;
+/// use dream_core::kernel::PageRequest;
+/// use dream_http::wire::admin::UserList;
+///
+/// # world.alice().await;
+/// let asked = PageRequest::default();
+/// let list = world.admin().await.users(&UserFilter::default(), &asked).await?;
+/// let json = serde_json::to_value(UserList::of(list, &asked))?;
+/// assert_eq!((&json["users"][0]["openid"], &json["total"]), (&"o-alice".into(), &1.into()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UserList {
@@ -47,6 +62,17 @@ pub struct UserList {
 
 impl UserList {
     /// The page that was asked for.
+    ///
+    /// ```
+    /// use dream_core::kernel::{Cursor, Limit, Page, PageRequest};
+    /// use dream_http::wire::admin::UserList;
+    ///
+    /// let asked = PageRequest::after(Limit::default(), Cursor::from_client("AQAAAAA"));
+    /// let last = Page { items: vec![], next: None, total: Some(21) };
+    /// let json = serde_json::to_value(UserList::of(last, &asked)).unwrap();
+    /// assert!(json["page"].is_null(), "it was walked by cursor");
+    /// assert_eq!(json["hasMore"], false);
+    /// ```
     pub fn of(list: kernel::Page<dream_core::User>, asked: &PageRequest) -> Self {
         let next_cursor = list.next.as_ref().map(ToString::to_string);
         Self {
@@ -62,6 +88,19 @@ impl UserList {
 
 crate::input! {
     /// Which users are wanted.
+    ///
+    /// ```
+    /// use dream_core::UserFilter;
+    /// use dream_core::vip::Level;
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::admin::UserQuery;
+    ///
+    /// // `?search=小红&vipLevel=VIP`
+    /// let query: UserQuery = read_value(serde_json::json!({ "search": "小红", "vipLevel": "VIP" }))?;
+    /// let wanted = UserFilter { search: Some("小红".to_owned()), level: Some(Level::Vip) };
+    /// assert_eq!(UserFilter::from(query), wanted);
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct UserQuery {
         /// Those whose name contains, or whose id, openid or phone is, this text.
         pub search: Option<Text<1, 64>>,
@@ -81,6 +120,17 @@ impl From<UserQuery> for UserFilter {
 
 crate::input! {
     /// What is changed of a user, all of it or none. What is left out stays.
+    ///
+    /// ```
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::admin::EditUser;
+    ///
+    /// assert!(read_value::<EditUser>(serde_json::json!({ "nickName": "小红" })).is_ok());
+    /// let refused = read_value::<EditUser>(serde_json::json!({ "pointsBalance": -1 })).unwrap_err();
+    /// let fault = Fault::Range { min: 0, max: 1_000_000_000 }.at("pointsBalance");
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![fault]));
+    /// ```
     pub struct EditUser {
         /// A new name.
         pub nick_name: Option<Parsed<NickName>>,
@@ -95,6 +145,18 @@ crate::input! {
 
 impl EditUser {
     /// What is changed, and why.
+    ///
+    /// ```
+    /// use dream_core::kernel::Points;
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::admin::EditUser;
+    ///
+    /// let edit: EditUser = read_value(serde_json::json!({ "pointsBalance": 50, "reason": "a complaint" }))?;
+    /// let (edit, reason) = edit.into_parts();
+    /// assert_eq!((edit.balance, reason.as_deref()), (Some(Points::new(50)), Some("a complaint")));
+    /// assert!(edit.nick_name.is_none(), "what is left out stays");
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub fn into_parts(self) -> (UserEdit, Option<String>) {
         let edit = UserEdit {
             nick_name: self.nick_name.map(|Parsed(name)| name),
@@ -107,6 +169,20 @@ impl EditUser {
 
 crate::input! {
     /// Which level a user is given, and for how long.
+    ///
+    /// ```
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::admin::SetVip;
+    ///
+    /// // Either of the two must be there, and not both.
+    /// let refused = read_value::<SetVip>(serde_json::json!({ "vipLevel": "SVIP" })).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::Required.at("days")]));
+    /// let both =
+    ///     serde_json::json!({ "vipLevel": "SVIP", "days": 30, "vipExpireAt": "2026-03-01T00:00:00Z" });
+    /// let refused = read_value::<SetVip>(both).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::Conflict("days").at("vipExpireAt")]));
+    /// ```
     #[check(one_term)]
     pub struct SetVip {
         /// `VIP` or `SVIP`.
@@ -130,6 +206,19 @@ fn one_term(vip: &SetVip) -> Result<(), Faults> {
 
 impl SetVip {
     /// For how long.
+    ///
+    /// ```
+    /// use dream_core::vip::VipTerm;
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::admin::SetVip;
+    ///
+    /// let days: SetVip = read_value(serde_json::json!({ "vipLevel": "VIP", "days": 30 }))?;
+    /// assert_eq!(days.term(), VipTerm::Days(30));
+    /// let until = serde_json::json!({ "vipLevel": "VIP", "vipExpireAt": "2026-03-01T08:00:00+08:00" });
+    /// let term = read_value::<SetVip>(until)?.term();
+    /// assert_eq!(term, VipTerm::Until("2026-03-01T00:00:00Z".parse().unwrap()));
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub fn term(&self) -> VipTerm {
         match (&self.days, &self.vip_expire_at) {
             (Some(Whole(days)), _) => VipTerm::Days(*days),
@@ -141,6 +230,21 @@ impl SetVip {
 }
 
 /// A user, and what was done.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::kernel::Points;
+/// use dream_http::problem::Lang;
+/// use dream_http::wire::admin::ChangedUser;
+/// use dream_http::wire::message::Message;
+///
+/// # let alice = world.alice().await;
+/// let user = world.admin().await.grant_points(alice.id(), Points::new(50), "a gift").await?;
+/// let json = serde_json::to_value(ChangedUser::new(user, Message::new(Lang::En, "已更新", "Updated")))?;
+/// assert_eq!((&json["user"]["pointsBalance"], &json["message"]), (&50.into(), &"Updated".into()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ChangedUser {
     user: User,
@@ -151,6 +255,19 @@ pub struct ChangedUser {
 
 impl ChangedUser {
     /// The user as it is now.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::problem::Lang;
+    /// use dream_http::wire::admin::ChangedUser;
+    /// use dream_http::wire::message::Message;
+    ///
+    /// # let user = world.alice().await.session().await.me().await?;
+    /// let said = Message::new(Lang::Zh, "已更新", "Updated");
+    /// assert_eq!(serde_json::to_value(ChangedUser::new(user, said))?["message"], "已更新");
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn new(user: dream_core::User, message: super::message::Message) -> Self {
         Self { user: user.into(), message: message.message }
     }
@@ -158,6 +275,18 @@ impl ChangedUser {
 
 crate::input! {
     /// Which entries of the audit log are wanted.
+    ///
+    /// ```
+    /// use dream_core::AuditFilter;
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::admin::AuditQuery;
+    ///
+    /// // `?action=vip.set&target=user:7`
+    /// let query: AuditQuery = read_value(serde_json::json!({ "action": "vip.set", "target": "user:7" }))?;
+    /// let filter = AuditFilter::from(query);
+    /// assert_eq!((filter.actor, filter.action.as_deref()), (None, Some("vip.set")));
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct AuditQuery {
         /// Those of this key.
         pub actor: Option<Text<1, 64>>,
@@ -179,6 +308,22 @@ impl From<AuditQuery> for AuditFilter {
 }
 
 /// What an admin did.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::AuditFilter;
+/// use dream_core::kernel::{PageRequest, Points};
+/// use dream_http::wire::admin::AuditEntry;
+///
+/// # let (admin, alice) = (world.admin().await, world.alice().await);
+/// admin.grant_points(alice.id(), Points::new(50), "a gift").await?;
+/// let mut log = admin.audit_log(&AuditFilter::default(), &PageRequest::default()).await?.items;
+/// let json = serde_json::to_value(AuditEntry::from(log.remove(0)))?;
+/// assert_eq!((&json["actor"], &json["action"]), (&"ops".into(), &"points.adjust".into()));
+/// assert_eq!(json["reason"], "a gift");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEntry {

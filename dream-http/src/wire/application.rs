@@ -25,6 +25,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// What this is.
+///
+/// ```
+/// use dream_http::wire::application::Banner;
+///
+/// let banner = Banner { message: "Dream API", version: "0.1.0", docs: "/api/docs" };
+/// let json = serde_json::json!({ "message": "Dream API", "version": "0.1.0", "docs": "/api/docs" });
+/// assert_eq!(serde_json::to_value(banner).unwrap(), json);
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Banner {
     /// A greeting.
@@ -39,6 +47,21 @@ pub struct Banner {
 }
 
 /// That it is there.
+///
+/// ```
+/// use dream_core::kernel::Timestamp;
+/// use dream_http::wire::application::Health;
+///
+/// let health = Health {
+///     status: "ok",
+///     timestamp: Timestamp::from_secs(1_769_600_000).to_string(),
+///     service: "dream",
+///     version: "0.1.0",
+///     uptime: 3600,
+/// };
+/// let json = serde_json::to_value(health).unwrap();
+/// assert_eq!((&json["uptime"], &json["timestamp"]), (&3600.into(), &"2026-01-28T11:33:20.000Z".into()));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
     /// Always `ok`.
@@ -58,6 +81,13 @@ pub struct Health {
 }
 
 /// That the process answers.
+///
+/// ```
+/// use dream_http::wire::application::Live;
+///
+/// // All that a supervisor wants to know; it is answered without a look at the database.
+/// assert_eq!(serde_json::to_string(&Live { status: "ok" }).unwrap(), r#"{"status":"ok"}"#);
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Live {
     /// Always `ok`.
@@ -66,6 +96,18 @@ pub struct Live {
 }
 
 /// Whether requests should be sent here.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::wire::application::{DependencyState, Readiness};
+///
+/// let health = world.dream().health().await;
+/// let status = if health.iter().all(|one| one.up || !one.required) { "ready" } else { "unavailable" };
+/// let ready = Readiness { status, dependencies: health.iter().map(DependencyState::from).collect() };
+/// assert_eq!(serde_json::to_value(ready)?["status"], "ready");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Readiness {
     /// `ready`, `starting`, `draining` or `unavailable`.
@@ -76,6 +118,15 @@ pub struct Readiness {
 }
 
 /// Something that the service depends on.
+///
+/// ```
+/// use dream_core::DependencyHealth;
+/// use dream_http::wire::application::DependencyState;
+///
+/// let redis = DependencyHealth { name: "redis", required: false, up: false };
+/// let json = serde_json::to_value(DependencyState::from(&redis)).unwrap();
+/// assert_eq!(json, serde_json::json!({ "name": "redis", "state": "down", "required": false }));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DependencyState {
     /// What it is.

@@ -37,6 +37,18 @@ use crate::openapi::Schemas;
 
 crate::input! {
     /// What somebody logs in with.
+    ///
+    /// ```
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::auth::Login;
+    ///
+    /// assert!(read_value::<Login>(serde_json::json!({ "code": "081a2b" })).is_ok(), "the code will do");
+    /// // What older clients get for the phone number comes in two parts.
+    /// let half = serde_json::json!({ "code": "081a2b", "encryptedData": "Q2lwaGVy" });
+    /// let refused = read_value::<Login>(half).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::Required.at("iv")]));
+    /// ```
     #[check(encrypted_phone_is_whole)]
     pub struct Login {
         /// The code of `wx.login`.
@@ -54,6 +66,16 @@ crate::input! {
 
 crate::input! {
     /// A name and a picture to take over.
+    ///
+    /// ```
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::auth::UserInfo;
+    ///
+    /// let info: UserInfo = read_value(serde_json::json!({ "nickName": " 小红 ", "avatarUrl": "" }))?;
+    /// assert_eq!(info.nick_name.0.map(|name| name.as_str().to_owned()).as_deref(), Some("小红"));
+    /// assert!(info.avatar_url.0.is_none(), "an empty text says that there is none");
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct UserInfo {
         /// What the user is called.
         pub nick_name: Blank<NickName>,
@@ -64,6 +86,15 @@ crate::input! {
 
 crate::input! {
     /// A refresh token, unless a valid access token was sent.
+    ///
+    /// ```
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::auth::Refresh;
+    ///
+    /// // Whoever sends a valid access token need not send this one too.
+    /// assert!(read_value::<Refresh>(serde_json::json!({})).is_ok());
+    /// assert!(read_value::<Refresh>(serde_json::json!({ "refreshToken": "" })).is_err());
+    /// ```
     pub struct Refresh {
         /// The token that the last login or refresh gave.
         pub refresh_token: Option<Text<1, 256>>,
@@ -71,6 +102,14 @@ crate::input! {
 }
 
 /// A code that works once: its value is never shown, not even by `Debug`.
+///
+/// ```
+/// use dream_core::ports::LoginCode;
+/// use dream_http::wire::auth::Secret;
+///
+/// let code: Secret<LoginCode> = "081a2b".parse().unwrap();
+/// assert!(!format!("{code:?}").contains("081a2b"), "it does not get into a log by mistake");
+/// ```
 #[derive(Debug)]
 pub struct Secret<T>(pub T);
 
@@ -139,12 +178,34 @@ impl From<Login> for dream_core::Login {
 
 impl Refresh {
     /// The token, if one was sent.
+    ///
+    /// ```
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::auth::Refresh;
+    ///
+    /// let sent: Refresh = read_value(serde_json::json!({ "refreshToken": "r4nd0m" }))?;
+    /// assert!(sent.token().is_some());
+    /// assert!(read_value::<Refresh>(serde_json::json!({}))?.token().is_none());
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub fn token(self) -> Option<RefreshToken> {
         self.refresh_token.map(|Text(token)| RefreshToken::new(token))
     }
 }
 
 /// What a client gets to prove who it is.
+///
+/// ```
+/// use dream_http::wire::auth::Tokens;
+///
+/// let tokens = dream_core::Tokens {
+///     access: "eyJhbGciOiJIUzI1NiJ9.e30.c2ln".to_owned(),
+///     expires_in: "7d".to_owned(),
+///     refresh: "r4nd0m".to_owned(),
+/// };
+/// let json = serde_json::to_value(Tokens::from(tokens)).unwrap();
+/// assert_eq!((&json["expiresIn"], &json["refreshToken"]), (&"7d".into(), &"r4nd0m".into()));
+/// ```
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tokens {
@@ -164,6 +225,21 @@ impl From<dream_core::Tokens> for Tokens {
 }
 
 /// The outcome of a login.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::Login;
+/// use dream_core::ports::LoginCode;
+/// use dream_http::wire::auth::LoginAnswer;
+///
+/// let code = LoginCode::new(world.wechat().login_code("o-bob")).unwrap();
+/// let login = Login { code, phone: None, nick_name: None, avatar_url: None };
+/// let json = serde_json::to_value(LoginAnswer::from(world.nobody().login(login).await?))?;
+/// assert_eq!((&json["user"]["openid"], &json["expiresIn"]), (&"o-bob".into(), &"7d".into()));
+/// assert!(json["token"].is_string() && json["refreshToken"].is_string());
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoginAnswer {
@@ -186,6 +262,17 @@ impl From<LoggedIn> for LoginAnswer {
 }
 
 /// That the token is valid, and whose it is.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::wire::auth::Checked;
+///
+/// let me = world.alice().await.session().await;
+/// let json = serde_json::to_value(Checked::from(me.me().await?))?;
+/// assert_eq!((&json["valid"], &json["user"]["openid"]), (&true.into(), &"o-alice".into()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Checked {
     /// Always true: else it is an error.

@@ -43,6 +43,19 @@ pub const PHOTO_BODY: u64 = 2 * PhotoUpload::MAX_TEXT as u64;
 const LARGEST: i64 = 1024 * 1024 * 1024;
 
 /// A character, with its photos.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::characters::NewCharacter;
+/// use dream_http::wire::characters::Character;
+///
+/// # let me = world.alice().await.session().await;
+/// let new = NewCharacter { name: "小红".parse().unwrap(), description: None };
+/// let json = serde_json::to_value(Character::from(me.create_character(&new).await?))?;
+/// assert_eq!((&json["name"], &json["photos"]), (&"小红".into(), &serde_json::json!([])));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Character {
@@ -76,6 +89,26 @@ impl From<characters::Character> for Character {
 }
 
 /// A photo of a character.
+///
+/// ```
+/// use dream_http::wire::characters::Photo;
+///
+/// # let photo = dream_core::characters::Photo {
+/// #     id: "3".parse().unwrap(),
+/// #     uuid: uuid::Uuid::from_u128(3),
+/// #     character: "7".parse().unwrap(),
+/// #     thumbnail_url: "https://photos.example/small.jpg".to_owned(),
+/// #     original_url: "https://photos.example/face.jpg".to_owned(),
+/// #     mime_type: "image/jpeg".to_owned(),
+/// #     thumbnail_size: 0,
+/// #     original_size: 48_213,
+/// #     created_at: dream_core::kernel::Timestamp::from_secs(1_769_600_000),
+/// # };
+/// let json = serde_json::to_value(Photo::from(photo)).unwrap();
+/// // A photo that lies elsewhere, and of whose small copy no size was told.
+/// assert_eq!((&json["characterId"], &json["thumbnailSize"]), (&7.into(), &0.into()));
+/// assert_eq!(json["originalUrl"], "https://photos.example/face.jpg");
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Photo {
@@ -112,6 +145,13 @@ impl From<characters::Photo> for Photo {
 }
 
 /// One's characters.
+///
+/// ```
+/// use dream_http::wire::characters::Characters;
+///
+/// let none = serde_json::to_value(Characters::from(vec![])).unwrap();
+/// assert_eq!(none, serde_json::json!({ "characters": [], "limits": { "maxPhotosPerCharacter": 10 } }));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Characters {
     characters: Vec<Character>,
@@ -119,6 +159,15 @@ pub struct Characters {
 }
 
 /// How many there may be.
+///
+/// ```
+/// use dream_core::characters::MAX_PHOTOS;
+/// use dream_http::wire::characters::Characters;
+///
+/// // It comes with the list, so that no client has to know the number.
+/// let json = serde_json::to_value(Characters::from(vec![])).unwrap();
+/// assert_eq!(json["limits"]["maxPhotosPerCharacter"], MAX_PHOTOS);
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CharacterLimits {
@@ -136,6 +185,24 @@ impl From<Vec<characters::Character>> for Characters {
 }
 
 /// One character.
+///
+/// ```
+/// use dream_http::wire::characters::CharacterAnswer;
+///
+/// # let now = dream_core::kernel::Timestamp::from_secs(1_769_600_000);
+/// # let character = dream_core::characters::Character {
+/// #     id: "7".parse().unwrap(),
+/// #     uuid: uuid::Uuid::from_u128(7),
+/// #     user: "1".parse().unwrap(),
+/// #     name: "小红".to_owned(),
+/// #     description: None,
+/// #     photos: vec![],
+/// #     created_at: now,
+/// #     updated_at: now,
+/// # };
+/// let json = serde_json::to_value(CharacterAnswer::from(character)).unwrap();
+/// assert_eq!(json["character"]["name"], "小红");
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CharacterAnswer {
     character: Character,
@@ -148,6 +215,24 @@ impl From<characters::Character> for CharacterAnswer {
 }
 
 /// A character that was made or changed.
+///
+/// ```
+/// use dream_http::wire::characters::CharacterDone;
+///
+/// # let now = dream_core::kernel::Timestamp::from_secs(1_769_600_000);
+/// # let character = dream_core::characters::Character {
+/// #     id: "7".parse().unwrap(),
+/// #     uuid: uuid::Uuid::from_u128(7),
+/// #     user: "1".parse().unwrap(),
+/// #     name: "小红".to_owned(),
+/// #     description: None,
+/// #     photos: vec![],
+/// #     created_at: now,
+/// #     updated_at: now,
+/// # };
+/// let json = serde_json::to_value(CharacterDone::from(character)).unwrap();
+/// assert_eq!((&json["success"], &json["character"]["id"]), (&true.into(), &7.into()));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CharacterDone {
     /// Always true.
@@ -162,6 +247,24 @@ impl From<characters::Character> for CharacterDone {
 }
 
 /// One photo.
+///
+/// ```
+/// use dream_http::wire::characters::PhotoAnswer;
+///
+/// # let photo = dream_core::characters::Photo {
+/// #     id: "3".parse().unwrap(),
+/// #     uuid: uuid::Uuid::from_u128(3),
+/// #     character: "7".parse().unwrap(),
+/// #     thumbnail_url: "https://photos.example/small.jpg".to_owned(),
+/// #     original_url: "https://photos.example/face.jpg".to_owned(),
+/// #     mime_type: "image/jpeg".to_owned(),
+/// #     thumbnail_size: 0,
+/// #     original_size: 48_213,
+/// #     created_at: dream_core::kernel::Timestamp::from_secs(1_769_600_000),
+/// # };
+/// let json = serde_json::to_value(PhotoAnswer::from(photo)).unwrap();
+/// assert_eq!(json["photo"]["mimeType"], "image/jpeg");
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PhotoAnswer {
     photo: Photo,
@@ -174,6 +277,24 @@ impl From<characters::Photo> for PhotoAnswer {
 }
 
 /// A photo that was added.
+///
+/// ```
+/// use dream_http::wire::characters::PhotoDone;
+///
+/// # let photo = dream_core::characters::Photo {
+/// #     id: "3".parse().unwrap(),
+/// #     uuid: uuid::Uuid::from_u128(3),
+/// #     character: "7".parse().unwrap(),
+/// #     thumbnail_url: "https://photos.example/small.jpg".to_owned(),
+/// #     original_url: "https://photos.example/face.jpg".to_owned(),
+/// #     mime_type: "image/jpeg".to_owned(),
+/// #     thumbnail_size: 0,
+/// #     original_size: 48_213,
+/// #     created_at: dream_core::kernel::Timestamp::from_secs(1_769_600_000),
+/// # };
+/// let json = serde_json::to_value(PhotoDone::from(photo)).unwrap();
+/// assert_eq!((&json["success"], &json["photo"]["id"]), (&true.into(), &3.into()));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PhotoDone {
     /// Always true.
@@ -188,6 +309,14 @@ impl From<characters::Photo> for PhotoDone {
 }
 
 /// That something was done, for people and for programs.
+///
+/// ```
+/// use dream_http::problem::Lang;
+/// use dream_http::wire::characters::Done;
+///
+/// let done = serde_json::to_value(Done::new(Lang::En, "角色已删除", "Character deleted")).unwrap();
+/// assert_eq!(done, serde_json::json!({ "success": true, "message": "Character deleted" }));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Done {
     /// Always true.
@@ -199,6 +328,14 @@ pub struct Done {
 
 impl Done {
     /// The sentence in the reader's language.
+    ///
+    /// ```
+    /// use dream_http::problem::Lang;
+    /// use dream_http::wire::characters::Done;
+    ///
+    /// const DELETED: Done = Done::new(Lang::Zh, "角色已删除", "Character deleted");
+    /// assert_eq!(serde_json::to_value(DELETED).unwrap()["message"], "角色已删除");
+    /// ```
     pub const fn new(lang: Lang, zh: &'static str, en: &'static str) -> Self {
         let Message { message } = Message::new(lang, zh, en);
         Self { success: true, message }
@@ -207,6 +344,18 @@ impl Done {
 
 crate::input! {
     /// A character to be made.
+    ///
+    /// ```
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::characters::NewCharacter;
+    ///
+    /// let new: NewCharacter = read_value(serde_json::json!({ "name": "小红", "description": "" }))?;
+    /// assert!(new.description.0.is_none());
+    /// let refused = read_value::<NewCharacter>(serde_json::json!({ "description": "短发" })).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::Required.at("name")]));
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct NewCharacter {
         /// What it is called.
         pub name: Parsed<CharacterName>,
@@ -223,6 +372,18 @@ impl From<NewCharacter> for characters::NewCharacter {
 
 crate::input! {
     /// What is to change about a character. What is left out stays as it is.
+    ///
+    /// ```
+    /// use dream_core::characters::CharacterUpdate;
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::characters::CharacterChanges;
+    ///
+    /// let changes: CharacterChanges = read_value(serde_json::json!({ "description": "" }))?;
+    /// let update = CharacterUpdate::from(changes);
+    /// assert_eq!(update.name, None, "left out: it stays");
+    /// assert_eq!(update.description, Some(None), "empty: it is taken away");
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct CharacterChanges {
         /// A new name.
         pub name: Option<Parsed<CharacterName>>,
@@ -241,6 +402,16 @@ impl From<CharacterChanges> for CharacterUpdate {
 }
 
 /// A picture as text. It may be long, so it is not copied, and what it is is found later.
+///
+/// ```
+/// use dream_core::{Facts, Fault};
+/// use dream_http::input::read_value;
+/// use dream_http::wire::characters::Base64;
+///
+/// assert!(read_value::<Base64>("data:image/png;base64,iVBORw0KGgo=".into()).is_ok());
+/// let refused = read_value::<Base64>(4711.into()).unwrap_err();
+/// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::Type("string").at("body")]));
+/// ```
 #[derive(Debug)]
 pub struct Base64(String);
 
@@ -265,6 +436,20 @@ impl Shape for Base64 {
 
 crate::input! {
     /// A photo that is sent along: it, a small copy, or both.
+    ///
+    /// ```
+    /// use dream_core::characters::PhotoUpload;
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::characters::SentPhoto;
+    ///
+    /// let small: SentPhoto = read_value(serde_json::json!({ "thumbnailData": "iVBORw0KGgo=" }))?;
+    /// assert!(PhotoUpload::try_from(small).is_ok(), "either of the two will do");
+    /// let none: SentPhoto = read_value(serde_json::json!({ "mimeType": "image/png" }))?;
+    /// let refused = PhotoUpload::try_from(none).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::Required.at("originalData")]));
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct SentPhoto {
         /// The photo in base64, with or without a `data:` prefix.
         pub original_data: Option<Base64>,
@@ -286,6 +471,21 @@ impl TryFrom<SentPhoto> for PhotoUpload {
 
 crate::input! {
     /// A photo that lies elsewhere.
+    ///
+    /// ```
+    /// use dream_core::characters::PhotoLink;
+    /// use dream_core::media::PictureKind;
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::characters::LinkedPhoto;
+    ///
+    /// let linked: LinkedPhoto = read_value(serde_json::json!({
+    ///     "thumbnailUrl": "https://photos.example/small.jpg",
+    ///     "originalUrl": "https://photos.example/face.jpg",
+    /// }))?;
+    /// let link = PhotoLink::from(linked);
+    /// assert_eq!((link.kind, link.original_size), (PictureKind::Jpeg, 0), "a size that nobody has told");
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct LinkedPhoto {
         /// A small copy, by `https` at an allowed host.
         pub thumbnail_url: Parsed<PhotoUrl>,

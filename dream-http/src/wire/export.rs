@@ -14,6 +14,19 @@ use super::uploads::KeptUpload;
 use super::users::User;
 
 /// Everything that is kept about one user.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::wire::export::Export;
+///
+/// # let alice = world.alice().await;
+/// # alice.generates("a cat").await;
+/// let json = serde_json::to_value(Export::from(alice.session().await.export().await?))?;
+/// assert_eq!((&json["user"]["openid"], &json["orders"]), (&"o-alice".into(), &serde_json::json!([])));
+/// assert_eq!(json["jobs"][0]["prompt"], "a cat");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Export {

@@ -35,6 +35,21 @@ use super::time::At;
 use crate::input::{OneOf, Parsed};
 
 /// Something that a user keeps.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::favorites::FavoriteKind;
+/// use dream_http::wire::favorites::Favorite;
+///
+/// # let me = world.alice().await.session().await;
+/// let added = me.add_favorite(FavoriteKind::Prompt, &"portrait_film".parse().unwrap()).await?;
+/// let json = serde_json::to_value(Favorite::from(added.favorite))?;
+/// assert_eq!((&json["type"], &json["resourceId"]), (&"prompt".into(), &"portrait_film".into()));
+/// assert_eq!(json["id"], json["favoriteId"]);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Favorite {
@@ -65,6 +80,23 @@ impl From<favorites::Favorite> for Favorite {
 }
 
 /// A favorite with what it stands for.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::favorites::FavoriteKind;
+/// use dream_core::kernel::PageRequest;
+/// use dream_http::wire::favorites::EmbeddedFavorite;
+///
+/// # let me = world.alice().await.session().await;
+/// # me.add_favorite(FavoriteKind::Prompt, &"portrait_film".parse().unwrap()).await?;
+/// let mut page = me.favorites(None, &PageRequest::default()).await?.items;
+/// let json = serde_json::to_value(EmbeddedFavorite::from(page.remove(0)))?;
+/// assert_eq!(json["template"]["templateId"], "portrait_film");
+/// assert!(json["image"].is_null());
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EmbeddedFavorite {
@@ -98,6 +130,13 @@ impl From<(favorites::Favorite, Kept)> for EmbeddedFavorite {
 }
 
 /// Whether something is kept.
+///
+/// ```
+/// use dream_http::wire::favorites::FavoriteCheck;
+///
+/// let json = serde_json::to_value(FavoriteCheck::from(None)).unwrap();
+/// assert_eq!(json, serde_json::json!({ "isFavorited": false, "favoriteId": null }));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FavoriteCheck {
@@ -114,6 +153,19 @@ impl From<Option<favorites::Favorite>> for FavoriteCheck {
 
 crate::input! {
     /// Something to keep.
+    ///
+    /// ```
+    /// use dream_core::favorites::FavoriteKind;
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::favorites::NewFavorite;
+    ///
+    /// let new: NewFavorite = read_value(serde_json::json!({ "type": "image", "resourceId": "4711" }))?;
+    /// assert_eq!((new.kind.0, new.resource_id.0.as_str()), (FavoriteKind::Image, "4711"));
+    /// let refused = read_value::<NewFavorite>(serde_json::json!({ "type": "image" })).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::Required.at("resourceId")]));
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct NewFavorite {
         /// What it is.
         pub kind as "type": OneOf<FavoriteKind>,
@@ -124,6 +176,17 @@ crate::input! {
 
 crate::input! {
     /// Which favorites are wanted.
+    ///
+    /// ```
+    /// use dream_core::favorites::FavoriteKind;
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::favorites::FavoriteFilter;
+    ///
+    /// assert!(read_value::<FavoriteFilter>(serde_json::json!({})).is_ok(), "those of both kinds");
+    /// let refused = read_value::<FavoriteFilter>(serde_json::json!({ "type": "job" })).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::OneOf(FavoriteKind::NAMES).at("type")]));
+    /// ```
     pub struct FavoriteFilter {
         /// Those of this kind.
         pub kind as "type": Option<OneOf<FavoriteKind>>,
@@ -132,6 +195,16 @@ crate::input! {
 
 crate::input! {
     /// Something that may be kept.
+    ///
+    /// ```
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::favorites::FavoriteCheckQuery;
+    ///
+    /// // `?type=prompt&resourceId=portrait_film`
+    /// let asked = serde_json::json!({ "type": "prompt", "resourceId": "portrait_film" });
+    /// assert_eq!(read_value::<FavoriteCheckQuery>(asked)?.resource_id.0.as_str(), "portrait_film");
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct FavoriteCheckQuery {
         /// What it is.
         pub kind as "type": OneOf<FavoriteKind>,

@@ -38,6 +38,23 @@ use super::time::At;
 use crate::input::{List, OneOf, Parsed, Text, Whole, Word};
 
 /// A picture as everybody may see it.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::Visitor;
+/// use dream_core::gallery::GalleryFilter;
+/// use dream_core::kernel::PageRequest;
+/// use dream_http::wire::gallery::Image;
+///
+/// let visitor = Visitor::Guest(world.nobody());
+/// let mut page = visitor.gallery(&GalleryFilter::default(), &PageRequest::default()).await?.items;
+/// let json = serde_json::to_value(Image::from(page.remove(0)))?;
+/// assert!(json["isLiked"].is_null(), "nobody has signed in");
+/// assert_eq!(json["categoryId"], json["category"]["id"]);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Image {
@@ -59,6 +76,26 @@ pub struct Image {
 }
 
 /// A category by name.
+///
+/// ```
+/// use dream_http::wire::gallery::Image;
+///
+/// # let image = dream_core::gallery::GalleryImage {
+/// #     id: "4711".parse().unwrap(),
+/// #     image_url: "https://img.example/4711.png".to_owned(),
+/// #     thumbnail_url: "https://img.example/4711.jpg".to_owned(),
+/// #     prompt: "a lake".to_owned(),
+/// #     category: "landscape".to_owned(),
+/// #     tags: vec![],
+/// #     likes: 3,
+/// #     is_liked: None,
+/// #     author: None,
+/// #     created_at: dream_core::kernel::Timestamp::from_secs(1_769_600_000),
+/// # };
+/// // Beside its id a picture has the name of its category, for clients that show it.
+/// let json = serde_json::to_value(Image::from(image)).unwrap();
+/// assert_eq!(json["category"], serde_json::json!({ "id": "landscape", "name": "风景" }));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CategoryName {
     id: String,
@@ -73,6 +110,16 @@ impl CategoryName {
 }
 
 /// Who published a picture.
+///
+/// ```
+/// use dream_core::gallery;
+/// use dream_http::wire::gallery::Author;
+///
+/// let id = "7".parse().unwrap();
+/// let author = gallery::Author { id, nick_name: Some("小红".to_owned()), avatar_url: None };
+/// let json = serde_json::to_value(Author::from(author)).unwrap();
+/// assert_eq!(json, serde_json::json!({ "id": 7, "nickName": "小红", "avatarUrl": null }));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Author {
@@ -107,6 +154,25 @@ impl From<GalleryImage> for Image {
 }
 
 /// One picture.
+///
+/// ```
+/// use dream_http::wire::gallery::ImageAnswer;
+///
+/// # let image = dream_core::gallery::GalleryImage {
+/// #     id: "4711".parse().unwrap(),
+/// #     image_url: "https://img.example/4711.png".to_owned(),
+/// #     thumbnail_url: "https://img.example/4711.jpg".to_owned(),
+/// #     prompt: "a lake".to_owned(),
+/// #     category: "landscape".to_owned(),
+/// #     tags: vec![],
+/// #     likes: 3,
+/// #     is_liked: None,
+/// #     author: None,
+/// #     created_at: dream_core::kernel::Timestamp::from_secs(1_769_600_000),
+/// # };
+/// let json = serde_json::to_value(ImageAnswer::from(image)).unwrap();
+/// assert_eq!((&json["image"]["id"], &json["image"]["likes"]), (&4711.into(), &3.into()));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ImageAnswer {
     image: Image,
@@ -119,6 +185,14 @@ impl From<GalleryImage> for ImageAnswer {
 }
 
 /// A category, or the first one, which stands for all.
+///
+/// ```
+/// use dream_http::wire::gallery::Categories;
+///
+/// // Each has an icon for the row of buttons above the pictures.
+/// let json = serde_json::to_value(Categories::all()).unwrap();
+/// assert!(json["categories"].as_array().unwrap().iter().all(|category| category["icon"].is_string()));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Category {
     #[schema(value_type = String, example = "portrait")]
@@ -130,6 +204,16 @@ pub struct Category {
 }
 
 /// Every category.
+///
+/// ```
+/// use dream_http::wire::gallery::Categories;
+///
+/// let json = serde_json::to_value(Categories::all()).unwrap();
+/// assert_eq!(
+///     (&json["categories"][0]["id"], &json["categories"][1]["id"]),
+///     (&"all".into(), &"portrait".into())
+/// );
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Categories {
     categories: Vec<Category>,
@@ -137,6 +221,14 @@ pub struct Categories {
 
 impl Categories {
     /// Every category there is.
+    ///
+    /// ```
+    /// use dream_core::gallery::CATEGORIES;
+    /// use dream_http::wire::gallery::Categories;
+    ///
+    /// let json = serde_json::to_value(Categories::all()).unwrap();
+    /// assert_eq!(json["categories"].as_array().map(Vec::len), Some(CATEGORIES.len()));
+    /// ```
     pub fn all() -> Self {
         let category = |one: &gallery::Category| Category { id: one.id, name: one.name, icon: one.icon };
         Self { categories: CATEGORIES.iter().map(category).collect() }
@@ -144,6 +236,14 @@ impl Categories {
 }
 
 /// The id of a category; `all` stands for every one.
+///
+/// ```
+/// use dream_http::wire::gallery::CategoryId;
+///
+/// assert_eq!("portrait".parse::<CategoryId>().unwrap(), CategoryId(Some("portrait")));
+/// assert_eq!("all".parse::<CategoryId>().unwrap(), CategoryId(None));
+/// assert!("cats".parse::<CategoryId>().is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CategoryId(pub Option<&'static str>);
 
@@ -168,6 +268,18 @@ impl Word for CategoryId {
 
 crate::input! {
     /// Which pictures are wanted, and in which order.
+    ///
+    /// ```
+    /// use dream_core::gallery::{GalleryFilter, GallerySort};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::gallery::ImageFilter;
+    ///
+    /// // `?category=all&sort=popular`
+    /// let filter: ImageFilter = read_value(serde_json::json!({ "category": "all", "sort": "popular" }))?;
+    /// let wanted = GalleryFilter { category: None, tag: None, sort: GallerySort::Popular };
+    /// assert_eq!(GalleryFilter::from(filter), wanted);
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct ImageFilter {
         /// Those of this category.
         pub category: Option<Parsed<CategoryId>>,
@@ -189,6 +301,13 @@ impl From<ImageFilter> for GalleryFilter {
 }
 
 /// Whether one likes a picture, and how many do.
+///
+/// ```
+/// use dream_http::wire::gallery::Liked;
+///
+/// let json = serde_json::to_value(Liked { liked: true, total_likes: 12 }).unwrap();
+/// assert_eq!(json, serde_json::json!({ "liked": true, "totalLikes": 12 }));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Liked {
@@ -199,6 +318,13 @@ pub struct Liked {
 }
 
 /// A category that a picture can be published to.
+///
+/// ```
+/// use dream_http::wire::gallery::OwnCategory;
+///
+/// assert!("cartoon".parse::<OwnCategory>().is_ok());
+/// assert!("all".parse::<OwnCategory>().is_err(), "one may look at all, and publish to one");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OwnCategory(&'static gallery::Category);
 
@@ -221,6 +347,14 @@ impl Word for OwnCategory {
 }
 
 /// A tag as somebody wrote it; none if nothing is left of it.
+///
+/// ```
+/// use dream_http::wire::gallery::RoughTag;
+///
+/// let tag = |text: &str| text.parse::<RoughTag>().unwrap();
+/// assert_eq!(tag("#猫  咪"), tag("猫 咪"));
+/// assert_eq!(tag("##"), tag(""), "nothing is left of it");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoughTag(Option<Tag>);
 
@@ -239,6 +373,18 @@ impl Word for RoughTag {
 
 crate::input! {
     /// A result of one's own that is to go public.
+    ///
+    /// ```
+    /// use dream_core::gallery;
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::gallery::Publication;
+    ///
+    /// let body =
+    ///     serde_json::json!({ "jobId": "01931f3e7b0c7a43", "categoryId": "cartoon", "tags": ["#猫", ""] });
+    /// let publication = gallery::Publication::from(read_value::<Publication>(body)?);
+    /// assert_eq!((publication.index, publication.tags.len()), (0, 1), "the first result, and one tag");
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct Publication {
         /// The job, which must have succeeded.
         pub job_id: Parsed<JobId>,
@@ -265,6 +411,38 @@ impl From<Publication> for gallery::Publication {
 }
 
 /// A picture as admins see it.
+///
+/// ```
+/// use dream_core::gallery::{self, ImageStatus};
+/// use dream_core::ports::Verdict;
+/// use dream_http::wire::gallery::ModeratedImage;
+///
+/// # let image = dream_core::gallery::GalleryImage {
+/// #     id: "4711".parse().unwrap(),
+/// #     image_url: "https://img.example/4711.png".to_owned(),
+/// #     thumbnail_url: "https://img.example/4711.jpg".to_owned(),
+/// #     prompt: "a lake".to_owned(),
+/// #     category: "landscape".to_owned(),
+/// #     tags: vec![],
+/// #     likes: 3,
+/// #     is_liked: None,
+/// #     author: None,
+/// #     created_at: dream_core::kernel::Timestamp::from_secs(1_769_600_000),
+/// # };
+/// let moderated = gallery::ModeratedImage {
+///     updated_at: image.created_at,
+///     image,
+///     status: ImageStatus::Pending,
+///     job: Some("01931f3e7b0c7a43".parse().unwrap()),
+///     result_index: Some(0),
+///     barred: false,
+///     text_verdict: Some(Verdict::Pass),
+///     picture_verdict: Some(Verdict::Review),
+/// };
+/// // The machine was not sure about the picture: somebody has to look.
+/// let json = serde_json::to_value(ModeratedImage::from(moderated)).unwrap();
+/// assert_eq!((&json["status"], &json["pictureVerdict"]), (&"PENDING".into(), &"REVIEW".into()));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModeratedImage {
@@ -313,6 +491,17 @@ impl From<gallery::ModeratedImage> for ModeratedImage {
 
 crate::input! {
     /// Which pictures an admin wants to see.
+    ///
+    /// ```
+    /// use dream_core::gallery::ImageStatus;
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::gallery::ModerationFilter;
+    ///
+    /// assert!(read_value::<ModerationFilter>(serde_json::json!({ "status": "REJECTED" })).is_ok());
+    /// let refused = read_value::<ModerationFilter>(serde_json::json!({ "status": "LOST" })).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::OneOf(ImageStatus::NAMES).at("status")]));
+    /// ```
     pub struct ModerationFilter {
         /// Those in this state; `PENDING` unless given.
         pub status: Option<OneOf<ImageStatus>>,
@@ -321,6 +510,16 @@ crate::input! {
 
 impl ModerationFilter {
     /// The state that is meant.
+    ///
+    /// ```
+    /// use dream_core::gallery::ImageStatus;
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::gallery::ModerationFilter;
+    ///
+    /// let filter: ModerationFilter = read_value(serde_json::json!({}))?;
+    /// assert_eq!(filter.status(), ImageStatus::Pending, "what waits for somebody to look");
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub fn status(&self) -> ImageStatus {
         self.status.map_or(ImageStatus::Pending, |OneOf(status)| status)
     }
@@ -328,6 +527,14 @@ impl ModerationFilter {
 
 crate::input! {
     /// Why a picture may go public.
+    ///
+    /// ```
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::gallery::Approval;
+    ///
+    /// assert!(read_value::<Approval>(serde_json::json!({}))?.reason.is_none(), "nobody has to say why");
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct Approval {
         /// For the audit log.
         pub reason: Option<Text<1, 200>>,
@@ -336,6 +543,20 @@ crate::input! {
 
 crate::input! {
     /// Why a picture may not be public.
+    ///
+    /// ```
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::gallery::Refusal;
+    ///
+    /// assert_eq!(
+    ///     read_value::<Refusal>(serde_json::json!({ "reason": "an advert" }))?.reason.0,
+    ///     "an advert"
+    /// );
+    /// let refused = read_value::<Refusal>(serde_json::json!({})).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::Required.at("reason")]));
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct Refusal {
         /// For the audit log.
         pub reason: Text<1, 200>,
