@@ -47,6 +47,25 @@ pub const GENERATE_BODY: u64 = 14 * 1024 * 1024;
 
 crate::input! {
     /// What somebody wants generated.
+    ///
+    /// ```
+    /// use dream_core::jobs::{GenerateRequest, Mode, Resolution};
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::jobs::Generate;
+    ///
+    /// let body = serde_json::json!({ "prompt": "a lighthouse", "mode": "draft", "characterId": 7 });
+    /// let request = GenerateRequest::try_from(read_value::<Generate>(body)?)?;
+    /// assert_eq!(
+    ///     (request.mode, request.resolution),
+    ///     (Some(Mode::Draft), None),
+    ///     "the rest is up to the defaults"
+    /// );
+    /// let refused =
+    ///     read_value::<Generate>(serde_json::json!({ "prompt": "a cat", "resolution": "3K" })).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::OneOf(Resolution::NAMES).at("resolution")]));
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct Generate {
         /// What is to be seen.
         pub prompt: Parsed<Prompt>,
@@ -76,6 +95,16 @@ crate::input! {
 }
 
 /// Options for the model.
+///
+/// ```
+/// use dream_core::{Facts, Fault};
+/// use dream_http::input::read_value;
+/// use dream_http::wire::jobs::Params;
+///
+/// assert!(read_value::<Params>(serde_json::json!({ "seed": 42 })).is_ok());
+/// let refused = read_value::<Params>(serde_json::json!(["seed", 42])).unwrap_err();
+/// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::Type("object").at("body")]));
+/// ```
 #[derive(Debug)]
 pub struct Params(ModelParams);
 
@@ -118,6 +147,18 @@ impl TryFrom<Generate> for GenerateRequest {
 }
 
 /// A generation that was accepted.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::wire::jobs::AcceptedJob;
+///
+/// let accepted = world.alice().await.generates("a cat").await;
+/// let json = serde_json::to_value(AcceptedJob::from(accepted))?;
+/// assert_eq!(json["status"], "QUEUED");
+/// assert_eq!(json["charge"], serde_json::json!({ "quota": 1, "points": 0 }));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AcceptedJob {
@@ -130,6 +171,17 @@ pub struct AcceptedJob {
 }
 
 /// What a generation took.
+///
+/// ```
+/// use dream_core::jobs::Charge;
+/// use dream_core::kernel::Points;
+/// use dream_http::wire::jobs::ChargeFigures;
+///
+/// // Three samples: the last one of the quota, and two for points.
+/// let charge = Charge { quota: 1, points: Points::new(20) };
+/// let json = serde_json::to_value(ChargeFigures::from(charge)).unwrap();
+/// assert_eq!(json, serde_json::json!({ "quota": 1, "points": 20 }));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ChargeFigures {
     /// Samples of the quota.
@@ -156,6 +208,20 @@ impl From<jobs::Accepted> for AcceptedJob {
 }
 
 /// A generation as its owner sees it.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::wire::jobs::Job;
+///
+/// # let alice = world.alice().await;
+/// let job = alice.generates("a cat").await.job_id;
+/// world.settle().await;
+/// let json = serde_json::to_value(Job::by_job_id(alice.job(&job).await))?;
+/// assert_eq!((&json["status"], &json["mode"]), (&"SUCCEEDED".into(), &"final".into()));
+/// assert_eq!(json["imageUrl"], json["resultUrls"][0], "for clients that know of one picture only");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
@@ -191,6 +257,13 @@ pub struct Job {
 }
 
 /// The id of a job, or the number of our own record of it, for old clients.
+///
+/// ```
+/// use dream_http::wire::jobs::ItemId;
+///
+/// assert_eq!(serde_json::to_value(ItemId::Job("01931f3e7b0c7a43".to_owned())).unwrap(), "01931f3e7b0c7a43");
+/// assert_eq!(serde_json::to_value(ItemId::Generation(4711)).unwrap(), 4711);
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum ItemId {
@@ -201,6 +274,15 @@ pub enum ItemId {
 }
 
 /// Why a job failed.
+///
+/// ```
+/// use dream_core::ports::JobError;
+/// use dream_http::wire::jobs::JobFailure;
+///
+/// let error = JobError { code: "CONTENT_REJECTED".to_owned(), message: "not this".to_owned() };
+/// let json = serde_json::to_value(JobFailure::from(error)).unwrap();
+/// assert_eq!(json, serde_json::json!({ "code": "CONTENT_REJECTED", "message": "not this" }));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct JobFailure {
     code: String,
@@ -215,12 +297,36 @@ impl From<JobError> for JobFailure {
 
 impl Job {
     /// As `/v1/proxy/jobs` shows it: known by its job id.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::wire::jobs::Job;
+    ///
+    /// # let alice = world.alice().await;
+    /// let accepted = alice.generates("a cat").await;
+    /// let json = serde_json::to_value(Job::by_job_id(alice.job(&accepted.job_id).await))?;
+    /// assert_eq!(json["id"], accepted.job_id.as_str());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn by_job_id(job: jobs::Job) -> Self {
         let id = ItemId::Job(job.job_id.to_string());
         Self::known_as(id, job)
     }
 
     /// As `/v1/jobs` shows it: known by the number of our record.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::wire::jobs::Job;
+    ///
+    /// # let alice = world.alice().await;
+    /// let accepted = alice.generates("a cat").await;
+    /// let json = serde_json::to_value(Job::by_generation_id(alice.job(&accepted.job_id).await))?;
+    /// assert_eq!(json["id"], accepted.generation.get());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn by_generation_id(job: jobs::Job) -> Self {
         let id = ItemId::Generation(job.generation.get());
         Self::known_as(id, job)
@@ -251,6 +357,21 @@ impl Job {
 }
 
 /// One's generations as the original's second listing has them.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::kernel::PageRequest;
+/// use dream_http::wire::jobs::JobList;
+///
+/// # let alice = world.alice().await;
+/// # alice.generates("a cat").await;
+/// let asked = PageRequest::default();
+/// let list = alice.session().await.jobs(None, &asked).await?;
+/// let json = serde_json::to_value(JobList::of(list, &asked))?;
+/// assert_eq!((&json["jobs"][0]["prompt"], &json["total"]), (&"a cat".into(), &1.into()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobList {
@@ -265,6 +386,17 @@ pub struct JobList {
 
 impl JobList {
     /// The page that was asked for.
+    ///
+    /// ```
+    /// use dream_core::kernel::{Limit, Page, PageRequest};
+    /// use dream_http::wire::jobs::JobList;
+    ///
+    /// let asked = PageRequest::numbered(Limit::new(10).unwrap(), 3)?;
+    /// let beyond = Page { items: vec![], next: None, total: Some(21) };
+    /// let json = serde_json::to_value(JobList::of(beyond, &asked)).unwrap();
+    /// assert_eq!((&json["page"], &json["limit"], &json["hasMore"]), (&3.into(), &10.into(), &false.into()));
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub fn of(list: kernel::Page<jobs::Job>, asked: &PageRequest) -> Self {
         let next_cursor = list.next.as_ref().map(ToString::to_string);
         Self {
@@ -280,6 +412,18 @@ impl JobList {
 
 crate::input! {
     /// Which generations are wanted.
+    ///
+    /// ```
+    /// use dream_core::ports::JobState;
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::jobs::JobFilter;
+    ///
+    /// // `?status=FAILED`
+    /// assert!(read_value::<JobFilter>(serde_json::json!({ "status": "FAILED" })).is_ok());
+    /// let refused = read_value::<JobFilter>(serde_json::json!({ "status": "failed" })).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::OneOf(JobState::NAMES).at("status")]));
+    /// ```
     pub struct JobFilter {
         /// Those in this state.
         pub status: Option<OneOf<JobState>>,
@@ -288,6 +432,17 @@ crate::input! {
 
 crate::input! {
     /// Whether to wait for a change.
+    ///
+    /// ```
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::jobs::Wait;
+    ///
+    /// // `?wait=25`: the answer comes with the change, or when the time is up.
+    /// assert!(read_value::<Wait>(serde_json::json!({ "wait": "25" })).is_ok());
+    /// let refused = read_value::<Wait>(serde_json::json!({ "wait": "60" })).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::Range { min: 0, max: 25 }.at("wait")]));
+    /// ```
     pub struct Wait {
         /// Seconds that the answer may be held until the state changes.
         pub wait: Option<Parsed<Whole<0, 25>>>,
@@ -295,6 +450,19 @@ crate::input! {
 }
 
 /// A generation that was taken back.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::wire::jobs::CanceledJob;
+///
+/// # let alice = world.alice().await;
+/// # let me = alice.session().await;
+/// let job = alice.generates("a cat").await.job_id;
+/// let json = serde_json::to_value(CanceledJob::from(me.cancel_job(&job).await?))?;
+/// assert_eq!(json, serde_json::json!({ "jobId": job.as_str(), "status": "CANCELED" }));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CanceledJob {
@@ -311,6 +479,23 @@ impl From<jobs::Job> for CanceledJob {
 }
 
 /// What one may generate today.
+///
+/// ```
+/// use dream_core::QuotaLimit;
+/// use dream_core::jobs::{self, QuotaView, Used};
+/// use dream_core::vip::Level;
+/// use dream_http::wire::jobs::Quota;
+///
+/// let limit = QuotaLimit { daily: 5, monthly: 100 };
+/// let quota = jobs::Quota::new(limit, Used { daily: 2, monthly: 99 });
+/// let view = QuotaView { level: Level::Normal, quota, total_generations: 240 };
+/// let json = serde_json::to_value(Quota::from(view)).unwrap();
+/// assert_eq!(
+///     (&json["todayUsed"], &json["todayRemaining"]),
+///     (&2.into(), &1.into()),
+///     "the month is over soon"
+/// );
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Quota {
@@ -336,6 +521,13 @@ impl From<QuotaView> for Quota {
 }
 
 /// That a notice was taken.
+///
+/// ```
+/// use dream_http::wire::jobs::Received;
+///
+/// let json = serde_json::to_string(&Received { received: true }).unwrap();
+/// assert_eq!(json, r#"{"received":true}"#);
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Received {
     /// Always true.

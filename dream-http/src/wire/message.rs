@@ -22,6 +22,14 @@ pub struct Message {
 
 impl Message {
     /// The sentence in the reader's language.
+    ///
+    /// ```
+    /// use dream_http::problem::Lang;
+    /// use dream_http::wire::message::Message;
+    ///
+    /// let deleted = |lang| Message::new(lang, "已删除", "Deleted");
+    /// assert_eq!((deleted(Lang::Zh).message, deleted(Lang::En).message), ("已删除", "Deleted"));
+    /// ```
     pub const fn new(lang: Lang, zh: &'static str, en: &'static str) -> Self {
         Self {
             message: match lang {

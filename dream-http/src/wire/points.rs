@@ -42,6 +42,23 @@ impl From<points::Balance> for Balance {
 }
 
 /// One entry of somebody's ledger.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::kernel::{PageRequest, Points};
+/// use dream_http::wire::points::Transaction;
+///
+/// # let alice = world.alice().await;
+/// world.admin().await.grant_points(alice.id(), Points::new(50), "a gift").await?;
+/// let mut ledger = alice.session().await.transactions(None, &PageRequest::default()).await?.items;
+/// let json = serde_json::to_value(Transaction::from(ledger.remove(0)))?;
+/// assert_eq!(
+///     (&json["type"], &json["amount"], &json["balanceAfter"]),
+///     (&"EARN".into(), &50.into(), &50.into())
+/// );
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Transaction {
@@ -79,6 +96,18 @@ impl From<points::LedgerEntry> for Transaction {
 
 crate::input! {
     /// Which entries are wanted.
+    ///
+    /// ```
+    /// use dream_core::points::EntryKind;
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::points::TransactionFilter;
+    ///
+    /// // `?type=SPEND`
+    /// assert!(read_value::<TransactionFilter>(serde_json::json!({ "type": "SPEND" })).is_ok());
+    /// let refused = read_value::<TransactionFilter>(serde_json::json!({ "type": "GIFT" })).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::OneOf(EntryKind::NAMES).at("type")]));
+    /// ```
     pub struct TransactionFilter {
         /// Those of this kind.
         pub kind as "type": Option<OneOf<EntryKind>>,

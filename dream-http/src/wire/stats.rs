@@ -27,6 +27,20 @@ use super::time::At;
 use crate::input::{OneOf, Parsed};
 
 /// A user's figures at length.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::wire::stats::Overview;
+///
+/// # let alice = world.alice().await;
+/// alice.generates("a cat").await;
+/// world.settle().await;
+/// let json = serde_json::to_value(Overview::from(alice.session().await.overview().await?))?;
+/// assert_eq!((&json["totalImagesGenerated"], &json["weeklyGenerated"]), (&1.into(), &1.into()));
+/// assert_eq!(json["successRate"], 100.0);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Overview {
@@ -55,6 +69,20 @@ pub struct Overview {
 }
 
 /// A category and how many pictures are of it.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::wire::stats::Overview;
+///
+/// # let me = world.alice().await.session().await;
+/// let mut overview = me.overview().await?;
+/// # assert!(overview.top_categories.is_empty());
+/// overview.top_categories = vec![dream_core::CategoryCount { name: "portrait".to_owned(), count: 3 }];
+/// let json = serde_json::to_value(Overview::from(overview))?;
+/// assert_eq!(json["topCategories"], serde_json::json!([{ "name": "portrait", "count": 3 }]));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CategoryCount {
     name: String,
@@ -87,6 +115,18 @@ fn percent(permille: i64) -> f64 {
 }
 
 /// What there is in all.
+///
+/// ```
+/// use dream_core::Totals;
+/// use dream_http::wire::stats::Global;
+///
+/// let totals = Totals { users: 12, images: 340, ..Totals::default() };
+/// let json = serde_json::to_value(Global::from(totals)).unwrap();
+/// assert_eq!(
+///     (&json["totalUsers"], &json["totalImages"], &json["totalSpent"]),
+///     (&12.into(), &340.into(), &0.into())
+/// );
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Global {
@@ -116,6 +156,20 @@ impl From<Totals> for Global {
 
 crate::input! {
     /// Which time usage is asked of.
+    ///
+    /// ```
+    /// use dream_core::{Bucket, Edge, UsageQuery};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::stats::UsageParameters;
+    ///
+    /// // `?from=2026-01-01&bucket=hour`
+    /// let asked: UsageParameters =
+    ///     read_value(serde_json::json!({ "from": "2026-01-01", "bucket": "hour" }))?;
+    /// let query = UsageQuery::from(asked);
+    /// assert_eq!((query.bucket, query.to), (Bucket::Hour, None));
+    /// assert!(matches!(query.from, Some(Edge::On(_))), "a day, as the business's zone has it");
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct UsageParameters {
         /// From when: a day, or a time; 30 days or 24 hours before the end unless given.
         pub from: Option<Parsed<Edge>>,
@@ -137,12 +191,44 @@ impl From<UsageParameters> for UsageQuery {
 }
 
 /// What happened, by day or by hour, oldest first.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::UsageQuery;
+/// use dream_http::wire::stats::Usage;
+///
+/// # world.alice().await;
+/// let days = world.admin().await.usage(&UsageQuery::default()).await?;
+/// let json = serde_json::to_value(Usage::from(days))?;
+/// let today = json["buckets"].as_array().and_then(|days| days.last()).ok_or("no days")?;
+/// assert_eq!((&today["newUsers"], &today["revenue"]), (&1.into(), &0.into()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Usage {
     buckets: Vec<UsageBucket>,
 }
 
 /// What happened in a day or an hour.
+///
+/// ```
+/// use dream_core::kernel::{Fen, Timestamp};
+/// use dream_http::wire::stats::UsageBucket;
+///
+/// let hour = dream_core::UsageBucket {
+///     at: Timestamp::from_secs(1_769_600_000),
+///     new_users: 2,
+///     active_users: 9,
+///     generations: 14,
+///     succeeded: 12,
+///     failed: 1,
+///     paid_orders: 3,
+///     revenue: Fen::new(5997),
+/// };
+/// let json = serde_json::to_value(UsageBucket::from(hour)).unwrap();
+/// assert_eq!((&json["activeUsers"], &json["revenue"]), (&9.into(), &5997.into()));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageBucket {
@@ -181,6 +267,20 @@ impl From<dream_core::UsageBucket> for UsageBucket {
 }
 
 /// How the business stands.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::wire::stats::AdminStats;
+///
+/// # world.alice().await;
+/// let json = serde_json::to_value(AdminStats::from(world.admin().await.stats().await?))?;
+/// assert_eq!(
+///     (&json["totalUsers"], &json["freeUsers"], &json["vipUsers"]),
+///     (&1.into(), &1.into(), &0.into())
+/// );
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AdminStats {

@@ -39,6 +39,19 @@ use crate::input::{Blank, Clearable, Flag, List, OneOf, Parsed, Text, Whole, Wor
 pub const BATCH_BODY: u64 = 2 * 1024 * 1024;
 
 /// A prompt to start from.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_http::wire::templates::PromptTemplate;
+///
+/// let template = world.nobody().prompt_template(&"portrait_film".parse().unwrap()).await?;
+/// let json = serde_json::to_value(PromptTemplate::from(template))?;
+/// assert_eq!((&json["title"], &json["category"]), (&"胶片人像".into(), &"portrait".into()));
+/// assert_eq!((&json["isHot"], &json["usageCount"]), (&true.into(), &0.into()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PromptTemplate {
@@ -73,6 +86,19 @@ impl From<templates::PromptTemplate> for PromptTemplate {
 }
 
 /// A set of parameters.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_http::wire::templates::ParamTemplate;
+///
+/// let mut templates = world.nobody().param_templates().await?;
+/// let json = serde_json::to_value(ParamTemplate::from(templates.remove(0)))?;
+/// assert!(json["mode"] == "final" || json["mode"] == "draft");
+/// assert!(json["sampleCount"].is_null() || json["sampleCount"].is_i64(), "null is up to the request");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ParamTemplate {
@@ -114,6 +140,19 @@ fn all<T, U: From<T>>(templates: Vec<T>) -> Vec<U> {
 }
 
 /// Prompt templates.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::templates::PromptFilter;
+/// use dream_http::wire::templates::PromptTemplates;
+///
+/// let filter = PromptFilter { category: Some("cartoon".to_owned()), trending: false };
+/// let json = serde_json::to_value(PromptTemplates::from(world.nobody().prompt_templates(&filter).await?))?;
+/// assert_eq!(json["templates"][0]["category"], "cartoon");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PromptTemplates {
     templates: Vec<PromptTemplate>,
@@ -126,6 +165,18 @@ impl From<Vec<templates::PromptTemplate>> for PromptTemplates {
 }
 
 /// One prompt template.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_http::wire::templates::PromptTemplateAnswer;
+///
+/// let template = world.nobody().prompt_template(&"landscape_ink".parse().unwrap()).await?;
+/// let json = serde_json::to_value(PromptTemplateAnswer::from(template))?;
+/// assert_eq!(json["template"]["templateId"], "landscape_ink");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PromptTemplateAnswer {
     template: PromptTemplate,
@@ -138,6 +189,13 @@ impl From<templates::PromptTemplate> for PromptTemplateAnswer {
 }
 
 /// Parameter templates.
+///
+/// ```
+/// use dream_http::wire::templates::ParamTemplates;
+///
+/// let none = serde_json::to_value(ParamTemplates::from(vec![])).unwrap();
+/// assert_eq!(none, serde_json::json!({ "templates": [] }));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ParamTemplates {
     templates: Vec<ParamTemplate>,
@@ -150,6 +208,18 @@ impl From<Vec<templates::ParamTemplate>> for ParamTemplates {
 }
 
 /// One parameter template.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_http::wire::templates::ParamTemplateAnswer;
+///
+/// let template = world.nobody().param_templates().await?.remove(0);
+/// let id = template.template_id.to_string();
+/// assert_eq!(serde_json::to_value(ParamTemplateAnswer::from(template))?["template"]["templateId"], id);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ParamTemplateAnswer {
     template: ParamTemplate,
@@ -162,6 +232,21 @@ impl From<templates::ParamTemplate> for ParamTemplateAnswer {
 }
 
 /// Prompt templates that were made just now.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::templates::NewTemplate;
+/// use dream_http::wire::templates::MadePromptTemplates;
+///
+/// # let content = world.nobody().prompt_template(&"portrait_film".parse().unwrap()).await?.content;
+/// let copy = NewTemplate { template_id: "film_2".parse().unwrap(), content };
+/// let made = world.admin().await.create_prompt_templates(&[copy]).await?;
+/// let json = serde_json::to_value(MadePromptTemplates::from(made))?;
+/// assert_eq!((&json["count"], &json["templates"][0]["templateId"]), (&1.into(), &"film_2".into()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MadePromptTemplates {
     templates: Vec<PromptTemplate>,
@@ -175,6 +260,21 @@ impl From<Vec<templates::PromptTemplate>> for MadePromptTemplates {
 }
 
 /// Parameter templates that were made just now.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::templates::NewTemplate;
+/// use dream_http::wire::templates::MadeParamTemplates;
+///
+/// # let content = world.nobody().param_templates().await?.remove(0).content;
+/// let copy = NewTemplate { template_id: "wide_2".parse().unwrap(), content };
+/// let made = world.admin().await.create_param_templates(&[copy]).await?;
+/// let json = serde_json::to_value(MadeParamTemplates::from(made))?;
+/// assert_eq!((&json["count"], &json["templates"][0]["templateId"]), (&1.into(), &"wide_2".into()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MadeParamTemplates {
     templates: Vec<ParamTemplate>,
@@ -188,6 +288,16 @@ impl From<Vec<templates::ParamTemplate>> for MadeParamTemplates {
 }
 
 /// How many templates were removed.
+///
+/// ```
+/// use dream_http::problem::Lang;
+/// use dream_http::wire::message::Message;
+/// use dream_http::wire::templates::Removed;
+///
+/// let removed = Removed::new(2, Message::new(Lang::En, "已删除", "Deleted"));
+/// let json = serde_json::to_value(removed).unwrap();
+/// assert_eq!(json, serde_json::json!({ "message": "Deleted", "count": 2 }));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Removed {
     /// What was done, for people.
@@ -198,6 +308,16 @@ pub struct Removed {
 
 impl Removed {
     /// This many.
+    ///
+    /// ```
+    /// use dream_http::problem::Lang;
+    /// use dream_http::wire::message::Message;
+    /// use dream_http::wire::templates::Removed;
+    ///
+    /// // Ids that do not exist are passed over, so it may be fewer than were asked for, or none.
+    /// let none = Removed::new(0, Message::new(Lang::Zh, "已删除", "Deleted"));
+    /// assert_eq!(serde_json::to_value(none).unwrap()["count"], 0);
+    /// ```
     pub fn new(count: usize, message: Message) -> Self {
         Self { message: message.message, count }
     }
@@ -205,6 +325,18 @@ impl Removed {
 
 crate::input! {
     /// Which prompt templates are wanted.
+    ///
+    /// ```
+    /// use dream_core::templates::PromptFilter;
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::templates::PromptTemplateFilter;
+    ///
+    /// // `?category=all&trending=true`
+    /// let query = serde_json::json!({ "category": "all", "trending": "true" });
+    /// let filter = PromptFilter::from(read_value::<PromptTemplateFilter>(query)?);
+    /// assert_eq!((filter.category, filter.trending), (None, true));
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct PromptTemplateFilter {
         /// Those of this category.
         pub category: Option<Text<1, 64>>,
@@ -236,6 +368,13 @@ fn samples(count: Whole<1, { SampleCount::MAX }>) -> SampleCount {
 }
 
 /// The id of a template that is to be made.
+///
+/// ```
+/// use dream_http::wire::templates::FreshId;
+///
+/// assert!("portrait_film".parse::<FreshId>().is_ok());
+/// assert!("batch".parse::<FreshId>().is_err(), "a path has it in the place of an id");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreshId(TemplateId);
 
@@ -263,6 +402,24 @@ impl Word for FreshId {
 
 crate::input! {
     /// A prompt template that is to be made.
+    ///
+    /// ```
+    /// use dream_core::templates;
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::templates::NewPromptTemplate;
+    ///
+    /// let new = templates::NewPromptTemplate::from(read_value::<NewPromptTemplate>(serde_json::json!({
+    ///     "templateId": "portrait_film",
+    ///     "title": "胶片人像",
+    ///     "prompt": "film portrait by a window",
+    ///     "category": "portrait",
+    /// }))?);
+    /// assert!(!new.content.is_hot && new.content.description.is_none());
+    /// let refused = read_value::<NewPromptTemplate>(serde_json::json!({ "templateId": "portrait_film" }));
+    /// assert!(matches!(refused.unwrap_err().facts(), Facts::Fields(faults) if faults.len() == 3));
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct NewPromptTemplate {
         /// The id that clients use.
         pub template_id: Parsed<FreshId>,
@@ -300,6 +457,19 @@ impl From<NewPromptTemplate> for templates::NewPromptTemplate {
 
 crate::input! {
     /// A parameter template that is to be made.
+    ///
+    /// ```
+    /// use dream_core::jobs::Resolution;
+    /// use dream_core::templates;
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::templates::NewParamTemplate;
+    ///
+    /// let wide = serde_json::json!({ "templateId": "wide", "title": "宽幅", "resolution": "2K" });
+    /// let new = templates::NewParamTemplate::from(read_value::<NewParamTemplate>(wide)?);
+    /// assert_eq!(new.content.resolution, Some(Resolution::TwoK));
+    /// assert_eq!(new.content.mode, None, "up to the request");
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct NewParamTemplate {
         /// The id that clients use.
         pub template_id: Parsed<FreshId>,
@@ -340,6 +510,20 @@ impl From<NewParamTemplate> for templates::NewParamTemplate {
 
 crate::input! {
     /// What of a prompt template is to change. What is left out stays.
+    ///
+    /// ```
+    /// use dream_core::kernel::Patch;
+    /// use dream_core::templates::PromptPatch;
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::templates::UpdatePromptTemplate;
+    ///
+    /// let update: UpdatePromptTemplate =
+    ///     read_value(serde_json::json!({ "description": null, "isHot": false }))?;
+    /// let patch = PromptPatch::from(update);
+    /// assert_eq!((patch.description, patch.is_hot), (Patch::Clear, Some(false)));
+    /// assert_eq!((patch.title, patch.thumbnail_url), (None, Patch::Keep), "left out: they stay");
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct UpdatePromptTemplate {
         /// A new name, for people.
         pub title: Option<Parsed<Title>>,
@@ -374,6 +558,21 @@ impl From<UpdatePromptTemplate> for PromptPatch {
 
 crate::input! {
     /// What of a parameter template is to change. What is left out stays.
+    ///
+    /// ```
+    /// use dream_core::jobs::Mode;
+    /// use dream_core::kernel::Patch;
+    /// use dream_core::templates::ParamPatch;
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::templates::UpdateParamTemplate;
+    ///
+    /// let update: UpdateParamTemplate =
+    ///     read_value(serde_json::json!({ "mode": "draft", "sampleCount": null }))?;
+    /// let patch = ParamPatch::from(update);
+    /// assert_eq!(patch.mode, Patch::Set(Mode::Draft));
+    /// assert_eq!(patch.sample_count, Patch::Clear, "up to the request from now on");
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct UpdateParamTemplate {
         /// A new name, for people.
         pub title: Option<Parsed<Title>>,
@@ -411,6 +610,17 @@ impl From<UpdateParamTemplate> for ParamPatch {
 
 crate::input! {
     /// Prompt templates that are to be made, all or none.
+    ///
+    /// ```
+    /// use dream_core::templates::MAX_BATCH;
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::templates::NewPromptTemplates;
+    ///
+    /// let refused = read_value::<NewPromptTemplates>(serde_json::json!({ "templates": [] })).unwrap_err();
+    /// let fault = Fault::Length { min: 1, max: MAX_BATCH }.at("templates");
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![fault]));
+    /// ```
     pub struct NewPromptTemplates {
         /// The templates.
         pub templates: List<NewPromptTemplate, 1, MAX_BATCH>,
@@ -425,6 +635,18 @@ impl From<NewPromptTemplates> for Vec<templates::NewPromptTemplate> {
 
 crate::input! {
     /// Parameter templates that are to be made, all or none.
+    ///
+    /// ```
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::templates::NewParamTemplates;
+    ///
+    /// // A fault is told with its place in the list, and none of the list is made.
+    /// let list =
+    ///     serde_json::json!({ "templates": [{ "templateId": "a", "title": "A" }, { "templateId": "b" }] });
+    /// let refused = read_value::<NewParamTemplates>(list).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::Required.at("templates[1].title")]));
+    /// ```
     pub struct NewParamTemplates {
         /// The templates.
         pub templates: List<NewParamTemplate, 1, MAX_BATCH>,
@@ -439,6 +661,17 @@ impl From<NewParamTemplates> for Vec<templates::NewParamTemplate> {
 
 crate::input! {
     /// Templates that are to be removed.
+    ///
+    /// ```
+    /// use dream_core::kernel::TemplateId;
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::templates::TemplateIds;
+    ///
+    /// let ids: TemplateIds = read_value(serde_json::json!({ "templateIds": ["film_1", "film_2"] }))?;
+    /// assert_eq!(Vec::<TemplateId>::from(ids)[1].as_str(), "film_2");
+    /// assert!(read_value::<TemplateIds>(serde_json::json!({ "templateIds": [] })).is_err());
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct TemplateIds {
         /// Their ids. Those that do not exist are passed over.
         pub template_ids: List<Parsed<TemplateId>, 1, MAX_BATCH>,
@@ -456,6 +689,21 @@ const FILE_TEMPLATES: usize = 10_000;
 
 crate::input! {
     /// A file of templates, as an export writes it.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::templates::TemplateSet;
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::templates::{StoredTemplates, TemplateFile};
+    ///
+    /// // What an export has written can be read again.
+    /// let set = world.admin().await.export_templates().await?;
+    /// let file = serde_json::to_value(StoredTemplates::from(&set))?;
+    /// assert_eq!(TemplateSet::from(read_value::<TemplateFile>(file)?), set);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub struct TemplateFile {
         /// Prompt templates.
         pub prompts: Option<List<NewPromptTemplate, 0, FILE_TEMPLATES>>,
@@ -476,6 +724,19 @@ impl From<TemplateFile> for TemplateSet {
 }
 
 /// Templates as an export writes them: what [`TemplateFile`] reads.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_http::wire::templates::StoredTemplates;
+///
+/// let set = world.admin().await.export_templates().await?;
+/// let json = serde_json::to_value(StoredTemplates::from(&set))?;
+/// assert_eq!(json["prompts"].as_array().map(Vec::len), Some(set.prompts.len()));
+/// assert!(json["prompts"][0]["usageCount"].is_null(), "what the program counts is no part of the file");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize)]
 pub struct StoredTemplates {
     prompts: Vec<StoredPrompt>,
@@ -492,6 +753,18 @@ impl From<&TemplateSet> for StoredTemplates {
 }
 
 /// A prompt template as an export writes it.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_http::wire::templates::StoredPrompt;
+///
+/// let template = world.nobody().prompt_template(&"portrait_film".parse().unwrap()).await?;
+/// let json = serde_json::to_value(StoredPrompt::new(&template.template_id, &template.content))?;
+/// assert_eq!((&json["templateId"], &json["isHot"]), (&"portrait_film".into(), &true.into()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredPrompt {
@@ -507,6 +780,19 @@ pub struct StoredPrompt {
 
 impl StoredPrompt {
     /// The template with this id that says this.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_http::wire::templates::StoredPrompt;
+    ///
+    /// # let content = world.nobody().prompt_template(&"portrait_film".parse().unwrap()).await?.content;
+    /// // The same text under an id of another installation.
+    /// let json = serde_json::to_value(StoredPrompt::new(&"film_2".parse().unwrap(), &content))?;
+    /// assert_eq!((&json["templateId"], &json["title"]), (&"film_2".into(), &"胶片人像".into()));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn new(id: &TemplateId, content: &PromptContent) -> Self {
         Self {
             template_id: id.to_string(),
@@ -522,6 +808,18 @@ impl StoredPrompt {
 }
 
 /// A parameter template as an export writes it.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_http::wire::templates::StoredParams;
+///
+/// let template = world.nobody().param_templates().await?.remove(0);
+/// let json = serde_json::to_value(StoredParams::new(&template.template_id, &template.content))?;
+/// assert_eq!(json["title"], template.content.title.as_str());
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StoredParams {
@@ -538,6 +836,20 @@ pub struct StoredParams {
 
 impl StoredParams {
     /// The template with this id that says this.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// use dream_core::jobs::Resolution;
+    /// use dream_http::wire::templates::StoredParams;
+    ///
+    /// # let mut content = world.nobody().param_templates().await?.remove(0).content;
+    /// content.resolution = Some(Resolution::TwoK);
+    /// let json = serde_json::to_value(StoredParams::new(&"sharp".parse().unwrap(), &content))?;
+    /// assert_eq!((&json["templateId"], &json["resolution"]), (&"sharp".into(), &"2K".into()));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn new(id: &TemplateId, content: &ParamContent) -> Self {
         Self {
             template_id: id.to_string(),

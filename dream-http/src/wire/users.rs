@@ -27,6 +27,20 @@ use super::time::At;
 use crate::input::Parsed;
 
 /// A user with everything that only the user and admins may see.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_core::kernel::Points;
+/// use dream_http::wire::users::User;
+///
+/// # let alice = world.alice().await;
+/// let user = world.admin().await.grant_points(alice.id(), Points::new(50), "a gift").await?;
+/// let json = serde_json::to_value(User::from(user))?;
+/// assert_eq!((&json["vipLevel"], &json["pointsBalance"]), (&"NORMAL".into(), &50.into()));
+/// assert!(json["phone"].is_null(), "what is not there is null, and never left out");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
@@ -67,6 +81,23 @@ impl From<dream_core::User> for User {
 }
 
 /// What others may see of a user.
+///
+/// ```
+/// use dream_core::vip::Level;
+/// use dream_http::wire::users::PublicUser;
+///
+/// let user = dream_core::PublicUser {
+///     id: "7".parse().unwrap(),
+///     nick_name: Some("小红".to_owned()),
+///     avatar_url: None,
+///     level: Level::Vip,
+/// };
+/// let json = serde_json::to_value(PublicUser::from(user)).unwrap();
+/// assert_eq!(
+///     json,
+///     serde_json::json!({ "id": 7, "nickName": "小红", "avatarUrl": null, "vipLevel": "VIP" })
+/// );
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PublicUser {
@@ -90,6 +121,17 @@ impl From<dream_core::PublicUser> for PublicUser {
 }
 
 /// One's own user.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::wire::users::UserAnswer;
+///
+/// let me = world.alice().await.session().await;
+/// let json = serde_json::to_value(UserAnswer::from(me.me().await?))?;
+/// assert_eq!(json["user"]["openid"], "o-alice");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UserAnswer {
     user: User,
@@ -102,12 +144,36 @@ impl From<dream_core::User> for UserAnswer {
 }
 
 /// A user as the asking user may see it.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::wire::users::ViewAnswer;
+///
+/// # let (alice, bob) = (world.alice().await, world.user("bob").await);
+/// # let me = alice.session().await;
+/// let own = serde_json::to_value(ViewAnswer::from(me.user(alice.id()).await?))?;
+/// let other = serde_json::to_value(ViewAnswer::from(me.user(bob.id()).await?))?;
+/// assert_eq!(own["user"]["openid"], "o-alice");
+/// assert!(other["user"].get("openid").is_none(), "it is nobody else's business");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ViewAnswer {
     user: View,
 }
 
 /// Oneself in full, others as everybody may see them.
+///
+/// ```
+/// use dream_core::vip::Level;
+/// use dream_http::wire::users::{PublicUser, View};
+///
+/// # let id = "7".parse().unwrap();
+/// let bob = dream_core::PublicUser { id, nick_name: None, avatar_url: None, level: Level::Normal };
+/// let json = serde_json::to_value(View::Other(PublicUser::from(bob))).unwrap();
+/// assert_eq!(json["id"], 7, "the user itself, without a word that says which view it is");
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum View {
@@ -128,6 +194,17 @@ impl From<UserView> for ViewAnswer {
 }
 
 /// A user's figures.
+///
+/// ```
+/// use dream_core::jobs::{Quota, Used};
+/// use dream_core::{QuotaLimit, UserStats};
+/// use dream_http::wire::users::Stats;
+///
+/// let quota = Quota::new(QuotaLimit { daily: 5, monthly: 100 }, Used { daily: 2, monthly: 40 });
+/// let stats = UserStats { total_orders: 1, total_favorites: 8, total_generations: 240, quota };
+/// let json = serde_json::to_value(Stats::from(stats)).unwrap();
+/// assert_eq!((&json["todayGenerations"], &json["todayRemaining"]), (&2.into(), &3.into()));
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Stats {
@@ -153,6 +230,19 @@ impl From<UserStats> for Stats {
 }
 
 /// One's own user and figures.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::wire::users::UserWithStats;
+///
+/// # let alice = world.alice().await;
+/// # alice.generates("a cat").await;
+/// let json = serde_json::to_value(UserWithStats::from(alice.session().await.stats().await?))?;
+/// assert_eq!(json["user"]["openid"], "o-alice");
+/// assert_eq!(json["stats"]["totalGenerations"], 1);
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UserWithStats {
     user: User,
@@ -167,6 +257,19 @@ impl From<(dream_core::User, UserStats)> for UserWithStats {
 
 crate::input! {
     /// What a user changes about itself.
+    ///
+    /// ```
+    /// use dream_core::{Facts, Fault, NickName};
+    /// use dream_http::input::read_value;
+    /// use dream_http::wire::users::UpdateProfile;
+    ///
+    /// let update: UpdateProfile = read_value(serde_json::json!({ "nickName": " 小红 " }))?;
+    /// assert_eq!(update.nick_name.map(|name| name.0.as_str().to_owned()).as_deref(), Some("小红"));
+    /// let refused = read_value::<UpdateProfile>(serde_json::json!({ "nickName": "  " })).unwrap_err();
+    /// let fault = Fault::Length { min: 1, max: NickName::MAX_LEN }.at("nickName");
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![fault]));
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     pub struct UpdateProfile {
         /// A new name.
         pub nick_name: Option<Parsed<NickName>>,

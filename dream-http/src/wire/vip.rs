@@ -31,6 +31,19 @@ use utoipa::ToSchema;
 use super::time::At;
 
 /// Something that can be bought.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_http::wire::vip::Plan;
+///
+/// let plan = world.nobody().plans().await?.remove(0);
+/// let json = serde_json::to_value(Plan::from(plan))?;
+/// // Amounts are fen, durations days.
+/// assert_eq!((&json["currentPrice"], &json["duration"]), (&1999.into(), &30.into()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
@@ -68,6 +81,17 @@ impl From<vip::Plan> for Plan {
 }
 
 /// What can be bought.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_http::wire::vip::Plans;
+///
+/// let json = serde_json::to_value(Plans::from(world.nobody().plans().await?))?;
+/// assert_eq!(json["plans"][0]["planId"], "vip_month");
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Plans {
     plans: Vec<Plan>,
@@ -80,6 +104,20 @@ impl From<Vec<vip::Plan>> for Plans {
 }
 
 /// How somebody stands.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// # world.dream().plant_seeds().await?;
+/// use dream_core::vip::{Level, VipTerm};
+/// use dream_http::wire::vip::VipInfo;
+///
+/// # let alice = world.alice().await;
+/// world.admin().await.set_vip(alice.id(), Level::Vip, VipTerm::Days(30), None).await?;
+/// let json = serde_json::to_value(VipInfo::from(alice.session().await.vip().await?))?;
+/// assert_eq!((&json["vipLevel"], &json["remainingDays"]), (&"VIP".into(), &30.into()));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VipInfo {
@@ -96,6 +134,19 @@ pub struct VipInfo {
 }
 
 /// What may be generated without points.
+///
+/// ```
+/// use dream_core::QuotaLimit;
+/// use dream_core::jobs::{self, Quota};
+/// use dream_core::vip::{self, Membership};
+/// use dream_http::wire::vip::VipInfo;
+///
+/// let quota = Quota::new(QuotaLimit { daily: 5, monthly: 100 }, jobs::Used { daily: 2, monthly: 99 });
+/// # let (membership, plans, benefits) = (Membership::NORMAL, vec![], vec![]);
+/// let info = vip::VipInfo { membership, remaining_days: 0, plans, benefits, quota };
+/// let json = serde_json::to_value(VipInfo::from(info)).unwrap();
+/// assert_eq!(json["quota"]["totalRemaining"], 1, "the smaller one of the day's rest and the month's");
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct QuotaFigures {
@@ -105,6 +156,20 @@ pub struct QuotaFigures {
 }
 
 /// How much of a limit is used.
+///
+/// ```
+/// # dream_testkit::world::example(async |world| {
+/// use dream_http::wire::vip::VipInfo;
+///
+/// # let alice = world.alice().await;
+/// # alice.generates("a cat").await;
+/// let json = serde_json::to_value(VipInfo::from(alice.session().await.vip().await?))?;
+/// let today = &json["quota"]["dailyGenerations"];
+/// assert_eq!(today["used"], 1);
+/// assert!(today["limit"].as_i64() >= Some(1));
+/// # Ok(())
+/// # });
+/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Used {
     used: i64,
