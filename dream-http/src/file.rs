@@ -97,6 +97,35 @@ impl Wanted {
     }
 
     /// What of a file of this size and tag is to be sent.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Result;
+    /// use dream_http::file::{Portion, Wanted};
+    /// use dream_http::gate::Anyone;
+    /// use dream_http::table::get;
+    /// use http::HeaderValue;
+    ///
+    /// /// How many bytes of a film a player asks for.
+    /// async fn length(_: Anyone, wanted: Wanted) -> Result<u64> {
+    ///     match wanted.portion(1000, &HeaderValue::from_static("\"film-1\"")) {
+    ///         Portion::Part(part) => Ok(part.last - part.first + 1),
+    ///         Portion::Whole | Portion::Outside | Portion::Known => Ok(1000),
+    ///     }
+    /// }
+    /// # let rows = vec![get("/v1/length", length)];
+    /// # let settings = dream_http::Settings { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
+    /// # let app = dream_http::App::builder(world.dream().clone(), settings).rows(rows).build()?;
+    /// # let server = dream_http::Server::bind(app)?;
+    /// # let base = format!("http://{}", server.local_addr()?);
+    /// # let serving = tokio::spawn(server.serve(std::future::pending()));
+    /// # let url = format!("{base}/v1/length");
+    /// let answer = reqwest::Client::new().get(url).header("range", "bytes=900-4999").send().await?;
+    /// assert_eq!(answer.json::<u64>().await?, 100, "it ends before the range does");
+    /// # serving.abort();
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn portion(&self, size: u64, etag: &HeaderValue) -> Portion {
         if is_fresh(&self.known, etag) {
             return Portion::Known;

@@ -84,9 +84,49 @@ pub trait Gate: Sized + Send + 'static {
     const GUARD: Guard;
 
     /// Lets the caller in, or not.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::{Code, Result};
+    /// use dream_http::Call;
+    /// use dream_http::gate::{Gate, Guard};
+    /// # use dream_http::table::get;
+    ///
+    /// struct Neighbour;
+    /// impl Gate for Neighbour {
+    ///     const GUARD: Guard = Guard::Open;
+    ///     async fn enter(call: &mut Call) -> Result<Self> {
+    ///         if call.client().is_loopback() { Ok(Self) } else { Err(Code::Forbidden.into()) }
+    ///     }
+    /// }
+    /// # async fn hello(_: Neighbour, (): ()) -> Result<String> { Ok("hello".to_owned()) }
+    /// # let rows = vec![get("/v1/hello", hello)];
+    /// # let settings = dream_http::Settings { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
+    /// # let app = dream_http::App::builder(world.dream().clone(), settings).rows(rows).build()?;
+    /// # let server = dream_http::Server::bind(app)?;
+    /// # let base = format!("http://{}", server.local_addr()?);
+    /// # let serving = tokio::spawn(server.serve(std::future::pending()));
+    /// assert_eq!(reqwest::get(format!("{base}/v1/hello")).await?.json::<String>().await?, "hello");
+    /// # serving.abort();
+    /// # Ok(())
+    /// # });
+    /// ```
     fn enter(call: &mut Call) -> impl Future<Output = Result<Self>> + Send;
 
     /// Who it turned out to be.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::Caller;
+    /// use dream_http::gate::Gate as _;
+    ///
+    /// // Its requests are logged under this name, and counted against its own allowance.
+    /// let alice = world.alice().await;
+    /// assert_eq!(alice.session().await.caller(), Caller::User(alice.id()));
+    /// assert_eq!(world.nobody().caller(), Caller::Unknown);
+    /// # Ok(())
+    /// # });
+    /// ```
     fn caller(&self) -> Caller {
         Caller::Unknown
     }

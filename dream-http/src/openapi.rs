@@ -60,6 +60,16 @@ fn without_rust(mut schema: RefOr<Schema>) -> RefOr<Schema> {
 
 impl Schemas {
     /// The shape of the type: a reference if it is an object with a name, else the shape itself.
+    ///
+    /// ```
+    /// use dream_http::openapi::Schemas;
+    /// use dream_http::wire::message::Message;
+    ///
+    /// let mut schemas = Schemas::default();
+    /// let object = serde_json::to_value(schemas.of::<Message>()).unwrap();
+    /// assert_eq!(object["$ref"], "#/components/schemas/Message");
+    /// assert_eq!(serde_json::to_value(schemas.of::<bool>()).unwrap()["type"], "boolean");
+    /// ```
     pub fn of<T: ToSchema>(&mut self) -> RefOr<Schema> {
         let mut inner = Vec::new();
         T::schemas(&mut inner);
@@ -151,16 +161,73 @@ pub struct Described {
 
 impl Described {
     /// JSON of this type.
+    ///
+    /// ```
+    /// use dream_http::openapi::{Described, Schemas};
+    /// # use dream_http::reply::{IntoReply, Reply};
+    /// use http::StatusCode;
+    ///
+    /// # struct Answer;
+    /// # impl IntoReply for Answer {
+    /// #     fn into_reply(self) -> dream_core::Result<Reply> { Ok(Reply::empty(StatusCode::OK)) }
+    /// fn describe(schemas: &mut Schemas) -> Vec<Described> {
+    ///     vec![Described::json::<i64>(StatusCode::CREATED, "The number of the new one", schemas)]
+    /// }
+    /// # }
+    /// # async fn show(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<Answer> { Ok(Answer) }
+    /// # let table = dream_http::table::Table::new(vec![dream_http::table::get("/v1/x", show)]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let answers = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"]["responses"];
+    /// assert_eq!(answers["201"]["content"]["application/json"]["schema"]["type"], "integer");
+    /// ```
     pub fn json<T: ToSchema>(status: StatusCode, description: &'static str, schemas: &mut Schemas) -> Self {
         Self { status, description, content: Some((JSON, Some(schemas.of::<T>()))) }
     }
 
     /// Something else of this content type.
+    ///
+    /// ```
+    /// use dream_http::openapi::{Described, Schemas};
+    /// # use dream_http::reply::{IntoReply, Reply};
+    /// use http::StatusCode;
+    ///
+    /// # struct Answer;
+    /// # impl IntoReply for Answer {
+    /// #     fn into_reply(self) -> dream_core::Result<Reply> { Ok(Reply::empty(StatusCode::OK)) }
+    /// fn describe(_: &mut Schemas) -> Vec<Described> {
+    ///     vec![Described::other(StatusCode::OK, "The table", "text/csv")]
+    /// }
+    /// # }
+    /// # async fn show(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<Answer> { Ok(Answer) }
+    /// # let table = dream_http::table::Table::new(vec![dream_http::table::get("/v1/x", show)]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let answers = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"]["responses"];
+    /// assert!(answers["200"]["content"].get("text/csv").is_some());
+    /// ```
     pub fn other(status: StatusCode, description: &'static str, content_type: &'static str) -> Self {
         Self { status, description, content: Some((content_type, None)) }
     }
 
     /// No body.
+    ///
+    /// ```
+    /// use dream_http::openapi::{Described, Schemas};
+    /// # use dream_http::reply::{IntoReply, Reply};
+    /// use http::StatusCode;
+    ///
+    /// # struct Answer;
+    /// # impl IntoReply for Answer {
+    /// #     fn into_reply(self) -> dream_core::Result<Reply> { Ok(Reply::empty(StatusCode::OK)) }
+    /// fn describe(_: &mut Schemas) -> Vec<Described> {
+    ///     vec![Described::empty(StatusCode::NOT_MODIFIED, "The client has it")]
+    /// }
+    /// # }
+    /// # async fn show(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<Answer> { Ok(Answer) }
+    /// # let table = dream_http::table::Table::new(vec![dream_http::table::get("/v1/x", show)]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let answers = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"]["responses"];
+    /// assert_eq!(answers["304"], serde_json::json!({ "description": "The client has it" }));
+    /// ```
     pub fn empty(status: StatusCode, description: &'static str) -> Self {
         Self { status, description, content: None }
     }
@@ -216,17 +283,79 @@ impl<'s> Sketch<'s> {
     }
 
     /// A parameter of the query or a header.
+    ///
+    /// ```
+    /// use dream_http::openapi::Sketch;
+    /// use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+    ///
+    /// # struct Asked;
+    /// # impl dream_http::input::Input for Asked {
+    /// #     async fn read(_: &mut dream_http::Call) -> dream_core::Result<Self> { Ok(Self) }
+    /// fn describe(sketch: &mut Sketch<'_>) {
+    ///     let page = ParameterBuilder::new().name("page").parameter_in(ParameterIn::Query);
+    ///     sketch.parameter(page.build());
+    /// }
+    /// # }
+    /// # async fn show(_: dream_http::gate::Anyone, _: Asked) -> dream_core::Result<()> { Ok(()) }
+    /// # let row = dream_http::table::get("/v1/x", show).unmetered();
+    /// # let table = dream_http::table::Table::new(vec![row]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let operation = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"];
+    /// assert_eq!(operation["parameters"][0]["name"], "page");
+    /// assert_eq!(operation["responses"]["400"]["description"], "VALIDATION_FAILED", "it may be wrong");
+    /// ```
     pub fn parameter(&mut self, parameter: Parameter) {
         self.operation.parameters.push(parameter);
         self.operation.codes.insert(Code::ValidationFailed);
     }
 
     /// A code that reading or using this input can fail with.
+    ///
+    /// ```
+    /// use dream_core::Code;
+    /// use dream_http::openapi::Sketch;
+    ///
+    /// # struct Asked;
+    /// # impl dream_http::input::Input for Asked {
+    /// #     async fn read(_: &mut dream_http::Call) -> dream_core::Result<Self> { Ok(Self) }
+    /// fn describe(sketch: &mut Sketch<'_>) {
+    ///     sketch.code(Code::VipRequired);
+    /// }
+    /// # }
+    /// # async fn show(_: dream_http::gate::Anyone, _: Asked) -> dream_core::Result<()> { Ok(()) }
+    /// # let row = dream_http::table::get("/v1/x", show).unmetered();
+    /// # let table = dream_http::table::Table::new(vec![row]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let operation = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"];
+    /// assert_eq!(operation["responses"]["403"]["description"], "VIP_REQUIRED");
+    /// ```
     pub fn code(&mut self, code: Code) {
         self.operation.codes.insert(code);
     }
 
     /// The placeholders of the path, in their order.
+    ///
+    /// ```
+    /// use dream_core::kernel::JobId;
+    /// use dream_http::input::PathWords as _;
+    /// use dream_http::openapi::Sketch;
+    ///
+    /// # struct Asked;
+    /// # impl dream_http::input::Input for Asked {
+    /// #     async fn read(_: &mut dream_http::Call) -> dream_core::Result<Self> { Ok(Self) }
+    /// fn describe(sketch: &mut Sketch<'_>) {
+    ///     sketch.path_words(JobId::schemas());
+    /// }
+    /// # }
+    /// # async fn show(_: dream_http::gate::Anyone, _: Asked) -> dream_core::Result<()> { Ok(()) }
+    /// # let row = dream_http::table::get("/v1/x/{jobId}", show).unmetered();
+    /// # let table = dream_http::table::Table::new(vec![row]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let operation = &serde_json::to_value(document).unwrap()["paths"]["/v1/x/{jobId}"]["get"];
+    /// // The path is `/v1/x/{jobId}`: its placeholders have the names already.
+    /// let id = &operation["parameters"][0];
+    /// assert_eq!((&id["name"], &id["in"]), (&"jobId".into(), &"path".into()));
+    /// ```
     pub fn path_words(&mut self, schemas: Vec<Schema>) {
         for (name, schema) in placeholders(self.path).zip(schemas) {
             self.operation.parameters.push(
@@ -241,6 +370,26 @@ impl<'s> Sketch<'s> {
     }
 
     /// Each field of the type as a parameter of the query.
+    ///
+    /// ```
+    /// use dream_http::openapi::Sketch;
+    /// use dream_http::wire::orders::OrderQuery;
+    ///
+    /// # struct Asked;
+    /// # impl dream_http::input::Input for Asked {
+    /// #     async fn read(_: &mut dream_http::Call) -> dream_core::Result<Self> { Ok(Self) }
+    /// fn describe(sketch: &mut Sketch<'_>) {
+    ///     sketch.query_fields::<OrderQuery>();
+    /// }
+    /// # }
+    /// # async fn show(_: dream_http::gate::Anyone, _: Asked) -> dream_core::Result<()> { Ok(()) }
+    /// # let row = dream_http::table::get("/v1/x", show).unmetered();
+    /// # let table = dream_http::table::Table::new(vec![row]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let operation = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"];
+    /// let names = [&operation["parameters"][0]["name"], &operation["parameters"][1]["name"]];
+    /// assert_eq!(names, ["status", "kind"]);
+    /// ```
     pub fn query_fields<T: Fields>(&mut self) {
         for mut field in T::fields(self.schemas) {
             if let RefOr::T(Schema::Object(text)) = &mut field.schema
@@ -262,6 +411,26 @@ impl<'s> Sketch<'s> {
     }
 
     /// A JSON body of this type.
+    ///
+    /// ```
+    /// use dream_http::openapi::Sketch;
+    /// use dream_http::wire::favorites::NewFavorite;
+    ///
+    /// # struct Asked;
+    /// # impl dream_http::input::Input for Asked {
+    /// #     async fn read(_: &mut dream_http::Call) -> dream_core::Result<Self> { Ok(Self) }
+    /// fn describe(sketch: &mut Sketch<'_>) {
+    ///     sketch.json_body::<NewFavorite>(16 * 1024);
+    /// }
+    /// # }
+    /// # async fn show(_: dream_http::gate::Anyone, _: Asked) -> dream_core::Result<()> { Ok(()) }
+    /// # let row = dream_http::table::get("/v1/x", show).unmetered();
+    /// # let table = dream_http::table::Table::new(vec![row]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let operation = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"];
+    /// let body = &operation["requestBody"];
+    /// assert_eq!((&body["required"], &body["description"]), (&true.into(), &"At most 16 KiB".into()));
+    /// ```
     pub fn json_body<T: Shape>(&mut self, limit: u64) {
         let schema = T::shape(self.schemas);
         let content = ContentBuilder::new().schema(Some(schema.clone())).build();
@@ -270,6 +439,25 @@ impl<'s> Sketch<'s> {
     }
 
     /// A form with the file `file`.
+    ///
+    /// ```
+    /// use dream_http::openapi::Sketch;
+    ///
+    /// # struct Asked;
+    /// # impl dream_http::input::Input for Asked {
+    /// #     async fn read(_: &mut dream_http::Call) -> dream_core::Result<Self> { Ok(Self) }
+    /// fn describe(sketch: &mut Sketch<'_>) {
+    ///     sketch.file_body(10 * 1024 * 1024);
+    /// }
+    /// # }
+    /// # async fn show(_: dream_http::gate::Anyone, _: Asked) -> dream_core::Result<()> { Ok(()) }
+    /// # let row = dream_http::table::get("/v1/x", show).unmetered();
+    /// # let table = dream_http::table::Table::new(vec![row]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let operation = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"];
+    /// let form = &operation["requestBody"]["content"]["multipart/form-data"]["schema"];
+    /// assert_eq!(form["required"], serde_json::json!(["file"]));
+    /// ```
     pub fn file_body(&mut self, limit: u64) {
         let file =
             ObjectBuilder::new().schema_type(Type::String).content_media_type("application/octet-stream");

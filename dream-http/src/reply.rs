@@ -43,6 +43,19 @@ enum Inner {
 
 impl Payload {
     /// A body that is made while it is sent.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use dream_http::reply::Payload;
+    /// use futures_util::stream;
+    /// use http_body::Frame;
+    /// use http_body_util::StreamBody;
+    ///
+    /// let lines =
+    ///     ["id,points\n", "7,50\n"].map(|line| Ok::<_, std::io::Error>(Frame::data(Bytes::from(line))));
+    /// let body = Payload::stream(StreamBody::new(stream::iter(lines)));
+    /// assert_eq!((body.len(), body.as_bytes()), (None, None), "who knows how much will come");
+    /// ```
     pub fn stream<B>(body: B) -> Self
     where
         B: Body<Data = Bytes> + Send + Sync + 'static,
@@ -52,6 +65,15 @@ impl Payload {
     }
 
     /// The bytes, if all of them are in hand.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use dream_http::reply::Payload;
+    ///
+    /// let body = Payload::from(Bytes::from_static(b"hello"));
+    /// assert_eq!(body.as_bytes().map(|bytes| &bytes[..]), Some(&b"hello"[..]));
+    /// assert_eq!(Payload::default().as_bytes(), None, "nothing is in hand");
+    /// ```
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match &self.0 {
             Inner::Bytes(bytes) => Some(bytes),
@@ -60,11 +82,27 @@ impl Payload {
     }
 
     /// The length, if it is known.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use dream_http::reply::Payload;
+    ///
+    /// assert_eq!(Payload::from(Bytes::from_static(b"hello")).len(), Some(5));
+    /// assert_eq!(Payload::default().len(), Some(0));
+    /// ```
     pub fn len(&self) -> Option<u64> {
         self.size_hint().exact()
     }
 
     /// Whether it is known to be empty.
+    ///
+    /// ```
+    /// use bytes::Bytes;
+    /// use dream_http::reply::Payload;
+    ///
+    /// assert!(Payload::from(Bytes::new()).is_empty());
+    /// assert!(!Payload::from(Bytes::from_static(b"hello")).is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.len() == Some(0)
     }
@@ -136,6 +174,15 @@ pub struct Reply {
 
 impl Reply {
     /// Bytes of some type.
+    ///
+    /// ```
+    /// use dream_http::reply::Reply;
+    /// use http::{HeaderValue, StatusCode};
+    ///
+    /// let reply = Reply::bytes(StatusCode::OK, HeaderValue::from_static("image/svg+xml"), "<svg/>");
+    /// assert_eq!(reply.headers["content-type"], "image/svg+xml");
+    /// assert_eq!(reply.body.len(), Some(6));
+    /// ```
     pub fn bytes(status: StatusCode, content_type: HeaderValue, bytes: impl Into<Bytes>) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, content_type);
@@ -143,11 +190,30 @@ impl Reply {
     }
 
     /// No body at all.
+    ///
+    /// ```
+    /// use dream_http::reply::Reply;
+    /// use http::StatusCode;
+    ///
+    /// let reply = Reply::empty(StatusCode::NO_CONTENT);
+    /// assert!(reply.headers.is_empty() && reply.body.is_empty());
+    /// ```
     pub fn empty(status: StatusCode) -> Self {
         Self { status, headers: HeaderMap::new(), body: Payload::default() }
     }
 
     /// A value as JSON.
+    ///
+    /// ```
+    /// use dream_http::reply::Reply;
+    /// use http::StatusCode;
+    ///
+    /// // Where the status depends on more than the type of the value can say.
+    /// let reply = Reply::json(StatusCode::MULTI_STATUS, &["made", "taken"])?;
+    /// assert_eq!(reply.headers["content-type"], "application/json; charset=utf-8");
+    /// assert_eq!(reply.body.as_bytes().map(|json| &json[..]), Some(&br#"["made","taken"]"#[..]));
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`dream_core::Code::Internal`] for a value that JSON cannot hold.
@@ -159,6 +225,15 @@ impl Reply {
     }
 
     /// The same answer with one more header.
+    ///
+    /// ```
+    /// use dream_http::reply::Reply;
+    /// use http::header::LOCATION;
+    /// use http::{HeaderValue, StatusCode};
+    ///
+    /// let reply = Reply::empty(StatusCode::FOUND).with(LOCATION, HeaderValue::from_static("/api/docs"));
+    /// assert_eq!(reply.headers["location"], "/api/docs");
+    /// ```
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
@@ -181,11 +256,31 @@ impl Reply {
 pub trait IntoReply: Send + 'static {
     /// The answer.
     ///
+    /// ```
+    /// use dream_http::reply::IntoReply as _;
+    /// use dream_http::wire::gallery::Liked;
+    ///
+    /// let reply = Liked { liked: true, total_likes: 12 }.into_reply()?;
+    /// assert_eq!(
+    ///     reply.body.as_bytes().map(|json| &json[..]),
+    ///     Some(&br#"{"liked":true,"totalLikes":12}"#[..])
+    /// );
+    /// # Ok::<(), dream_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`dream_core::Code::Internal`] for a value that cannot be written.
     fn into_reply(self) -> Result<Reply>;
 
     /// The answers it can be, for the document.
+    ///
+    /// ```
+    /// use dream_http::openapi::Schemas;
+    /// use dream_http::reply::{Ensured, IntoReply as _};
+    ///
+    /// // Made just now, or there already: a client has to know of both.
+    /// assert_eq!(Ensured::<i64>::describe(&mut Schemas::default()).len(), 2);
+    /// ```
     fn describe(schemas: &mut Schemas) -> Vec<Described>;
 }
 

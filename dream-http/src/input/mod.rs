@@ -51,9 +51,58 @@ use crate::openapi::Sketch;
 /// ```
 pub trait Input: Sized + Send + 'static {
     /// Reads it.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Result;
+    /// use dream_http::Call;
+    /// use dream_http::input::Input;
+    /// use dream_http::openapi::Sketch;
+    ///
+    /// /// How many languages a client speaks.
+    /// struct Tongues(usize);
+    /// impl Input for Tongues {
+    ///     async fn read(call: &mut Call) -> Result<Self> {
+    ///         Ok(Self(call.headers().get_all("accept-language").iter().count()))
+    ///     }
+    /// #     fn describe(_: &mut Sketch<'_>) {}
+    /// }
+    /// # async fn count(_: dream_http::gate::Anyone, Tongues(count): Tongues) -> Result<usize> { Ok(count) }
+    /// # let rows = vec![dream_http::table::get("/v1/tongues", count)];
+    /// # let settings = dream_http::Settings { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
+    /// # let app = dream_http::App::builder(world.dream().clone(), settings).rows(rows).build()?;
+    /// # let server = dream_http::Server::bind(app)?;
+    /// # let base = format!("http://{}", server.local_addr()?);
+    /// # let serving = tokio::spawn(server.serve(std::future::pending()));
+    /// assert_eq!(reqwest::get(format!("{base}/v1/tongues")).await?.json::<usize>().await?, 0);
+    /// # serving.abort();
+    /// # Ok(())
+    /// # });
+    /// ```
     fn read(call: &mut Call) -> impl Future<Output = Result<Self>> + Send;
 
     /// Adds its parameters or body to the document.
+    ///
+    /// ```
+    /// use dream_http::openapi::Sketch;
+    /// use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+    ///
+    /// # struct Asked;
+    /// # impl dream_http::input::Input for Asked {
+    /// #     async fn read(_: &mut dream_http::Call) -> dream_core::Result<Self> { Ok(Self) }
+    /// fn describe(sketch: &mut Sketch<'_>) {
+    ///     let device = ParameterBuilder::new().name("X-Device").parameter_in(ParameterIn::Header);
+    ///     sketch.parameter(device.build());
+    /// }
+    /// # }
+    /// # async fn show(_: dream_http::gate::Anyone, _: Asked) -> dream_core::Result<()> { Ok(()) }
+    /// # let row = dream_http::table::get("/v1/x", show).unmetered();
+    /// # let table = dream_http::table::Table::new(vec![row]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let operation = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"];
+    /// // What an input reads stands in the document of every row that takes it.
+    /// assert_eq!(operation["parameters"][0]["name"], "X-Device");
+    /// ```
     fn describe(sketch: &mut Sketch<'_>);
 }
 

@@ -218,6 +218,18 @@ pub struct Asked<'a> {
 
 impl<'a> Problem<'a> {
     /// What this error says to whoever asked. Its source stays behind.
+    ///
+    /// ```
+    /// use dream_core::Error;
+    /// use dream_http::problem::{Asked, Lang, Problem};
+    ///
+    /// # let now = dream_core::kernel::Timestamp::from_secs(1_769_600_000);
+    /// let asked = Asked { lang: Lang::En, request_id: "9f1c-4711", path: "/v1/orders", now };
+    /// let error = Error::internal("no such table: orders");
+    /// let json = serde_json::to_string(&Problem::new(&error, asked)).unwrap();
+    /// assert!(json.contains("9f1c-4711"), "by which the log tells more");
+    /// assert!(!json.contains("table"));
+    /// ```
     pub fn new(error: &'a Error, asked: Asked<'a>) -> Self {
         let status = status(error.code());
         let errors = match error.facts() {

@@ -52,6 +52,24 @@ pub(crate) enum Found {
 impl Table {
     /// The table of these rows.
     ///
+    /// ```
+    /// use dream_core::Result;
+    /// use dream_core::kernel::{ImageId, JobId};
+    /// use dream_http::gate::Anyone;
+    /// use dream_http::input::Path;
+    /// use dream_http::table::{Table, get};
+    ///
+    /// async fn job(_: Anyone, Path(_): Path<JobId>) -> Result<()> {
+    ///     Ok(())
+    /// }
+    /// async fn image(_: Anyone, Path(_): Path<ImageId>) -> Result<()> {
+    ///     Ok(())
+    /// }
+    /// // To a request both paths are the same, whatever their ids are called.
+    /// let fault = Table::new(vec![get("/v1/x/{jobId}", job), get("/v1/x/{imageId}", image)]).unwrap_err();
+    /// assert!(fault.contains("/v1/x/{imageId}"));
+    /// ```
+    ///
     /// # Errors
     /// The first row that can never be reached, since another has its method and path.
     pub fn new(rows: Vec<Row>) -> Result<Self, String> {
@@ -81,6 +99,21 @@ impl Table {
     }
 
     /// All rows.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::gate::Guard;
+    /// use dream_http::{App, Settings};
+    ///
+    /// let app = App::builder(world.dream().clone(), Settings::default()).build()?;
+    /// // A list of what needs an admin key, for whoever configures a firewall.
+    /// let rows = app.table().rows().iter();
+    /// let guarded: Vec<&str> =
+    ///     rows.filter(|row| row.guard() == Guard::Admin).map(|row| row.path()).collect();
+    /// assert!(guarded.contains(&"/v1/admin/users"));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn rows(&self) -> &[Row] {
         &self.rows
     }

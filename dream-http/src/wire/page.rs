@@ -31,6 +31,21 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// The page with each item in its JSON form.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::kernel::{Limit, PageRequest};
+    /// use dream_http::wire::page::Page;
+    ///
+    /// # let alice = world.alice().await;
+    /// # for prompt in ["a cat", "a dog"] { alice.generates(prompt).await; }
+    /// let first = alice.session().await.jobs(None, &PageRequest::first(Limit::new(1).unwrap())).await?;
+    /// let json = serde_json::to_value(Page::of(first, |job| job.prompt))?;
+    /// assert_eq!((&json["items"][0], &json["hasMore"]), (&"a dog".into(), &true.into()));
+    /// assert!(json["nextCursor"].is_string(), "to be sent for the page behind it");
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn of<C>(page: kernel::Page<C>, item: impl FnMut(C) -> T) -> Self {
         let next_cursor = page.next.as_ref().map(ToString::to_string);
         Self {
@@ -66,6 +81,16 @@ pub struct NumberedPage<T> {
 
 impl<T> NumberedPage<T> {
     /// The page with each item in its JSON form. Walked by cursor, it has no number.
+    ///
+    /// ```
+    /// use dream_core::kernel::{self, Cursor, Limit, PageRequest};
+    /// use dream_http::wire::page::NumberedPage;
+    ///
+    /// let asked = PageRequest::after(Limit::default(), Cursor::from_client("AQAAAAA"));
+    /// let page = kernel::Page { items: vec!["e"], next: None, total: Some(5) };
+    /// let json = serde_json::to_value(NumberedPage::of(page, &asked, |item| item)).unwrap();
+    /// assert_eq!((&json["page"], &json["total"]), (&().into(), &5.into()));
+    /// ```
     pub fn of<C>(page: kernel::Page<C>, asked: &PageRequest, item: impl FnMut(C) -> T) -> Self {
         let next_cursor = page.next.as_ref().map(ToString::to_string);
         Self {

@@ -404,8 +404,8 @@ crate::input! {
     /// A prompt template that is to be made.
     ///
     /// ```
+    /// use dream_core::Facts;
     /// use dream_core::templates;
-    /// use dream_core::{Facts, Fault};
     /// use dream_http::input::read_value;
     /// use dream_http::wire::templates::NewPromptTemplate;
     ///
