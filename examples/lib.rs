@@ -32,9 +32,10 @@ use tempfile::TempDir;
 /// Whatever may go wrong in an example.
 pub type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// The README's own code is compiled with the examples.
+/// The code in the README and in the quick start is compiled with the examples.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/quickstart.md")]
 struct Readme;
 
 /// Everything outside of Dream, played on this machine, and a folder for its database and its pictures.
