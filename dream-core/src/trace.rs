@@ -33,6 +33,15 @@ pub struct TraceId(u128);
 
 impl TraceId {
     /// As bytes, the highest first.
+    ///
+    /// ```
+    /// use dream_core::trace::TraceContext;
+    ///
+    /// let here = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+    /// // As OTLP wants it in protobuf.
+    /// let bytes = here.trace_id().to_bytes();
+    /// assert_eq!(hex::encode(bytes), here.trace_id().to_string());
+    /// ```
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }
@@ -58,6 +67,14 @@ pub struct SpanId(u64);
 
 impl SpanId {
     /// As bytes, the highest first.
+    ///
+    /// ```
+    /// use dream_core::trace::TraceContext;
+    ///
+    /// let here = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+    /// let bytes = here.span_id().to_bytes();
+    /// assert_eq!(hex::encode(bytes), here.span_id().to_string());
+    /// ```
     pub const fn to_bytes(self) -> [u8; 8] {
         self.0.to_be_bytes()
     }
@@ -102,6 +119,14 @@ pub struct TraceContext {
 
 impl TraceContext {
     /// Reads the value of `traceparent`; `None` if it is malformed, as the specification wants such a one ignored.
+    ///
+    /// ```
+    /// use dream_core::trace::TraceContext;
+    ///
+    /// let sent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    /// assert_eq!(TraceContext::parse(sent).unwrap().to_string(), sent);
+    /// assert_eq!(TraceContext::parse("00-4bf92f35-00f067aa-01"), None, "too short");
+    /// ```
     pub fn parse(traceparent: &str) -> Option<Self> {
         let mut parts = traceparent.splitn(5, '-');
         let version = number(parts.next()?, 2)?;
@@ -116,6 +141,15 @@ impl TraceContext {
     }
 
     /// The beginning of a new trace, sampled if somebody listens to spans.
+    ///
+    /// ```
+    /// use dream_core::adapters::OsEntropy;
+    /// use dream_core::trace::TraceContext;
+    ///
+    /// let begun = TraceContext::fresh(&OsEntropy);
+    /// assert!(!begun.is_sampled(), "nobody listens to spans here");
+    /// assert_ne!(begun.trace_id(), TraceContext::fresh(&OsEntropy).trace_id());
+    /// ```
     pub fn fresh(entropy: &dyn Entropy) -> Self {
         let (mut trace, mut span) = ([0; 16], [0; 8]);
         entropy.fill(&mut trace);
@@ -126,6 +160,23 @@ impl TraceContext {
 
     /// The place of what we do for a caller at this place. Where nobody listens to spans it is the caller's own: a
     /// span that nobody ever sees must not come between those that are seen.
+    ///
+    /// ```
+    /// use dream_core::adapters::OsEntropy;
+    /// use dream_core::trace::{self, Span, SpanSink, TraceContext};
+    ///
+    /// # #[derive(Debug)]
+    /// # struct Somewhere;
+    /// # impl SpanSink for Somewhere {
+    /// #     fn take(&self, _: Span) {}
+    /// # }
+    /// let caller = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+    /// assert_eq!(caller.entered(&OsEntropy), caller, "nobody would see a span of ours");
+    /// trace::send_spans_to(Box::new(Somewhere));
+    /// let ours = caller.entered(&OsEntropy);
+    /// assert_eq!(ours.trace_id(), caller.trace_id());
+    /// assert_ne!(ours.span_id(), caller.span_id());
+    /// ```
     #[must_use]
     pub fn entered(self, entropy: &dyn Entropy) -> Self {
         if !is_heard() {
@@ -137,22 +188,61 @@ impl TraceContext {
     }
 
     /// The place of one part of what is done here; the same number is the same part.
+    ///
+    /// ```
+    /// use dream_core::trace::{self, Span, SpanSink, TraceContext};
+    ///
+    /// # #[derive(Debug)]
+    /// # struct Somewhere;
+    /// # impl SpanSink for Somewhere {
+    /// #     fn take(&self, _: Span) {}
+    /// # }
+    /// # trace::send_spans_to(Box::new(Somewhere));
+    /// let here = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+    /// // Two calls of one request.
+    /// assert_ne!(here.part(0), here.part(1));
+    /// assert_eq!(here.part(1), here.part(1), "nothing is drawn");
+    /// ```
     #[must_use]
     pub fn part(self, number: u64) -> Self {
         if is_heard() { Self { span: self.span.part(number), ..self } } else { self }
     }
 
     /// The number of the trace.
+    ///
+    /// ```
+    /// use dream_core::trace::TraceContext;
+    ///
+    /// let here = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+    /// // For a line of a log, by which all lines of all processes are found.
+    /// assert_eq!(here.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    /// ```
     pub const fn trace_id(self) -> TraceId {
         self.trace
     }
 
     /// The number of the span.
+    ///
+    /// ```
+    /// use dream_core::trace::TraceContext;
+    ///
+    /// let here = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01").unwrap();
+    /// assert_eq!(here.span_id().to_string(), "00f067aa0ba902b7");
+    /// ```
     pub const fn span_id(self) -> SpanId {
         self.span
     }
 
     /// Whether its spans are kept.
+    ///
+    /// ```
+    /// use dream_core::trace::TraceContext;
+    ///
+    /// let sent = |flags: &str| format!("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}");
+    /// // Whoever began the trace has decided.
+    /// assert!(TraceContext::parse(&sent("01")).unwrap().is_sampled());
+    /// assert!(!TraceContext::parse(&sent("00")).unwrap().is_sampled());
+    /// ```
     pub const fn is_sampled(self) -> bool {
         self.sampled
     }
@@ -201,11 +291,29 @@ pub struct Work {
 
 impl Work {
     /// Work at this place.
+    ///
+    /// ```
+    /// use dream_core::adapters::OsEntropy;
+    /// use dream_core::trace::{TraceContext, Work};
+    ///
+    /// // Something that nobody asked for by a request.
+    /// let work = Work::new(TraceContext::fresh(&OsEntropy));
+    /// assert!(work.request_id().is_none());
+    /// ```
     pub fn new(context: TraceContext) -> Self {
         Self { context, request: None, parts: AtomicU64::new(0) }
     }
 
     /// Answering this request.
+    ///
+    /// ```
+    /// use dream_core::adapters::OsEntropy;
+    /// use dream_core::trace::{TraceContext, Work};
+    ///
+    /// // The id that the client is told, for its support.
+    /// let work = Work::new(TraceContext::fresh(&OsEntropy)).for_request("9f1c-4711".parse().unwrap());
+    /// assert_eq!(work.request_id().unwrap().as_str(), "9f1c-4711");
+    /// ```
     #[must_use]
     pub fn for_request(mut self, id: RequestId) -> Self {
         self.request = Some(id);
@@ -213,16 +321,58 @@ impl Work {
     }
 
     /// Does it. Whatever is logged, called and put into the outbox meanwhile, in the same task, belongs to it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dream_core::adapters::OsEntropy;
+    /// use dream_core::trace::{self, TraceContext, Work};
+    ///
+    /// let work = Work::new(TraceContext::fresh(&OsEntropy));
+    /// let (inside, elsewhere) = work
+    ///     .run(async {
+    ///         let elsewhere = tokio::spawn(async { trace::current(|_| ()) });
+    ///         (trace::current(|_| ()), elsewhere.await)
+    ///     })
+    ///     .await;
+    /// assert_eq!((inside, elsewhere?), (Some(()), None), "another task does other work");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn run<F: Future>(self, work: F) -> F::Output {
         CURRENT.scope(self, work).await
     }
 
     /// The place in the trace.
+    ///
+    /// ```
+    /// use dream_core::adapters::OsEntropy;
+    /// use dream_core::trace::{TraceContext, Work};
+    ///
+    /// let here = TraceContext::fresh(&OsEntropy);
+    /// assert_eq!(Work::new(here).context(), here);
+    /// ```
     pub fn context(&self) -> TraceContext {
         self.context
     }
 
     /// The request that is answered.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use dream_core::adapters::OsEntropy;
+    /// use dream_core::trace::{self, TraceContext, Work};
+    ///
+    /// # let work = Work::new(TraceContext::fresh(&OsEntropy)).for_request("9f1c-4711".parse().unwrap());
+    /// # work.run(async {
+    /// // Anywhere below: for an error's answer, say.
+    /// let id = trace::current(|work| work.request_id().cloned()).flatten();
+    /// assert_eq!(id.unwrap().as_str(), "9f1c-4711");
+    /// # })
+    /// # .await;
+    /// # }
+    /// ```
     pub fn request_id(&self) -> Option<&RequestId> {
         self.request.as_ref()
     }
@@ -443,6 +593,29 @@ pub struct Span {
 /// ```
 pub trait SpanSink: fmt::Debug + Send + Sync + 'static {
     /// This one is over.
+    ///
+    /// ```
+    /// use dream_core::trace::{Span, SpanSink};
+    /// use std::sync::atomic::{AtomicU64, Ordering};
+    ///
+    /// #[derive(Debug, Default)]
+    /// struct Failures(AtomicU64);
+    ///
+    /// impl SpanSink for Failures {
+    ///     fn take(&self, span: Span) {
+    ///         self.0.fetch_add(u64::from(span.failed), Ordering::Relaxed);
+    ///     }
+    /// }
+    /// # let context = dream_core::trace::TraceContext::fresh(&dream_core::adapters::OsEntropy);
+    /// # let span = Span {
+    /// #     context, parent: None, parent_is_remote: false, kind: dream_core::trace::SpanKind::Task,
+    /// #     name: "job.poll".into(), begun: Default::default(), took: std::time::Duration::ZERO,
+    /// #     failed: true, facts: vec![],
+    /// # };
+    /// # let failures = Failures::default();
+    /// # failures.take(span);
+    /// # assert_eq!(failures.0.into_inner(), 1);
+    /// ```
     fn take(&self, span: Span);
 }
 

@@ -408,11 +408,48 @@ impl fmt::Debug for Delivery {
 
 impl Delivery {
     /// What happened.
+    ///
+    /// ```
+    /// # use dream_testkit::world;
+    /// # world::example_on(|world| world.settings(|it| it.keep_events = true), async |world| {
+    /// use dream_core::events::Event;
+    ///
+    /// # let alice = world.alice().await;
+    /// # alice.generates("a cat").await;
+    /// # world.settle().await;
+    /// let delivery = world.dream().events()?.next().await;
+    /// // Looked at before it is dealt with, as often as wanted.
+    /// let is_of_a_job = matches!(delivery.event(), Event::JobFinished(job) if job.user == alice.id());
+    /// assert!(is_of_a_job);
+    /// delivery.done().await?;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn event(&self) -> &Event {
         &self.event
     }
 
     /// It was dealt with, and is told no more.
+    ///
+    /// ```
+    /// # use dream_testkit::world;
+    /// # world::example_on(|world| world.settings(|it| it.keep_events = true), async |world| {
+    /// use dream_core::events::LEASE;
+    ///
+    /// # let alice = world.alice().await;
+    /// # for prompt in ["one", "two"] { alice.generates(prompt).await; }
+    /// # world.settle().await;
+    /// let mut events = world.dream().events()?;
+    /// let (dealt_with, forgotten) = (events.next().await, events.next().await);
+    /// let lost = forgotten.event().clone();
+    /// dealt_with.done().await?;
+    /// drop(forgotten);
+    /// world.clock().advance(LEASE);
+    /// let again = world.dream().events()?.next().await;
+    /// assert_eq!(again.event(), &lost, "the other one is told no more");
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `UNAVAILABLE` if the database cannot be reached: then it is told again.
@@ -421,6 +458,24 @@ impl Delivery {
     }
 
     /// It could not be dealt with, and is to be told again after this time.
+    ///
+    /// ```
+    /// # use dream_testkit::world;
+    /// # world::example_on(|world| world.settings(|it| it.keep_events = true), async |world| {
+    /// use std::time::Duration;
+    ///
+    /// # world.alice().await.generates("a cat").await;
+    /// # world.settle().await;
+    /// let mut events = world.dream().events()?;
+    /// let delivery = events.next().await;
+    /// let told = delivery.event().clone();
+    /// // The mail server is busy; a minute later it is not.
+    /// delivery.again_after(Duration::from_mins(1)).await?;
+    /// world.clock().advance(Duration::from_mins(1));
+    /// assert_eq!(events.next().await.event(), &told);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `UNAVAILABLE` if the database cannot be reached: then it is told again after [`LEASE`].

@@ -41,6 +41,13 @@ impl FavoriteKind {
     pub const NAMES: &'static [&'static str] = &["image", "prompt"];
 
     /// The kind's name.
+    ///
+    /// ```
+    /// use dream_core::favorites::FavoriteKind;
+    ///
+    /// // As answers and filters name it.
+    /// assert_eq!(FavoriteKind::Prompt.as_str(), "prompt");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             FavoriteKind::Image => "image",
@@ -49,6 +56,14 @@ impl FavoriteKind {
     }
 
     /// The kind of this name.
+    ///
+    /// ```
+    /// use dream_core::favorites::FavoriteKind;
+    ///
+    /// // Out of a query; what is not known is for the caller to refuse.
+    /// let kinds = ["image", "video"].map(FavoriteKind::parse);
+    /// assert_eq!(kinds, [Some(FavoriteKind::Image), None]);
+    /// ```
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "image" => Some(FavoriteKind::Image),
@@ -75,6 +90,15 @@ impl ResourceId {
     pub const MAX_LEN: usize = 64;
 
     /// The id as text.
+    ///
+    /// ```
+    /// use dream_core::favorites::ResourceId;
+    /// use dream_core::kernel::ImageId;
+    ///
+    /// let resource: ResourceId = "4711".parse().unwrap();
+    /// // Of a picture it is its number.
+    /// assert!(resource.as_str().parse::<ImageId>().is_ok());
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.0
     }

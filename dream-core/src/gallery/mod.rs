@@ -162,6 +162,13 @@ impl ImageStatus {
     pub const NAMES: &'static [&'static str] = &["PENDING", "PUBLIC", "REJECTED", "REMOVED"];
 
     /// The state's name.
+    ///
+    /// ```
+    /// use dream_core::gallery::ImageStatus;
+    ///
+    /// // As an admin's list shows it.
+    /// assert_eq!(ImageStatus::Rejected.as_str(), "REJECTED");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             ImageStatus::Pending => "PENDING",
@@ -172,6 +179,13 @@ impl ImageStatus {
     }
 
     /// The state of this name.
+    ///
+    /// ```
+    /// use dream_core::gallery::ImageStatus;
+    ///
+    /// assert_eq!(ImageStatus::parse("PENDING"), Some(ImageStatus::Pending));
+    /// assert_eq!(ImageStatus::parse("pending"), None, "as it stands in answers, and not otherwise");
+    /// ```
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "PENDING" => Some(ImageStatus::Pending),
@@ -235,6 +249,13 @@ impl GallerySort {
     pub const NAMES: &'static [&'static str] = &["latest", "popular"];
 
     /// The order's name.
+    ///
+    /// ```
+    /// use dream_core::gallery::GallerySort;
+    ///
+    /// // For the address of the next page, in the same order.
+    /// assert_eq!(format!("?sort={}", GallerySort::Popular.as_str()), "?sort=popular");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             GallerySort::Latest => "latest",
@@ -243,6 +264,14 @@ impl GallerySort {
     }
 
     /// The order of this name.
+    ///
+    /// ```
+    /// use dream_core::gallery::GallerySort;
+    ///
+    /// let sort = |asked: Option<&str>| asked.map_or(Some(GallerySort::default()), GallerySort::parse);
+    /// assert_eq!(sort(None), Some(GallerySort::Latest));
+    /// assert_eq!(sort(Some("random")), None, "to be refused, rather than taken for another");
+    /// ```
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "latest" => Some(GallerySort::Latest),

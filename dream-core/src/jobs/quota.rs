@@ -44,11 +44,30 @@ pub struct Quota {
 
 impl Quota {
     /// The quota at these limits.
+    ///
+    /// ```
+    /// use dream_core::QuotaLimit;
+    /// use dream_core::jobs::{Quota, Used};
+    ///
+    /// // What somebody has who came today.
+    /// let quota = Quota::new(QuotaLimit { daily: 5, monthly: 100 }, Used::default());
+    /// assert_eq!(quota.used, Used { daily: 0, monthly: 0 });
+    /// ```
     pub const fn new(limit: QuotaLimit, used: Used) -> Self {
         Self { limit, used }
     }
 
     /// Samples left today, counting the month's limit too. Never negative: a limit may have fallen meanwhile.
+    ///
+    /// ```
+    /// use dream_core::QuotaLimit;
+    /// use dream_core::jobs::{Quota, Used};
+    ///
+    /// let limit = QuotaLimit { daily: 5, monthly: 100 };
+    /// // For the button: so many are free, and what goes beyond is paid with points.
+    /// let free_of = |asked: i64, used| asked.min(Quota::new(limit, used).remaining());
+    /// assert_eq!(free_of(4, Used { daily: 3, monthly: 40 }), 2);
+    /// ```
     pub fn remaining(self) -> i64 {
         (self.limit.daily - self.used.daily).min(self.limit.monthly - self.used.monthly).max(0)
     }

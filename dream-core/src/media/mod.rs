@@ -58,6 +58,13 @@ impl PictureKind {
     pub const NAMES: &'static [&'static str] = &["image/jpeg", "image/png", "image/gif", "image/webp"];
 
     /// Its MIME type.
+    ///
+    /// ```
+    /// use dream_core::media::PictureKind;
+    ///
+    /// // For `Content-Type`.
+    /// assert_eq!(PictureKind::ALL.map(PictureKind::mime), PictureKind::NAMES);
+    /// ```
     pub const fn mime(self) -> &'static str {
         match self {
             PictureKind::Jpeg => "image/jpeg",
@@ -68,11 +75,26 @@ impl PictureKind {
     }
 
     /// The kind of this MIME type.
+    ///
+    /// ```
+    /// use dream_core::media::PictureKind;
+    ///
+    /// // What a client says about its upload. What the bytes are is another question, for `recognise`.
+    /// assert_eq!(PictureKind::parse("image/png"), Some(PictureKind::Png));
+    /// assert_eq!(PictureKind::parse("application/pdf"), None);
+    /// ```
     pub fn parse(mime: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.mime() == mime)
     }
 
     /// The ending of its name, without the dot.
+    ///
+    /// ```
+    /// use dream_core::media::PictureKind;
+    ///
+    /// let name = |number: i64, kind: PictureKind| format!("{number}.{}", kind.extension());
+    /// assert_eq!(name(4711, PictureKind::Jpeg), "4711.jpg");
+    /// ```
     pub const fn extension(self) -> &'static str {
         match self {
             PictureKind::Jpeg => "jpg",

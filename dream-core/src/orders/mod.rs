@@ -68,6 +68,13 @@ pub enum Goods {
 
 impl Goods {
     /// The kind's name in answers.
+    ///
+    /// ```
+    /// use dream_core::kernel::Points;
+    /// use dream_core::orders::{Goods, OrderKind};
+    ///
+    /// assert_eq!(Goods::Points(Points::new(50)).kind(), OrderKind::Points);
+    /// ```
     pub const fn kind(&self) -> OrderKind {
         match self {
             Goods::Vip { .. } => OrderKind::Vip,
@@ -97,6 +104,12 @@ impl OrderKind {
     pub const NAMES: &'static [&'static str] = &["VIP", "POINTS"];
 
     /// The kind's name in answers.
+    ///
+    /// ```
+    /// use dream_core::orders::OrderKind;
+    ///
+    /// assert_eq!([OrderKind::Vip, OrderKind::Points].map(OrderKind::as_str), ["VIP", "POINTS"]);
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             OrderKind::Vip => "VIP",
@@ -105,6 +118,13 @@ impl OrderKind {
     }
 
     /// The kind of this name.
+    ///
+    /// ```
+    /// use dream_core::orders::OrderKind;
+    ///
+    /// assert_eq!(OrderKind::parse("VIP"), Some(OrderKind::Vip));
+    /// assert_eq!(OrderKind::parse("COUPON"), None);
+    /// ```
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "VIP" => Some(OrderKind::Vip),
@@ -150,6 +170,13 @@ impl OrderStatus {
     pub const NAMES: &'static [&'static str] = &["PENDING", "PAID", "CANCELLED", "REFUNDED"];
 
     /// The state's name in answers.
+    ///
+    /// ```
+    /// use dream_core::orders::OrderStatus;
+    ///
+    /// // As answers name it.
+    /// assert_eq!(OrderStatus::Pending.as_str(), "PENDING");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             OrderStatus::Pending => "PENDING",
@@ -160,6 +187,14 @@ impl OrderStatus {
     }
 
     /// The state of this name.
+    ///
+    /// ```
+    /// use dream_core::orders::OrderStatus;
+    ///
+    /// let every: Option<Vec<_>> = OrderStatus::NAMES.iter().map(|name| OrderStatus::parse(name)).collect();
+    /// assert_eq!(every.unwrap().len(), 4, "each is read as it is written");
+    /// assert_eq!(OrderStatus::parse("LOST"), None);
+    /// ```
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "PENDING" => OrderStatus::Pending,
@@ -236,6 +271,13 @@ pub struct Payment {
 
 impl OrderState {
     /// The state without its facts.
+    ///
+    /// ```
+    /// use dream_core::orders::{OrderState, OrderStatus};
+    ///
+    /// // For a list, which filters by it and shows no more.
+    /// assert_eq!(OrderState::Cancelled.status(), OrderStatus::Cancelled);
+    /// ```
     pub const fn status(&self) -> OrderStatus {
         match self {
             OrderState::Pending => OrderStatus::Pending,
@@ -246,6 +288,18 @@ impl OrderState {
     }
 
     /// The payment, if there was one.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    /// use dream_core::orders::{OrderState, Payment};
+    ///
+    /// let at = Timestamp::from_secs(1_769_600_000);
+    /// let payment = Payment { transaction_id: "4200002599".to_owned(), paid_at: at, vip_expire_at: None };
+    /// // What was given back had been paid before.
+    /// let refunded = OrderState::Refunded { payment: payment.clone(), at: at.plus_days(1) };
+    /// assert_eq!(refunded.payment(), Some(&payment));
+    /// assert_eq!(OrderState::Pending.payment(), None);
+    /// ```
     pub const fn payment(&self) -> Option<&Payment> {
         match self {
             OrderState::Paid(payment) | OrderState::Refunded { payment, .. } => Some(payment),

@@ -40,6 +40,13 @@ impl EntryKind {
     pub const NAMES: &'static [&'static str] = &["EARN", "SPEND", "REFUND"];
 
     /// The kind's name in answers.
+    ///
+    /// ```
+    /// use dream_core::points::EntryKind;
+    ///
+    /// let kinds = [EntryKind::Earn, EntryKind::Spend, EntryKind::Refund];
+    /// assert_eq!(kinds.map(EntryKind::as_str), ["EARN", "SPEND", "REFUND"]);
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             EntryKind::Earn => "EARN",
@@ -49,6 +56,14 @@ impl EntryKind {
     }
 
     /// The kind of this name.
+    ///
+    /// ```
+    /// use dream_core::points::EntryKind;
+    ///
+    /// // Out of a client's filter.
+    /// assert_eq!(EntryKind::parse("REFUND"), Some(EntryKind::Refund));
+    /// assert_eq!(EntryKind::parse("ALL"), None);
+    /// ```
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "EARN" => EntryKind::Earn,

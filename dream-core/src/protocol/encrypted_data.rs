@@ -98,6 +98,28 @@ pub struct UserInfo {
 impl EncryptedData<'_> {
     /// The JSON text, once its lengths, padding, encoding, app and age are found right, in this order.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat::{FakeWeChat, WeChatOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat = FakeWeChat::start(WeChatOptions::new(clock.clone())).await?;
+    /// use dream_core::ports::Clock as _;
+    /// use dream_core::protocol::encrypted_data::{EncryptedData, FRESH_FOR};
+    ///
+    /// # let appid = wechat.app().appid;
+    /// # let key = "HyVFkGl5F5OQWJZZaNzBBg==";
+    /// # let (data, iv) = wechat.encrypt_with(key, &serde_json::json!({ "groupId": "g-1" }));
+    /// # let session_key = key.into();
+    /// // Whatever else WeChat encrypts, such as the group that a card was opened in.
+    /// let sent = EncryptedData { data: &data, iv: &iv };
+    /// let text = sent.open(&session_key, &appid, clock.now())?;
+    /// assert_eq!(serde_json::from_str::<serde_json::Value>(&text)?["groupId"], "g-1");
+    /// assert!(sent.open(&session_key, &appid, clock.now().plus(FRESH_FOR * 2)).is_err(), "it was kept");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`CannotDecrypt`], whatever is wrong.
     pub fn open(
@@ -128,6 +150,29 @@ impl EncryptedData<'_> {
 
     /// The phone number that the button of older base libraries gives.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat::{FakeWeChat, WeChatOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat = FakeWeChat::start(WeChatOptions::new(clock.clone())).await?;
+    /// use dream_core::ports::Clock as _;
+    /// use dream_core::protocol::encrypted_data::EncryptedData;
+    ///
+    /// # let appid = wechat.app().appid;
+    /// # let key = "HyVFkGl5F5OQWJZZaNzBBg==";
+    /// # let phone = serde_json::json!({
+    /// #     "phoneNumber": "+85251234567", "purePhoneNumber": "51234567", "countryCode": 852,
+    /// # });
+    /// # let (data, iv) = wechat.encrypt_with(key, &phone);
+    /// # let session_key = key.into();
+    /// let phone = EncryptedData { data: &data, iv: &iv }.phone(&session_key, &appid, clock.now())?;
+    /// // The country may come as a number.
+    /// assert_eq!((phone.country_code.as_str(), phone.pure_number.as_str()), ("852", "51234567"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`CannotDecrypt`], whatever is wrong.
     pub fn phone(
@@ -140,6 +185,29 @@ impl EncryptedData<'_> {
     }
 
     /// The user info, if it is about this user.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat::{FakeWeChat, WeChatOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat = FakeWeChat::start(WeChatOptions::new(clock.clone())).await?;
+    /// use dream_core::ports::Clock as _;
+    /// use dream_core::protocol::encrypted_data::{CannotDecrypt, EncryptedData};
+    ///
+    /// # let appid = wechat.app().appid;
+    /// # let key = "HyVFkGl5F5OQWJZZaNzBBg==";
+    /// # let info = serde_json::json!({ "openId": "o-alice", "unionId": "u-1" });
+    /// # let (data, iv) = wechat.encrypt_with(key, &info);
+    /// # let (session_key, now) = (key.into(), clock.now());
+    /// let sent = EncryptedData { data: &data, iv: &iv };
+    /// let info = sent.user_info(&session_key, &appid, "o-alice", now)?;
+    /// assert_eq!(info.unionid.as_deref(), Some("u-1"));
+    /// // Who is signed in as somebody else cannot pass it off as their own.
+    /// assert_eq!(sent.user_info(&session_key, &appid, "o-bob", now), Err(CannotDecrypt));
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`CannotDecrypt`], whatever is wrong.

@@ -197,6 +197,19 @@ impl fmt::Debug for PushReceiver {
 impl PushReceiver {
     /// A receiver with the console's Token and, unless the mode is plain, its `EncodingAESKey`.
     ///
+    /// ```
+    /// use dream_core::Fault;
+    /// use dream_core::protocol::message_push::PushReceiver;
+    ///
+    /// let token = || "the console's token".into();
+    /// let key = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG".into();
+    /// assert!(PushReceiver::new("wx0123456789abcdef", token(), Some(&key)).is_ok());
+    /// // A key that was cut off when it was copied.
+    /// let short = "abcdefghijklmnopqrstuvwxyz".into();
+    /// let wrong = PushReceiver::new("wx0123456789abcdef", token(), Some(&short)).unwrap_err();
+    /// assert!(matches!(wrong, Fault::Format(_)));
+    /// ```
+    ///
     /// # Errors
     /// [`Fault`] if the token is empty or the key is not 43 characters of base64.
     pub fn new(
@@ -213,6 +226,20 @@ impl PushReceiver {
 
     /// Refuses plain messages, whose signature does not cover the body. Right for the console's safe and compatible
     /// modes.
+    ///
+    /// ```
+    /// use dream_core::protocol::message_push::{PushQuery, PushReceiver};
+    ///
+    /// # let key = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG".into();
+    /// # let token = || "the console's token".into();
+    /// # let compatible = PushReceiver::new("wx0123456789abcdef", token(), Some(&key)).unwrap();
+    /// # let signature = compatible.sign(&["1769600000", "774"]);
+    /// # let (timestamp, nonce) = ("1769600000", "774");
+    /// # let plain = PushQuery { signature: &signature, timestamp, nonce, ..PushQuery::default() };
+    /// assert!(compatible.open(&plain, br#"{"MsgType":"text"}"#).is_ok());
+    /// // Its signature would fit any other body as well.
+    /// assert!(compatible.encrypted_only().open(&plain, br#"{"MsgType":"text"}"#).is_err());
+    /// ```
     #[must_use]
     pub fn encrypted_only(mut self) -> Self {
         self.encrypted_only = true;
@@ -220,6 +247,18 @@ impl PushReceiver {
     }
 
     /// The text to answer the URL check with.
+    ///
+    /// ```
+    /// use dream_core::protocol::message_push::{PushQuery, PushReceiver, PushRefused};
+    ///
+    /// # let receiver = PushReceiver::new("wx0123456789abcdef", "the console's token".into(), None).unwrap();
+    /// # let signature = receiver.sign(&["1769600000", "774"]);
+    /// # let (timestamp, nonce) = ("1769600000", "774");
+    /// # let signed = PushQuery { signature: &signature, timestamp, nonce, ..PushQuery::default() };
+    /// let check = PushQuery { echostr: Some("4711"), ..signed };
+    /// assert_eq!(receiver.echo(&check), Ok("4711"));
+    /// assert_eq!(receiver.echo(&signed), Err(PushRefused), "that is no check of the URL");
+    /// ```
     ///
     /// # Errors
     /// [`PushRefused`]: nothing may be echoed then.
@@ -230,6 +269,19 @@ impl PushReceiver {
 
     /// The message, in whichever form it came. Where both forms came together, the encrypted one counts.
     ///
+    /// ```
+    /// use dream_core::protocol::message_push::{PushMessage, PushQuery, PushReceiver};
+    ///
+    /// # let receiver = PushReceiver::new("wx0123456789abcdef", "the console's token".into(), None).unwrap();
+    /// # let signature = receiver.sign(&["1769600000", "774"]);
+    /// # let (timestamp, nonce) = ("1769600000", "774");
+    /// # let query = PushQuery { signature: &signature, timestamp, nonce, ..PushQuery::default() };
+    /// let message = receiver.open(&query, br#"{"MsgType":"text","Content":"hello"}"#).unwrap();
+    /// assert_eq!(message, PushMessage::Other { kind: "text".to_owned(), event: None });
+    /// // For another mini-program, whoever signed it.
+    /// assert!(receiver.open(&query, br#"{"MsgType":"text","appid":"wxffffffffffffffff"}"#).is_err());
+    /// ```
+    ///
     /// # Errors
     /// [`PushRefused`].
     pub fn open(&self, query: &PushQuery<'_>, body: &[u8]) -> Result<PushMessage, PushRefused> {
@@ -237,6 +289,18 @@ impl PushReceiver {
     }
 
     /// The message's JSON text.
+    ///
+    /// ```
+    /// use dream_core::protocol::message_push::{PushQuery, PushReceiver};
+    ///
+    /// # let receiver = PushReceiver::new("wx0123456789abcdef", "the console's token".into(), None).unwrap();
+    /// # let signature = receiver.sign(&["1769600000", "774"]);
+    /// # let (timestamp, nonce) = ("1769600000", "774");
+    /// # let query = PushQuery { signature: &signature, timestamp, nonce, ..PushQuery::default() };
+    /// // For members that `open` does not read.
+    /// let text = receiver.open_text(&query, br#"{"MsgType":"text","Content":"hello"}"#).unwrap();
+    /// assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap()["Content"], "hello");
+    /// ```
     ///
     /// # Errors
     /// [`PushRefused`].
@@ -260,6 +324,19 @@ impl PushReceiver {
     }
 
     /// The message as WeChat would send it encrypted; `None` without a key. For fakes and tests.
+    ///
+    /// ```
+    /// use dream_core::protocol::message_push::PushReceiver;
+    ///
+    /// let key = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG".into();
+    /// let token = || "the console's token".into();
+    /// let receiver = PushReceiver::new("wx0123456789abcdef", token(), Some(&key)).unwrap();
+    /// let push = receiver.seal([7; 16], "1769600000", "774", r#"{"MsgType":"text"}"#).unwrap();
+    /// assert!(push.body.contains("Encrypt") && !push.body.contains("MsgType"));
+    ///
+    /// let plain = PushReceiver::new("wx0123456789abcdef", token(), None).unwrap();
+    /// assert_eq!(plain.seal([7; 16], "1769600000", "774", "{}"), None);
+    /// ```
     pub fn seal(
         &self,
         random: [u8; RANDOM_LEN],
@@ -281,6 +358,14 @@ impl PushReceiver {
     }
 
     /// The query's `signature` for these texts. For fakes and tests.
+    ///
+    /// ```
+    /// use dream_core::protocol::message_push::PushReceiver;
+    ///
+    /// let receiver = PushReceiver::new("wx0123456789abcdef", "the console's token".into(), None).unwrap();
+    /// // The texts are sorted before they are signed.
+    /// assert_eq!(receiver.sign(&["1769600000", "774"]), receiver.sign(&["774", "1769600000"]));
+    /// ```
     pub fn sign(&self, parts: &[&str]) -> String {
         let mut sorted = parts.to_vec();
         sorted.push(self.token.expose_secret());

@@ -114,6 +114,15 @@ impl fmt::Debug for TokenSigner {
 impl TokenSigner {
     /// A signer whose key is the text's UTF-8 bytes.
     ///
+    /// ```
+    /// use dream_core::Fault;
+    /// use dream_core::protocol::token::{MIN_SECRET_LEN, TokenSigner};
+    ///
+    /// let refused = TokenSigner::new(&"password".into()).unwrap_err();
+    /// assert!(matches!(refused, Fault::Length { min: MIN_SECRET_LEN, .. }));
+    /// assert!(TokenSigner::new(&"0123456789abcdef0123456789abcdef".into()).is_ok());
+    /// ```
+    ///
     /// # Errors
     /// [`Fault::Length`] if the secret is shorter than [`MIN_SECRET_LEN`].
     pub fn new(secret: &SecretString) -> Result<Self, Fault> {
@@ -137,6 +146,18 @@ impl TokenSigner {
 
     /// The token for these claims. Times are cut to whole seconds.
     ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    /// use dream_core::protocol::token::{AccessClaims, TokenFault, TokenSigner};
+    ///
+    /// # let signer = TokenSigner::new(&"a secret of at least 32 bytes, e.g. random".into()).unwrap();
+    /// let now = Timestamp::from_secs(1_769_600_000);
+    /// let claims = AccessClaims { sub: "7".to_owned(), iat: now, exp: now.plus_days(7), family: None };
+    /// assert_eq!(signer.sign(&claims).unwrap().split('.').count(), 3, "header, claims, signature");
+    /// let nobody = AccessClaims { sub: String::new(), ..claims };
+    /// assert_eq!(signer.sign(&nobody), Err(TokenFault::Invalid));
+    /// ```
+    ///
     /// # Errors
     /// [`TokenFault::Invalid`] if `sub` is empty: nobody would accept it.
     pub fn sign(&self, claims: &AccessClaims) -> Result<String, TokenFault> {
@@ -153,6 +174,20 @@ impl TokenSigner {
     }
 
     /// What the token says, if it is genuine and in force at `now`.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    /// use dream_core::protocol::token::{AccessClaims, LEEWAY, TokenFault, TokenSigner};
+    ///
+    /// # let signer = TokenSigner::new(&"a secret of at least 32 bytes, e.g. random".into()).unwrap();
+    /// # let now = Timestamp::from_secs(1_769_600_000);
+    /// # let claims = AccessClaims { sub: "7".to_owned(), iat: now, exp: now.plus_days(7), family: None };
+    /// let token = signer.sign(&claims).unwrap();
+    /// // The clock of another node may be a little ahead.
+    /// assert!(signer.verify(&token, claims.exp).is_ok());
+    /// assert_eq!(signer.verify(&token, claims.exp.plus(LEEWAY)), Err(TokenFault::Expired));
+    /// assert_eq!(signer.verify("not a token", now), Err(TokenFault::Invalid));
+    /// ```
     ///
     /// # Errors
     /// [`TokenFault`]; a forged token is never called expired.

@@ -109,6 +109,13 @@ impl fmt::Debug for WebhookVerifier {
 impl WebhookVerifier {
     /// A verifier for this secret.
     ///
+    /// ```
+    /// use dream_core::Fault;
+    /// use dream_core::protocol::webhook::WebhookVerifier;
+    ///
+    /// assert!(matches!(WebhookVerifier::new(&"".into()), Err(Fault::Required)), "everybody could sign");
+    /// ```
+    ///
     /// # Errors
     /// [`Fault::Required`] if the secret is empty, since then everybody could sign.
     pub fn new(secret: &SecretString) -> Result<Self, Fault> {
@@ -120,6 +127,16 @@ impl WebhookVerifier {
     }
 
     /// The event, if the header's value signs exactly these bytes.
+    ///
+    /// ```
+    /// use dream_core::protocol::webhook::{WebhookFault, WebhookVerifier};
+    ///
+    /// let verifier = WebhookVerifier::new(&"the webhook secret".into()).unwrap();
+    /// let body = br#"{"eventId":"ev-1","jobId":"cm5x1","status":"RUNNING","timestamp":1769600000000}"#;
+    /// let signature = verifier.sign(body);
+    /// assert_eq!(verifier.open(Some(signature.as_bytes()), body).unwrap().event_id, "ev-1");
+    /// assert_eq!(verifier.open(None, body), Err(WebhookFault::Signature));
+    /// ```
     ///
     /// # Errors
     /// [`WebhookFault`].
@@ -136,6 +153,16 @@ impl WebhookVerifier {
     }
 
     /// The header's value for this body, as the image API makes it.
+    ///
+    /// ```
+    /// use dream_core::protocol::webhook::WebhookVerifier;
+    ///
+    /// // For a test of one's own route.
+    /// let verifier = WebhookVerifier::new(&"the webhook secret".into()).unwrap();
+    /// let (prefix, digits) = ("sha256=", 64);
+    /// let signature = verifier.sign(b"{}");
+    /// assert!(signature.starts_with(prefix) && signature.len() == prefix.len() + digits);
+    /// ```
     pub fn sign(&self, body: &[u8]) -> String {
         format!("{PREFIX}{}", hex::encode(hmac::sign(&self.key, body)))
     }

@@ -71,6 +71,13 @@ pub struct ImageApiConfig {
 
 impl ImageApiConfig {
     /// No limits of ours, and 30 s for a call.
+    ///
+    /// ```
+    /// use dream_core::adapters::image_api::ImageApiConfig;
+    ///
+    /// let config = ImageApiConfig::new("https://images.example", "sk-…".into());
+    /// assert_eq!((config.per_minute, config.concurrency), (0, 0), "the provider's own limits are enough");
+    /// ```
     pub fn new(base_url: impl Into<String>, api_key: SecretString) -> Self {
         Self {
             base_url: base_url.into(),
@@ -128,6 +135,18 @@ impl fmt::Debug for ImageApiHttp {
 impl ImageApiHttp {
     /// A client of the API at this place.
     ///
+    /// ```
+    /// use dream_core::Code;
+    /// use dream_core::adapters::SystemClock;
+    /// use dream_core::adapters::image_api::{ImageApiConfig, ImageApiHttp};
+    /// use std::sync::Arc;
+    ///
+    /// // When the program starts, and not with the first generation.
+    /// let no_key = ImageApiConfig::new("https://images.example", "".into());
+    /// let wrong = ImageApiHttp::new(&no_key, Arc::new(SystemClock)).unwrap_err();
+    /// assert_eq!(wrong.code(), Code::ValidationFailed);
+    /// ```
+    ///
     /// # Errors
     /// [`crate::Error`] with the field at fault if the configuration cannot be right.
     pub fn new(config: &ImageApiConfig, clock: Arc<dyn Clock>) -> crate::Result<Self> {
@@ -152,6 +171,24 @@ impl ImageApiHttp {
     }
 
     /// Whether the API says that it is well. Needs no key.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let image_api = FakeImageApi::start(ImageApiOptions::new(clock.clone())).await?;
+    /// use dream_core::adapters::image_api::{ImageApiConfig, ImageApiHttp};
+    ///
+    /// # let config = ImageApiConfig::new(image_api.base_url(), image_api.service_key().into());
+    /// let client = ImageApiHttp::new(&config, clock)?;
+    /// assert!(client.health().await.is_ok());
+    /// // What a page that watches over the neighbours shows once this one is away.
+    /// image_api.server().go_down().await?;
+    /// assert!(client.health().await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Failure`] if it does not answer or is not well.

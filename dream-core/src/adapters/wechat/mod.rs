@@ -49,6 +49,17 @@ pub struct WeChatConfig {
 
 impl WeChatConfig {
     /// The real WeChat with the usual time limit of 10 s and pauses of 100 ms.
+    ///
+    /// ```
+    /// use dream_core::adapters::wechat::{WECHAT_URL, WeChatConfig};
+    /// use std::time::Duration;
+    ///
+    /// let config = WeChatConfig {
+    ///     timeout: Duration::from_secs(5),
+    ///     ..WeChatConfig::new("wx0123456789abcdef", "the AppSecret".into())
+    /// };
+    /// assert_eq!(config.base_url, WECHAT_URL);
+    /// ```
     pub fn new(appid: impl Into<String>, secret: SecretString) -> Self {
         Self {
             appid: appid.into(),
@@ -99,6 +110,19 @@ pub struct WeChatHttp {
 impl WeChatHttp {
     /// A client whose access token is shared with other nodes through the cache.
     ///
+    /// ```
+    /// use dream_core::Code;
+    /// use dream_core::adapters::wechat::{WeChatConfig, WeChatHttp};
+    /// use dream_core::adapters::{MemoryCache, SystemClock};
+    /// use std::sync::Arc;
+    ///
+    /// let clock = Arc::new(SystemClock);
+    /// let cache = Arc::new(MemoryCache::new(clock.clone()));
+    /// let nameless = WeChatConfig::new("", "the AppSecret".into());
+    /// let wrong = WeChatHttp::new(nameless, cache, clock).unwrap_err();
+    /// assert_eq!(wrong.code(), Code::ValidationFailed, "known before anybody is called");
+    /// ```
+    ///
     /// # Errors
     /// [`crate::Error`] with the field at fault if the configuration cannot be right.
     pub fn new(config: WeChatConfig, cache: Arc<dyn Cache>, clock: Arc<dyn Clock>) -> crate::Result<Self> {
@@ -115,6 +139,28 @@ impl WeChatHttp {
     /// Sees that WeChat gives us an access token, to know at once that app id, `AppSecret` and the list of allowed
     /// addresses are right. A token that is at hand is as good as a new one.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat::{FakeWeChat, WeChatOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat = FakeWeChat::start(WeChatOptions::new(clock.clone())).await?;
+    /// use dream_core::adapters::wechat::{WeChatConfig, WeChatHttp};
+    /// use dream_core::ports::FailureKind;
+    ///
+    /// # let appid = wechat.app().appid;
+    /// # let cache = std::sync::Arc::new(dream_core::adapters::MemoryCache::new(clock.clone()));
+    /// # let config = WeChatConfig {
+    /// #     base_url: wechat.base_url(),
+    /// #     ..WeChatConfig::new(appid, "of another mini-program".into())
+    /// # };
+    /// // At start-up, with a secret that was copied wrongly.
+    /// let client = WeChatHttp::new(config, cache, clock)?;
+    /// assert_eq!(client.try_credentials().await.unwrap_err().kind, FailureKind::Misconfigured);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Failure`]. Safe to repeat.
     pub async fn try_credentials(&self) -> Result<(), Failure> {
@@ -122,6 +168,28 @@ impl WeChatHttp {
     }
 
     /// Whether WeChat still takes this `session_key` for the user's.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat::{FakeWeChat, WeChatOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat = FakeWeChat::start(WeChatOptions::new(clock.clone())).await?;
+    /// use dream_core::adapters::wechat::{WeChatConfig, WeChatHttp};
+    /// use dream_core::ports::{LoginCode, WeChat as _};
+    ///
+    /// # let app = wechat.app();
+    /// # let cache = std::sync::Arc::new(dream_core::adapters::MemoryCache::new(clock.clone()));
+    /// # let config =
+    /// #     WeChatConfig { base_url: wechat.base_url(), ..WeChatConfig::new(app.appid, app.secret.into()) };
+    /// # let client = WeChatHttp::new(config, cache, clock)?;
+    /// # let code = wechat.login_code("o-alice");
+    /// let login = client.login(LoginCode::new(code).unwrap()).await?;
+    /// assert!(client.session_is_valid(&login.openid, &login.session_key).await?);
+    /// assert!(!client.session_is_valid(&login.openid, &"bm90IHRoaXMgb25lIQ==".into()).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Failure`]. Safe to repeat.

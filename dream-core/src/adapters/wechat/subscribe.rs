@@ -70,6 +70,37 @@ pub struct SubscribeMessage {
 impl WeChatHttp {
     /// Sends the message. A repeat may deliver it twice.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat::{FakeWeChat, WeChatOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat = FakeWeChat::start(WeChatOptions::new(clock.clone())).await?;
+    /// use dream_core::adapters::wechat::{MessageState, SubscribeMessage};
+    /// # use dream_core::adapters::wechat::{WeChatConfig, WeChatHttp};
+    ///
+    /// # wechat.login_code("o-alice");
+    /// # let app = wechat.app();
+    /// # let cache = std::sync::Arc::new(dream_core::adapters::MemoryCache::new(clock.clone()));
+    /// # let config =
+    /// #     WeChatConfig { base_url: wechat.base_url(), ..WeChatConfig::new(app.appid, app.secret.into()) };
+    /// # let client = WeChatHttp::new(config, cache, clock)?;
+    /// # let message = SubscribeMessage {
+    /// #     openid: "o-alice".to_owned(),
+    /// #     template_id: "a-template-of-the-console".to_owned(),
+    /// #     page: None,
+    /// #     values: [("thing1".to_owned(), "图片画好了".to_owned())].into(),
+    /// #     state: MessageState::Formal,
+    /// # };
+    /// // She has tapped "allow" once, which is good for one message.
+    /// wechat.subscribe("o-alice", &message.template_id, 1);
+    /// client.send_message(&message).await?;
+    /// assert_eq!(wechat.messages()[0].data["thing1"], "图片画好了");
+    /// assert!(client.send_message(&message).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`Failure`]; the code `NOT_SUBSCRIBED` is the normal case of a user who gave no consent, `TEMPLATE_INVALID` a
     /// wrong template or value.

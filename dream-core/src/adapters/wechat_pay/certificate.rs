@@ -45,6 +45,16 @@ impl fmt::Debug for PlatformCertificate {
 impl PlatformCertificate {
     /// The certificate out of its PEM.
     ///
+    /// ```
+    /// use dream_core::adapters::wechat_pay::certificate::PlatformCertificate;
+    /// # use dream_testkit::fakes::wechat_pay::PlatformKey;
+    ///
+    /// # let pem = PlatformKey::CertificateA.certificate_pem();
+    /// assert!(PlatformCertificate::from_pem(pem.as_bytes()).is_ok());
+    /// let wrong = PlatformCertificate::from_pem(b"-----BEGIN PUBLIC KEY-----").unwrap_err();
+    /// assert_eq!(wrong, "not a certificate in PEM");
+    /// ```
+    ///
     /// # Errors
     /// A text that says what is wrong with it.
     pub fn from_pem(text: &[u8]) -> Result<Self, String> {
@@ -58,16 +68,49 @@ impl PlatformCertificate {
     }
 
     /// The serial number in upper-case hex.
+    ///
+    /// ```
+    /// # use dream_core::adapters::wechat_pay::certificate::PlatformCertificate;
+    /// # use dream_testkit::fakes::wechat_pay::PlatformKey;
+    /// # let pem = PlatformKey::CertificateA.certificate_pem();
+    /// # let certificate = PlatformCertificate::from_pem(pem.as_bytes()).unwrap();
+    /// // To find the certificate that the header `Wechatpay-Serial` names.
+    /// let header = certificate.serial().to_ascii_lowercase();
+    /// assert!(certificate.serial().eq_ignore_ascii_case(&header));
+    /// ```
     pub fn serial(&self) -> &str {
         &self.serial
     }
 
     /// When it ends.
+    ///
+    /// ```
+    /// # use dream_core::adapters::wechat_pay::certificate::PlatformCertificate;
+    /// # use dream_core::kernel::Timestamp;
+    /// # use dream_testkit::fakes::wechat_pay::PlatformKey;
+    /// # let pem = PlatformKey::CertificateA.certificate_pem();
+    /// # let certificate = PlatformCertificate::from_pem(pem.as_bytes()).unwrap();
+    /// # let now = Timestamp::from_secs(1_769_600_000);
+    /// // For an alarm a month before the platform has to have another one.
+    /// let ends_soon = certificate.expires_at() < now.plus_days(30);
+    /// assert!(!ends_soon);
+    /// ```
     pub fn expires_at(&self) -> Timestamp {
         self.not_after
     }
 
     /// Whether it may be trusted at this instant.
+    ///
+    /// ```
+    /// # use dream_core::adapters::wechat_pay::certificate::PlatformCertificate;
+    /// # use dream_core::kernel::Timestamp;
+    /// # use dream_testkit::fakes::wechat_pay::PlatformKey;
+    /// # let pem = PlatformKey::CertificateA.certificate_pem();
+    /// # let certificate = PlatformCertificate::from_pem(pem.as_bytes()).unwrap();
+    /// assert!(certificate.is_valid_at(Timestamp::from_secs(1_769_600_000)));
+    /// assert!(!certificate.is_valid_at(Timestamp::from_secs(0)), "not yet");
+    /// assert!(!certificate.is_valid_at(certificate.expires_at().plus_days(1)), "no longer");
+    /// ```
     pub fn is_valid_at(&self, now: Timestamp) -> bool {
         self.not_before <= now && now <= self.not_after
     }

@@ -73,6 +73,14 @@ pub enum CannotDecrypt {
 impl ApiV3Key {
     /// The key out of its text.
     ///
+    /// ```
+    /// use dream_core::adapters::wechat_pay::cipher::ApiV3Key;
+    ///
+    /// // Its 32 characters are the key itself, and no base64 or hex of it.
+    /// assert!(ApiV3Key::new(&"0123456789abcdef0123456789abcdef".into()).is_ok());
+    /// assert!(ApiV3Key::new(&"MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=".into()).is_err());
+    /// ```
+    ///
     /// # Errors
     /// A text that says what is wrong with the key and never quotes it.
     pub fn new(text: &SecretString) -> Result<Self, String> {
@@ -83,6 +91,25 @@ impl ApiV3Key {
     }
 
     /// What was encrypted.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// use dream_core::adapters::wechat_pay::cipher::{ApiV3Key, Encrypted};
+    ///
+    /// # let content = serde_json::json!({ "trade_state": "SUCCESS" });
+    /// # let notify = wechat_pay.seal("TRANSACTION.SUCCESS", &content, None);
+    /// # let mut body: serde_json::Value = serde_json::from_slice(notify.body())?;
+    /// let key = ApiV3Key::new(&wechat_pay.credentials().api_v3_key.into())?;
+    /// // The body of a notify, whose signature was found right before.
+    /// let resource: Encrypted = serde_json::from_value(body["resource"].take())?;
+    /// assert_eq!(key.open(&resource)?, br#"{"trade_state":"SUCCESS"}"#);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn open(&self, sealed: &Encrypted) -> Result<Vec<u8>, CannotDecrypt> {
         if sealed.algorithm != "AEAD_AES_256_GCM" {
             return Err(CannotDecrypt::Algorithm);

@@ -99,6 +99,27 @@ impl WeChatPay {
 
     /// The channel of this merchant. Talks to nobody yet.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// use dream_core::adapters::OsEntropy;
+    /// use dream_core::adapters::wechat_pay::WeChatPay;
+    /// use std::sync::Arc;
+    ///
+    /// # let config = wechat_pay.config("http://127.0.0.1/pay", "http://127.0.0.1/refund");
+    /// let mut wrong = config.clone();
+    /// wrong.mchid = "my shop".to_owned();
+    /// wrong.api_v3_key = "too short".into();
+    /// let faults = WeChatPay::new(wrong, clock.clone(), Arc::new(OsEntropy)).unwrap_err();
+    /// assert_eq!(faults.0.iter().map(|fault| fault.field).collect::<Vec<_>>(), ["mchid", "api_v3_key"]);
+    /// assert!(WeChatPay::new(config, clock, Arc::new(OsEntropy)).is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Everything that is wrong with the configuration, at once.
     pub fn new(
@@ -130,6 +151,25 @@ impl WeChatPay {
 
     /// Downloads the platform's certificates now, to see at start-up that key, serial number and API v3 key are right.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// # use dream_core::adapters::OsEntropy;
+    /// # use dream_core::adapters::wechat_pay::WeChatPay;
+    /// # use dream_testkit::fakes::wechat_pay::Trust;
+    /// # let (pay, refund) = ("http://127.0.0.1/pay", "http://127.0.0.1/refund");
+    /// # let config = wechat_pay.config_with(Trust::Certificates, pay, refund);
+    /// # let channel = WeChatPay::new(config, clock, std::sync::Arc::new(OsEntropy))?;
+    /// // A key that does not fit its serial number would be noticed here, and not at the first payment.
+    /// channel.download_certificates().await?;
+    /// assert_eq!(channel.trusted_keys().certificates.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As the download fails. A merchant with a public key may have no certificates: [`FailureKind::Misconfigured`].
     pub async fn download_certificates(&self) -> Result<(), Failure> {
@@ -137,6 +177,23 @@ impl WeChatPay {
     }
 
     /// The keys that are trusted now.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// # use dream_core::adapters::OsEntropy;
+    /// # use dream_core::adapters::wechat_pay::WeChatPay;
+    /// # let config = wechat_pay.config("http://127.0.0.1/pay", "http://127.0.0.1/refund");
+    /// # let channel = WeChatPay::new(config, clock, std::sync::Arc::new(OsEntropy))?;
+    /// // Of a merchant with the platform's public key, before anything was downloaded.
+    /// let trusted = channel.trusted_keys();
+    /// assert!(trusted.public_key.is_some() && trusted.certificates.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn trusted_keys(&self) -> Arc<TrustedKeys> {
         self.keys.trusted()
     }

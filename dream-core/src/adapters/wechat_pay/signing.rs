@@ -108,6 +108,20 @@ pub struct ToSign<'a> {
 
 impl ToSign<'_> {
     /// The message: five lines, each ended by a line feed.
+    ///
+    /// ```
+    /// use dream_core::adapters::wechat_pay::signing::ToSign;
+    ///
+    /// let request = ToSign {
+    ///     method: "POST",
+    ///     target: "/v3/pay/transactions/jsapi",
+    ///     timestamp: 1_769_600_000,
+    ///     nonce: "593BEC0C930BF1AF",
+    ///     body: br#"{"amount":{"total":1999}}"#,
+    /// };
+    /// // To compare with what the platform's own tool shows when it refuses a signature.
+    /// assert_eq!(request.message().split(|&byte| byte == b'\n').nth(4), Some(request.body));
+    /// ```
     pub fn message(&self) -> Vec<u8> {
         let head = format!("{}\n{}\n{}\n{}\n", self.method, self.target, self.timestamp, self.nonce);
         [head.as_bytes(), self.body, b"\n"].concat()
@@ -117,6 +131,15 @@ impl ToSign<'_> {
 impl MerchantKey {
     /// The key out of its PEM, PKCS#8 or PKCS#1.
     ///
+    /// ```
+    /// use dream_core::adapters::wechat_pay::signing::MerchantKey;
+    ///
+    /// # let certificate = dream_testkit::fakes::wechat_pay::PlatformKey::CertificateA.certificate_pem();
+    /// // The wrong one of the two files that the console hands out.
+    /// let wrong = MerchantKey::new("1900000109", "7132D72A03E9", &certificate.into()).unwrap_err();
+    /// assert_eq!(wrong, "this is a certificate; the private key is in apiclient_key.pem");
+    /// ```
+    ///
     /// # Errors
     /// A text that says what is wrong with the key and never quotes it.
     pub fn new(mchid: &str, serial: &str, key_pem: &SecretString) -> Result<Self, String> {
@@ -125,6 +148,22 @@ impl MerchantKey {
     }
 
     /// RSASSA-PKCS1-v1_5 with SHA-256, in base64.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// # use dream_core::adapters::wechat_pay::signing::MerchantKey;
+    /// # let us = wechat_pay.credentials();
+    /// # let key = MerchantKey::new(&us.mchid, &us.merchant_serial, &us.merchant_key_pem.as_str().into())?;
+    /// // The same bytes have the same signature: nothing is drawn.
+    /// assert_eq!(key.sign(b"any bytes")?, key.sign(b"any bytes")?);
+    /// assert_ne!(key.sign(b"any bytes")?, key.sign(b"other bytes")?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sign(&self, message: &[u8]) -> Result<String, CannotSign> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair
@@ -134,6 +173,31 @@ impl MerchantKey {
     }
 
     /// The value of the `Authorization` header.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// use dream_core::adapters::wechat_pay::signing::{MerchantKey, ToSign};
+    /// # use dream_core::ports::Clock as _;
+    ///
+    /// # let us = wechat_pay.credentials();
+    /// # let key = MerchantKey::new(&us.mchid, &us.merchant_serial, &us.merchant_key_pem.as_str().into())?;
+    /// let target = "/v3/certificates";
+    /// let timestamp = clock.now().as_secs();
+    /// let request = ToSign { method: "GET", target, timestamp, nonce: "593BEC0C930BF1AF", body: b"" };
+    /// // A call that this crate does not make by itself.
+    /// let call = reqwest::Client::new()
+    ///     .get(format!("{}{target}", us.base_url))
+    ///     .header("accept", "application/json")
+    ///     .header("user-agent", "my-shop/1.0")
+    ///     .header("authorization", key.authorization(request)?);
+    /// assert_eq!(call.send().await?.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn authorization(&self, request: ToSign<'_>) -> Result<String, CannotSign> {
         let signature = self.sign(&request.message())?;
         Ok(format!(
@@ -143,6 +207,24 @@ impl MerchantKey {
     }
 
     /// The five parameters of `wx.requestPayment`.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// # use dream_core::adapters::wechat_pay::signing::MerchantKey;
+    /// # use dream_core::ports::Clock as _;
+    /// # let us = wechat_pay.credentials();
+    /// # let key = MerchantKey::new(&us.mchid, &us.merchant_serial, &us.merchant_key_pem.as_str().into())?;
+    /// # let nonce = "5K8264ILTKCH16CQ".to_owned();
+    /// let params = key.client_params("wx0123456789abcdef", "wx2611221558", clock.now(), nonce)?;
+    /// assert_eq!(params.time_stamp, clock.now().as_secs().to_string(), "a text, as the client wants it");
+    /// assert_eq!(params.package, "prepay_id=wx2611221558");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn client_params(
         &self,
         appid: &str,

@@ -43,6 +43,13 @@ impl fmt::Debug for PlatformPublicKey {
 impl PlatformPublicKey {
     /// The key out of its PEM.
     ///
+    /// ```
+    /// use dream_core::adapters::wechat_pay::trust::PlatformPublicKey;
+    ///
+    /// let wrong = PlatformPublicKey::new("PUB_KEY_ID_0119", "-----BEGIN PRIVATE KEY-----").unwrap_err();
+    /// assert_eq!(wrong, "this is a private key; the platform's public key is wanted");
+    /// ```
+    ///
     /// # Errors
     /// A text that says what is wrong with it.
     pub fn new(id: &str, pem: &str) -> Result<Self, String> {
@@ -50,6 +57,16 @@ impl PlatformPublicKey {
     }
 
     /// The id, by which answers and notifies name it.
+    ///
+    /// ```
+    /// use dream_core::adapters::wechat_pay::trust::{PUBLIC_KEY_PREFIX, PlatformPublicKey};
+    /// # use dream_testkit::fakes::wechat_pay::PlatformKey;
+    ///
+    /// # let (id, pem) = (PlatformKey::PublicKey.serial(), PlatformKey::PublicKey.public_key_pem());
+    /// let key = PlatformPublicKey::new(id, pem).unwrap();
+    /// // By its beginning the header `Wechatpay-Serial` tells it from a certificate's number.
+    /// assert!(key.id().starts_with(PUBLIC_KEY_PREFIX));
+    /// ```
     pub fn id(&self) -> &str {
         &self.id
     }
@@ -110,6 +127,16 @@ pub struct SignatureHeaders<'a> {
 
 impl<'a> SignatureHeaders<'a> {
     /// The headers, looked up by name.
+    ///
+    /// ```
+    /// use dream_core::adapters::wechat_pay::trust::SignatureHeaders;
+    ///
+    /// # let mut map = std::collections::BTreeMap::new();
+    /// # map.insert("wechatpay-serial".to_owned(), "7132D72A03E9".to_owned());
+    /// // Whatever keeps the headers, such as a map with names in small letters.
+    /// let headers = SignatureHeaders::read(|name| map.get(&name.to_ascii_lowercase()).map(String::as_str));
+    /// assert_eq!((headers.serial, headers.nonce), (Some("7132D72A03E9"), None));
+    /// ```
     pub fn read(header: impl Fn(&str) -> Option<&'a str>) -> Self {
         Self {
             timestamp: header("Wechatpay-Timestamp"),
@@ -120,6 +147,15 @@ impl<'a> SignatureHeaders<'a> {
     }
 
     /// Whether this is one of the platform's deliberate probes.
+    ///
+    /// ```
+    /// use dream_core::adapters::wechat_pay::trust::{PROBE_PREFIX, SignatureHeaders};
+    ///
+    /// let signature = format!("{PROBE_PREFIX}6OeWtm");
+    /// let probe = SignatureHeaders { signature: Some(&signature), ..SignatureHeaders::default() };
+    /// // Refused as any wrong signature is, but no reason to wake anybody.
+    /// assert!(probe.is_probe() && !SignatureHeaders::default().is_probe());
+    /// ```
     pub fn is_probe(&self) -> bool {
         self.signature.is_some_and(|signature| signature.starts_with(PROBE_PREFIX))
     }
@@ -173,6 +209,29 @@ impl TrustedKeys {
     }
 
     /// Whether the platform signed these bytes, just now.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// use dream_core::adapters::wechat_pay::trust::{PlatformPublicKey, SignatureHeaders, TrustedKeys};
+    /// use dream_core::ports::{Clock as _, RefusedAt};
+    ///
+    /// # let us = wechat_pay.credentials();
+    /// # let public_key = PlatformPublicKey::new(&us.platform_key_id, &us.platform_key_pem)?;
+    /// # let notify = wechat_pay.seal("TRANSACTION.SUCCESS", &serde_json::json!({}), None);
+    /// let trusted = TrustedKeys { public_key: Some(public_key), ..TrustedKeys::default() };
+    /// let headers = SignatureHeaders::read(|name| notify.header(name));
+    /// trusted.verify(headers, notify.body(), clock.now()).unwrap();
+    /// // One more space in the body is another body.
+    /// let changed = [notify.body(), &b" "[..]].concat();
+    /// let refused = trusted.verify(headers, &changed, clock.now()).unwrap_err();
+    /// assert_eq!(refused.at, RefusedAt::Signature);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// The first check that failed: headers, clock, serial, signature.
