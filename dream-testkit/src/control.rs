@@ -64,6 +64,24 @@ pub struct Control {
 impl Control {
     /// Opens the page over these fakes.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::sandbox::{Sandbox, SandboxOptions};
+    /// # let clock = std::sync::Arc::new(dream_core::adapters::SystemClock);
+    /// # let sandbox = Sandbox::start(SandboxOptions::new(clock)).await?;
+    /// use dream_testkit::control::Control;
+    /// use dream_testkit::fakes::server::Setup;
+    ///
+    /// # let clock = std::sync::Arc::new(dream_core::adapters::SystemClock);
+    /// // A second page over the same fakes.
+    /// let Sandbox { wechat, wechat_pay, image_api, .. } = &sandbox;
+    /// let page = Control::start(Setup::new(clock), wechat, wechat_pay, image_api).await?;
+    /// assert_ne!(page.base_url(), sandbox.control.base_url());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If the port cannot be opened.
     pub async fn start(
@@ -79,11 +97,38 @@ impl Control {
     }
 
     /// Where the page is, without a slash at the end.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::sandbox::{Sandbox, SandboxOptions};
+    /// # let clock = std::sync::Arc::new(dream_core::adapters::SystemClock);
+    /// # let sandbox = Sandbox::start(SandboxOptions::new(clock)).await?;
+    /// let asked = format!("{}/api/wechat/requests", sandbox.control.base_url());
+    /// assert_eq!(reqwest::get(&asked).await?.status(), 200);
+    /// // What changes something takes a header that no page of another site can send.
+    /// assert_eq!(reqwest::Client::new().delete(&asked).send().await?.status(), 403);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn base_url(&self) -> String {
         self.server.base_url()
     }
 
     /// Stops and waits until the port is free.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::sandbox::{Sandbox, SandboxOptions};
+    /// # let clock = std::sync::Arc::new(dream_core::adapters::SystemClock);
+    /// # let sandbox = Sandbox::start(SandboxOptions::new(clock)).await?;
+    /// let page = sandbox.control.base_url();
+    /// sandbox.control.shutdown().await;
+    /// assert!(reqwest::get(page).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(self) {
         self.server.end().await;
     }

@@ -23,6 +23,16 @@ pub struct SeededEntropy {
 
 impl SeededEntropy {
     /// The same seed gives the same bytes.
+    ///
+    /// ```
+    /// use dream_core::ports::Entropy as _;
+    /// use dream_testkit::entropy::SeededEntropy;
+    ///
+    /// let mut drawn = [[0; 8]; 2];
+    /// let entropy = SeededEntropy::new(7);
+    /// drawn.iter_mut().for_each(|buffer| entropy.fill(buffer));
+    /// assert_ne!(drawn[0], drawn[1], "it goes on, and does not repeat itself");
+    /// ```
     pub fn new(seed: u64) -> Self {
         Self { dice: Mutex::new(fastrand::Rng::with_seed(seed)) }
     }

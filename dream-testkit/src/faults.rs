@@ -83,21 +83,51 @@ pub enum Fault {
 
 impl Fault {
     /// Waits this long, then does as usual.
+    ///
+    /// ```
+    /// use dream_testkit::faults::Fault;
+    /// use std::time::Duration;
+    ///
+    /// assert_eq!(Fault::delay(Duration::from_secs(3)), Fault::Delay { ms: 3000 });
+    /// ```
     pub fn delay(span: Duration) -> Self {
         Fault::Delay { ms: millis(span) }
     }
 
     /// Does as usual, but answers this much later.
+    ///
+    /// ```
+    /// use dream_testkit::faults::Fault;
+    /// use std::time::Duration;
+    ///
+    /// // Longer than the caller waits: it is done, and the caller does not know.
+    /// assert_eq!(Fault::delay_after(Duration::from_mins(1)), Fault::DelayAfter { ms: 60_000 });
+    /// ```
     pub fn delay_after(span: Duration) -> Self {
         Fault::DelayAfter { ms: millis(span) }
     }
 
     /// Answers this status with this JSON in place of doing anything.
+    ///
+    /// ```
+    /// use dream_testkit::faults::Fault;
+    ///
+    /// let full = Fault::status(503, r#"{"code":"SERVICE_OVERLOAD"}"#);
+    /// assert!(matches!(full, Fault::Status { status: 503, html: false, retry_after: None, .. }));
+    /// ```
     pub fn status(status: u16, body: impl Into<String>) -> Self {
         Fault::Status { status, body: body.into(), html: false, retry_after: None }
     }
 
     /// Answers a gateway's web page in place of doing anything.
+    ///
+    /// ```
+    /// use dream_testkit::faults::Fault;
+    ///
+    /// // What stands before a service answers in its place, and no JSON.
+    /// let Fault::Status { body, html, .. } = Fault::html(502) else { panic!("it is an answer") };
+    /// assert!(html && body.contains("<html>"));
+    /// ```
     pub fn html(status: u16) -> Self {
         let body = FakeResponse::gateway_page(status_code(status)).body;
         Fault::Status {
@@ -109,11 +139,26 @@ impl Fault {
     }
 
     /// Something that only the fake at hand knows.
+    ///
+    /// ```
+    /// use dream_testkit::faults::Fault;
+    ///
+    /// // The payer pays just before the order is closed.
+    /// assert_eq!(Fault::special("pay_before"), Fault::Special { name: "pay_before".to_owned() });
+    /// ```
     pub fn special(name: impl Into<String>) -> Self {
         Fault::Special { name: name.into() }
     }
 
     /// A [`Fault::Status`] that also says when to come back.
+    ///
+    /// ```
+    /// use dream_testkit::faults::Fault;
+    ///
+    /// let busy = Fault::status(429, "").with_retry_after(30);
+    /// assert!(matches!(busy, Fault::Status { retry_after: Some(30), .. }));
+    /// assert_eq!(Fault::Drop.with_retry_after(30), Fault::Drop, "without an answer there is no header");
+    /// ```
     #[must_use]
     pub fn with_retry_after(mut self, secs: u64) -> Self {
         if let Fault::Status { retry_after, .. } = &mut self {
@@ -241,51 +286,151 @@ pub struct Faults {
 
 impl Faults {
     /// The next call goes wrong.
+    ///
+    /// ```
+    /// use dream_testkit::faults::{Fault, Faults};
+    ///
+    /// let faults = Faults::default();
+    /// faults.next("submit", Fault::Drop);
+    /// faults.next("submit", Fault::html(502));
+    /// // One after the other, and then all is well again.
+    /// assert_eq!(faults.strike("submit"), Some(Fault::Drop));
+    /// assert_eq!(faults.strike("submit"), Some(Fault::html(502)));
+    /// assert_eq!(faults.strike("submit"), None);
+    /// ```
     pub fn next(&self, operation: &str, fault: Fault) {
         self.next_n(operation, 1, fault);
     }
 
     /// The next so many calls go wrong.
+    ///
+    /// ```
+    /// use dream_testkit::faults::{Fault, Faults};
+    ///
+    /// let faults = Faults::default();
+    /// faults.next_n("job", 3, Fault::Truncate);
+    /// assert_eq!((0..5).filter(|_| faults.strike("job").is_some()).count(), 3);
+    /// ```
     pub fn next_n(&self, operation: &str, count: u64, fault: Fault) {
         self.add(FaultRule { operation: operation.to_owned(), when: When::Next { count }, fault });
     }
 
     /// Only the call of this number from now on goes wrong; 1 is the next one.
+    ///
+    /// ```
+    /// use dream_testkit::faults::{Fault, Faults};
+    ///
+    /// let faults = Faults::default();
+    /// // Two pages of a list come through, the third does not.
+    /// faults.on_call("list", 3, Fault::Drop);
+    /// let struck: Vec<_> = (1..=4).filter(|_| faults.strike("list").is_some()).collect();
+    /// assert_eq!(struck, [3]);
+    /// ```
     pub fn on_call(&self, operation: &str, number: u64, fault: Fault) {
         self.add(FaultRule { operation: operation.to_owned(), when: When::Call { number }, fault });
     }
 
     /// Every call goes wrong until [`Faults::clear`].
+    ///
+    /// ```
+    /// use dream_testkit::faults::{ANY, Fault, Faults};
+    ///
+    /// let faults = Faults::default();
+    /// faults.always(ANY, Fault::status(500, ""));
+    /// assert!(["submit", "job", "cancel"].iter().all(|operation| faults.strike(operation).is_some()));
+    /// ```
     pub fn always(&self, operation: &str, fault: Fault) {
         self.add(FaultRule { operation: operation.to_owned(), when: When::Always, fault });
     }
 
     /// Calls go wrong by chance; the same seed makes the same ones go wrong.
+    ///
+    /// ```
+    /// use dream_testkit::faults::{Fault, Faults};
+    ///
+    /// let struck = |seed| {
+    ///     let faults = Faults::default();
+    ///     faults.probability("job", 0.3, seed, Fault::Drop);
+    ///     (0..100).map(|_| faults.strike("job").is_some()).collect::<Vec<_>>()
+    /// };
+    /// assert_eq!(struck(7), struck(7));
+    /// assert_ne!(struck(7), struck(8));
+    /// ```
     pub fn probability(&self, operation: &str, p: f64, seed: u64, fault: Fault) {
         self.add(FaultRule { operation: operation.to_owned(), when: When::Probability { p, seed }, fault });
     }
 
     /// Adds a rule behind the others.
+    ///
+    /// ```
+    /// use dream_testkit::faults::{Fault, FaultRule, Faults, When};
+    ///
+    /// let faults = Faults::default();
+    /// let (operation, when) = ("put".to_owned(), When::Next { count: 1 });
+    /// faults.add(FaultRule { operation, when, fault: Fault::DropAfter });
+    /// assert_eq!(faults.strike("put"), Some(Fault::DropAfter));
+    /// ```
     pub fn add(&self, rule: FaultRule) {
         lock(&self.script).rules.push(Armed::new(rule));
     }
 
     /// The rules that can still strike.
+    ///
+    /// ```
+    /// use dream_testkit::faults::{Fault, Faults};
+    ///
+    /// let faults = Faults::default();
+    /// faults.next("submit", Fault::Drop);
+    /// assert_eq!(faults.rules()[0].operation, "submit");
+    /// faults.strike("submit");
+    /// assert!(faults.rules().is_empty(), "it has had its turn: the test met what it was written for");
+    /// ```
     pub fn rules(&self) -> Vec<FaultRule> {
         lock(&self.script).rules.iter().map(|armed| armed.rule.clone()).collect()
     }
 
     /// Drops all rules.
+    ///
+    /// ```
+    /// use dream_testkit::faults::{Fault, Faults};
+    ///
+    /// let faults = Faults::default();
+    /// faults.always("job", Fault::Drop);
+    /// assert!(faults.strike("job").is_some());
+    /// // The neighbour recovers.
+    /// faults.clear();
+    /// assert!(faults.strike("job").is_none());
+    /// ```
     pub fn clear(&self) {
         lock(&self.script).rules.clear();
     }
 
     /// What went wrong so far, oldest first: operation and fault.
+    ///
+    /// ```
+    /// use dream_testkit::faults::{Fault, Faults};
+    ///
+    /// let faults = Faults::default();
+    /// faults.next("submit", Fault::Drop);
+    /// faults.strike("submit");
+    /// faults.strike("submit");
+    /// assert_eq!(faults.fired(), [("submit".to_owned(), Fault::Drop)]);
+    /// ```
     pub fn fired(&self) -> Vec<(String, Fault)> {
         lock(&self.script).fired.iter().cloned().collect()
     }
 
     /// Counts a call of the operation and tells its fault.
+    ///
+    /// ```
+    /// use dream_testkit::faults::{Fault, Faults};
+    ///
+    /// // For a stand-in of one's own that speaks no HTTP.
+    /// let faults = Faults::default();
+    /// faults.next("charge", Fault::Drop);
+    /// let charge = || if faults.strike("charge").is_some() { Err("no answer") } else { Ok(()) };
+    /// assert_eq!((charge(), charge()), (Err("no answer"), Ok(())));
+    /// ```
     pub fn strike(&self, operation: &str) -> Option<Fault> {
         let mut script = lock(&self.script);
         let is_meant = |armed: &Armed| armed.rule.operation == operation || armed.rule.operation == ANY;
@@ -310,6 +455,26 @@ impl Faults {
     }
 
     /// Does the work of the operation under the script. The work gets the name of a [`Fault::Special`], if there is one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use dream_testkit::clock::TestClock;
+    /// use dream_testkit::fakes::server::FakeResponse;
+    /// use dream_testkit::faults::{Fault, Faults};
+    /// use http::StatusCode;
+    ///
+    /// let (faults, clock) = (Faults::default(), TestClock::default());
+    /// faults.next("greet", Fault::status(500, "{}"));
+    /// // How a fake of one's own answers each request.
+    /// let greet = || {
+    ///     let work = |_special: Option<String>| async { FakeResponse::text(StatusCode::OK, "hello") };
+    ///     faults.around(&clock, "greet", work)
+    /// };
+    /// assert_eq!(greet().await.status, 500);
+    /// assert_eq!(greet().await.body, "hello");
+    /// # }
+    /// ```
     pub async fn around<W, F>(&self, clock: &dyn Clock, operation: &str, work: W) -> FakeResponse
     where
         W: FnOnce(Option<String>) -> F,

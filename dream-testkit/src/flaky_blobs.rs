@@ -50,6 +50,26 @@ enum Turn {
 
 impl FlakyBlobs {
     /// Stands before this storage. The same seed makes the same calls fail.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dream_core::adapters::DiskBlobs;
+    /// use dream_core::ports::{BlobKey, Blobs as _};
+    /// use dream_testkit::flaky_blobs::FlakyBlobs;
+    /// use std::sync::Arc;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let disk = Arc::new(DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?);
+    /// # let key: BlobKey = "a.png".parse().unwrap();
+    /// let (once, again) = (FlakyBlobs::new(disk.clone(), 7), FlakyBlobs::new(disk, 7));
+    /// for _ in 0..20 {
+    ///     // What was found by a seed is found again.
+    ///     assert_eq!(once.head(&key).await.is_ok(), again.head(&key).await.is_ok());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(inner: Arc<dyn Blobs>, seed: u64) -> Self {
         Self { inner, dice: Mutex::new(fastrand::Rng::with_seed(seed)) }
     }

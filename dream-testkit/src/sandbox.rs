@@ -71,6 +71,15 @@ pub struct SandboxOptions {
 
 impl SandboxOptions {
     /// Free ports, real randomness, pictures ten times as fast as the real ones, no limits.
+    ///
+    /// ```
+    /// use dream_core::adapters::SystemClock;
+    /// use dream_testkit::sandbox::SandboxOptions;
+    /// use std::sync::Arc;
+    ///
+    /// let options = SandboxOptions::new(Arc::new(SystemClock));
+    /// assert!(options.backend.is_none() && !options.real_limits);
+    /// ```
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             clock,
@@ -221,6 +230,23 @@ pub struct Sandbox {
 impl Sandbox {
     /// Starts everything.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dream_core::adapters::SystemClock;
+    /// use dream_testkit::sandbox::{Sandbox, SandboxOptions};
+    /// use std::sync::Arc;
+    ///
+    /// let options = SandboxOptions {
+    ///     backend: Some("http://127.0.0.1:3000".to_owned()),
+    ///     ..SandboxOptions::new(Arc::new(SystemClock))
+    /// };
+    /// let sandbox = Sandbox::start(options).await?;
+    /// assert!(sandbox.wechat.push_target().url.is_some(), "it knows where to push");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If a port cannot be opened.
     pub async fn start(options: SandboxOptions) -> io::Result<Self> {
@@ -238,12 +264,39 @@ impl Sandbox {
     }
 
     /// Says where Dream is reached, without a slash at the end: pushes and webhooks go there from now on.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::sandbox::{Sandbox, SandboxOptions};
+    /// # let clock = std::sync::Arc::new(dream_core::adapters::SystemClock);
+    /// # let sandbox = Sandbox::start(SandboxOptions::new(clock)).await?;
+    /// // Once Dream has found a free port.
+    /// sandbox.tell_backend("http://127.0.0.1:3000");
+    /// let url = sandbox.wechat.push_target().url;
+    /// assert_eq!(url.as_deref(), Some("http://127.0.0.1:3000/v1/wechat/push"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tell_backend(&self, base_url: &str) {
         self.wechat.set_push_url(Some(format!("{base_url}{PUSH_PATH}")));
         self.image_api.set_webhook_url(Some(format!("{base_url}{WEBHOOK_PATH}")));
     }
 
     /// What Dream has to be configured with.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::sandbox::{Sandbox, SandboxOptions};
+    /// # let clock = std::sync::Arc::new(dream_core::adapters::SystemClock);
+    /// # let sandbox = Sandbox::start(SandboxOptions::new(clock)).await?;
+    /// let us = sandbox.credentials();
+    /// assert_eq!(us.image_api_key, sandbox.image_api.service_key());
+    /// assert_eq!(us.pay, sandbox.wechat_pay.credentials());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn credentials(&self) -> Credentials {
         let App { appid, secret, .. } = self.wechat.app();
         let PushTarget { token, aes_key, .. } = self.wechat.push_target();
@@ -262,6 +315,19 @@ impl Sandbox {
     }
 
     /// Stops everything and waits until the ports are free.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::sandbox::{Sandbox, SandboxOptions};
+    /// # let clock = std::sync::Arc::new(dream_core::adapters::SystemClock);
+    /// # let sandbox = Sandbox::start(SandboxOptions::new(clock)).await?;
+    /// let address = sandbox.wechat.server().addr();
+    /// sandbox.shutdown().await;
+    /// assert!(std::net::TcpListener::bind(address).is_ok(), "every port can be had again");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(self) {
         self.wechat.shutdown().await;
         self.wechat_pay.shutdown().await;

@@ -97,6 +97,13 @@ impl BackendKind {
     pub const ALL: [BackendKind; 2] = [BackendKind::Sqlite, BackendKind::Postgres];
 
     /// `sqlite` or `postgres`.
+    ///
+    /// ```
+    /// use dream_testkit::backends::BackendKind;
+    ///
+    /// // For the name of a measurement.
+    /// assert_eq!(format!("spend/{}", BackendKind::Postgres.name()), "spend/postgres");
+    /// ```
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
@@ -105,6 +112,13 @@ impl BackendKind {
     }
 
     /// Whether tests of this kind are to run.
+    ///
+    /// ```
+    /// use dream_testkit::backends::{BackendKind, backends};
+    ///
+    /// let wanted = BackendKind::ALL.into_iter().filter(|kind| kind.available().unwrap_or(false));
+    /// assert_eq!(wanted.collect::<Vec<_>>(), backends().unwrap());
+    /// ```
     ///
     /// # Errors
     /// If it is demanded and something for it is missing; the text says what.
@@ -193,6 +207,18 @@ impl Backend {
     ///
     /// On PostgreSQL the migration is run once and then copied, so all tests of a run must migrate alike.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dream_testkit::backends::{Backend, BackendKind, migrate};
+    ///
+    /// let one = Backend::start(BackendKind::Sqlite, migrate).await?;
+    /// let other = Backend::start(BackendKind::Sqlite, migrate).await?;
+    /// assert_ne!(one.database_url(), other.database_url(), "each test has its own");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If a server cannot be started, or `migrate` fails.
     pub async fn start<E>(
@@ -221,6 +247,22 @@ impl Backend {
 
     /// A migrated database on this server of PostgreSQL, beside a Redis of its own.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dream_testkit::backends::{Backend, BackendKind, TestPostgres, migrate};
+    ///
+    /// # if !BackendKind::Postgres.available()? {
+    /// #     return Ok(());
+    /// # }
+    /// let server = TestPostgres::start().await?;
+    /// let url = server.migrated_database(migrate).await?;
+    /// let backend = Backend::over_postgres(server, url.clone()).await?;
+    /// assert_eq!((backend.kind(), backend.database_url()), (BackendKind::Postgres, url.as_str()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If Redis cannot be started.
     pub async fn over_postgres(postgres: TestPostgres, database_url: String) -> Result<Self, BackendError> {
@@ -231,31 +273,107 @@ impl Backend {
     }
 
     /// Which kind this is.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::backends::{Backend, BackendKind, migrate};
+    /// # let backend = Backend::start(BackendKind::Sqlite, migrate).await?;
+    /// assert_eq!(backend.kind(), BackendKind::Sqlite);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn kind(&self) -> BackendKind {
         self.0.kind
     }
 
     /// Where the database is: `sqlite://…` or `postgres://…`.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::backends::{Backend, BackendKind, migrate};
+    /// # let backend = Backend::start(BackendKind::Sqlite, migrate).await?;
+    /// assert!(backend.database_url().starts_with("sqlite:///"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn database_url(&self) -> &str {
         &self.0.database_url
     }
 
     /// How to open the database: quickly, and with few connections.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::backends::{Backend, BackendKind, migrate};
+    /// # let backend = Backend::start(BackendKind::Sqlite, migrate).await?;
+    /// use dream_core::Dream;
+    ///
+    /// assert!(Dream::schema(&backend.database_options()).await?.is_current());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn database_options(&self) -> DatabaseOptions {
         options(&self.0.database_url)
     }
 
     /// Where Redis is, as `redis+unix://…`; `None` on SQLite.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dream_testkit::backends::{Backend, backends, migrate};
+    ///
+    /// for kind in backends()? {
+    ///     let backend = Backend::start(kind, migrate).await?;
+    ///     // Without Redis a program keeps its cache to itself.
+    ///     assert_eq!(backend.redis_url().is_some(), backend.redis().is_some());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn redis_url(&self) -> Option<&str> {
         self.0.redis.as_ref().map(TestRedis::url)
     }
 
     /// The Redis, to stop and start it; `None` on SQLite.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dream_testkit::backends::{Backend, BackendKind, migrate};
+    ///
+    /// # if !BackendKind::Postgres.available()? {
+    /// #     return Ok(());
+    /// # }
+    /// let backend = Backend::start(BackendKind::Postgres, migrate).await?;
+    /// let redis = backend.redis().ok_or("it has one")?;
+    /// // What a program does without its cache.
+    /// redis.stop();
+    /// assert!(redis.command(&["PING"]).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn redis(&self) -> Option<&TestRedis> {
         self.0.redis.as_ref()
     }
 
     /// A folder for files of this test. It goes away with the backend.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::backends::{Backend, BackendKind, migrate};
+    /// # let backend = Backend::start(BackendKind::Sqlite, migrate).await?;
+    /// let folder = backend.folder().to_owned();
+    /// std::fs::write(folder.join("a.txt"), "a")?;
+    /// drop(backend);
+    /// assert!(!folder.exists());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn folder(&self) -> &std::path::Path {
         self.0.folder.path()
     }

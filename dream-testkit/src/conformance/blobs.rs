@@ -37,6 +37,20 @@ pub async fn all(blobs: &dyn Blobs) -> Result<(), Failure> {
 
 /// Runs every case but the one about signed uploads, for stand-ins of S3 that let everybody in.
 ///
+/// ```
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use dream_core::adapters::DiskBlobs;
+/// use dream_testkit::conformance;
+///
+/// # let folder = tempfile::tempdir()?;
+/// // A disk signs no uploads, so that nothing is left out of it here.
+/// let blobs = DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?;
+/// assert!(conformance::blobs::all_but_signatures(&blobs).await.is_ok());
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 /// What the store failed with.
 ///

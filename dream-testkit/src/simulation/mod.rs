@@ -108,6 +108,14 @@ pub struct Figures {
 
 impl Figures {
     /// Adds another schedule's.
+    ///
+    /// ```
+    /// use dream_testkit::simulation::Figures;
+    ///
+    /// let mut sum = Figures { payments: 2, ..Figures::default() };
+    /// sum.add(&Figures { payments: 3, jobs: 1, ..Figures::default() });
+    /// assert_eq!((sum.payments, sum.jobs), (5, 1));
+    /// ```
     pub fn add(&mut self, other: &Self) {
         self.turns += other.turns;
         self.deeds += other.deeds;
@@ -171,6 +179,21 @@ fn settings() -> Settings {
 
 impl Theatre {
     /// Makes the database and the processes.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use dream_testkit::simulation::{Figures, Theatre};
+    ///
+    /// // Made once; every schedule begins anew.
+    /// let mut theatre = Theatre::open().await;
+    /// let mut sum = Figures::default();
+    /// for seed in 0..3 {
+    ///     sum.add(&theatre.play(seed, false).await.figures);
+    /// }
+    /// assert!(sum.commits > 0);
+    /// # }
+    /// ```
     pub async fn open() -> Self {
         dream_core::media::work_in_place();
         let folder = tempfile::Builder::new().prefix("dream-stage-").tempdir().expect("a folder");

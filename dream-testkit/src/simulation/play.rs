@@ -104,6 +104,18 @@ type Outcome<T = ()> = Result<T, String>;
 
 impl Theatre {
     /// Plays the schedule of this seed, and keeps its story if that is wanted.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// use dream_testkit::simulation::Theatre;
+    ///
+    /// let mut theatre = Theatre::open().await;
+    /// let (told, untold) = (theatre.play(3, true).await, theatre.play(3, false).await);
+    /// assert!(!told.story.is_empty() && untold.story.is_empty());
+    /// assert_eq!(told.hash, untold.hash, "telling changes nothing");
+    /// # }
+    /// ```
     pub async fn play(&mut self, seed: u64, with_story: bool) -> Played {
         self.reset(seed, with_story).await;
         let mut play = Play {

@@ -103,6 +103,20 @@ impl std::fmt::Debug for TestDream {
 
 impl TestDream {
     /// Starts a world as most tests want it: a clock that stands, seeded randomness, the documented settings.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::backends::{Backend, BackendKind, migrate};
+    /// # let backend = Backend::start(BackendKind::Sqlite, migrate).await?;
+    /// use dream_testkit::world::TestDream;
+    ///
+    /// let world = TestDream::start(&backend).await;
+    /// assert!(world.waiting().await.is_empty(), "nothing has happened yet");
+    /// world.finish().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn start(backend: &Backend) -> Self {
         Self::on(backend).start().await
     }
@@ -129,16 +143,46 @@ impl TestDream {
     }
 
     /// The business.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// // As a program has it that serves it.
+    /// let refused = world.dream().session(&dream_core::BearerToken::new("made up")).await;
+    /// assert!(refused.is_err());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn dream(&self) -> &Dream {
         &self.dream
     }
 
     /// The right to do its background work.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// world.alice().await.generates("a cat").await;
+    /// assert_eq!(world.worker().run_due().await?, 1, "the submission, and nothing behind it");
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn worker(&self) -> &Arc<Worker> {
         &self.worker
     }
 
     /// The clock.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use std::time::Duration;
+    ///
+    /// let before = world.now();
+    /// // Nothing is done meanwhile: `pass` would do what falls due.
+    /// world.clock().advance(Duration::from_hours(1));
+    /// assert_eq!(world.now().since(before), Duration::from_hours(1));
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Panics
     /// If this world was started on the machine's clock.
@@ -147,21 +191,60 @@ impl TestDream {
     }
 
     /// The present instant of this world.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// assert_eq!(world.now().to_string(), "2026-01-01T02:00:00.000Z", "ten in the morning in Shanghai");
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn now(&self) -> Timestamp {
         self.dream.now()
     }
 
     /// WeChat.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_testkit::fakes::wechat::operation;
+    ///
+    /// world.user("bob").await;
+    /// assert_eq!(world.wechat().calls(operation::LOGIN), 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn wechat(&self) -> &FakeWeChat {
         &self.wechat
     }
 
     /// The API that makes the pictures.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// world.alice().await.generates("a cat").await;
+    /// assert!(world.image_api().jobs().is_empty(), "it is in the outbox so far");
+    /// world.work().await;
+    /// assert_eq!(world.image_api().jobs().len(), 1);
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn image_api(&self) -> &FakeImageApi {
         &self.image_api
     }
 
     /// WeChat Pay.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::orders::WECHAT;
+    /// let me = world.alice().await.session().await;
+    /// let order = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?.order.order_id;
+    /// assert_eq!(world.wechat_pay().order(order.as_str()).unwrap().amount_fen, 1999);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Panics
     /// If this world takes no payments.
@@ -171,6 +254,13 @@ impl TestDream {
 
     /// R2.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.on_r2(), async |world| {
+    /// assert!(world.r2().keys().is_empty());
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Panics
     /// If this world keeps its pictures elsewhere.
     pub fn r2(&self) -> &FakeR2 {
@@ -178,16 +268,48 @@ impl TestDream {
     }
 
     /// The server that the outside tells its news to: webhooks and payment notifies. Its log has them.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.webhooks(), async |world| {
+    /// # let alice = world.alice().await;
+    /// # alice.generates("a cat").await;
+    /// # world.work().await;
+    /// let job = world.image_api().jobs().remove(0).id;
+    /// world.image_api().send_webhook(&job).await;
+    /// let told = world.callbacks().log().of("POST", "/v1/proxy/webhook");
+    /// assert_eq!(told[0].status, Some(200));
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn callbacks(&self) -> &FakeServer {
         &self.callbacks.server
     }
 
     /// Where pictures are kept.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::ports::Blobs as _;
+    ///
+    /// let nothing = world.blobs().list("", None).await?;
+    /// assert!(nothing.items.is_empty());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn blobs(&self) -> &dyn Blobs {
         self.blobs.as_ref()
     }
 
     /// The database, past the business: for what a test wants to know or bring about that no caller may.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// world.alice().await;
+    /// assert_eq!(world.database().number("SELECT count(*) FROM users").await, 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn database(&self) -> &Database {
         &self.database
     }
@@ -209,26 +331,78 @@ impl TestDream {
     }
 
     /// Someone who has not signed in.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Visitor;
+    /// use dream_core::gallery::GalleryFilter;
+    /// use dream_core::kernel::PageRequest;
+    ///
+    /// let guest = Visitor::Guest(world.nobody());
+    /// assert!(guest.gallery(&GalleryFilter::default(), &PageRequest::default()).await?.items.is_empty());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn nobody(&self) -> Guest {
         self.dream.guest()
     }
 
     /// Someone who is signed in by the name of Alice.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let alice = world.alice().await;
+    /// assert_eq!(alice.id(), world.user("alice").await.id());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn alice(&self) -> Actor {
         self.user("alice").await
     }
 
     /// Someone who is signed in by this name. The same name is the same user; every call signs in anew.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let (bob, carol) = (world.user("bob").await, world.user("carol").await);
+    /// assert_eq!((bob.openid(), carol.openid()), ("o-bob", "o-carol"));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn user(&self, name: &str) -> Actor {
         Actor::log_in(self.dream.clone(), self.wechat.clone(), name).await
     }
 
     /// The holder of the configured admin key.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::kernel::Points;
+    ///
+    /// let alice = world.alice().await;
+    /// world.admin().await.grant_points(alice.id(), Points::new(50), "a gift").await?;
+    /// assert_eq!(alice.points().await, 50);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn admin(&self) -> Admin {
         self.dream.admin(&AdminKey::new(ADMIN_KEY), None).await.expect("the configured key opens")
     }
 
     /// Does everything that is due now; how many tasks were tried.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let alice = world.alice().await;
+    /// let job = alice.generates("a cat").await.job_id;
+    /// let before = world.now();
+    /// world.work().await;
+    /// // It is under way, at the same instant.
+    /// assert!(!alice.job(&job).await.state.is_final() && world.now() == before);
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn work(&self) -> usize {
         let mut tried = 0;
         for _ in 0..MOST_ROUNDS {
@@ -300,6 +474,16 @@ impl TestDream {
     }
 
     /// The tasks that wait for the worker beside housekeeping: kind, subject, and why they failed last.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// world.alice().await.generates("a cat").await;
+    /// assert_eq!(world.waiting().await.len(), 1);
+    /// world.settle().await;
+    /// assert!(world.waiting().await.is_empty());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn waiting(&self) -> Vec<String> {
         self.database
             .texts(
@@ -322,6 +506,22 @@ impl TestDream {
 
     /// Lets everything come to rest and checks the books; then the database is closed.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::backends::{Backend, BackendKind, migrate};
+    /// # let backend = Backend::start(BackendKind::Sqlite, migrate).await?;
+    /// use dream_testkit::world::TestDream;
+    ///
+    /// let world = TestDream::start(&backend).await;
+    /// world.alice().await.generates("a cat").await;
+    /// // The last line of a test: what was begun comes to its end, and the books are right.
+    /// world.finish().await;
+    /// # assert_eq!(backend.kind(), BackendKind::Sqlite);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Panics
     /// If something is wrong with the books, or does not come to rest.
     pub async fn finish(self) {
@@ -336,6 +536,18 @@ impl TestDream {
     }
 
     /// Checks the books as they are now.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let alice = world.alice().await;
+    /// alice.generates("a cat").await;
+    /// // In the middle of things, too: what was taken for a job is in the books.
+    /// world.check_books().await;
+    /// assert_eq!(alice.used_today().await, 1);
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Panics
     /// If something is wrong with them.

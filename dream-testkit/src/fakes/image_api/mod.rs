@@ -108,6 +108,16 @@ pub struct ImageApiOptions {
 
 impl ImageApiOptions {
     /// One key, real working times, 60 requests a minute, 5 jobs at once, no webhook.
+    ///
+    /// ```
+    /// use dream_testkit::clock::TestClock;
+    /// use dream_testkit::fakes::image_api::ImageApiOptions;
+    /// use std::sync::Arc;
+    ///
+    /// let options = ImageApiOptions::new(Arc::new(TestClock::default()));
+    /// // As the real API has it.
+    /// assert_eq!((options.per_minute, options.at_once), (60, 5));
+    /// ```
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             bind: None,
@@ -283,6 +293,19 @@ pub struct FakeImageApi {
 impl FakeImageApi {
     /// Starts it.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dream_testkit::clock::TestClock;
+    /// use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// use std::sync::Arc;
+    ///
+    /// let image_api = FakeImageApi::start(ImageApiOptions::new(Arc::new(TestClock::default()))).await?;
+    /// assert_eq!(reqwest::get(format!("{}/health", image_api.base_url())).await?.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If the port cannot be opened.
     pub async fn start(options: ImageApiOptions) -> io::Result<Self> {
@@ -314,56 +337,252 @@ impl FakeImageApi {
     }
 
     /// Where it answers, without a slash at the end.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let image_api = FakeImageApi::start(ImageApiOptions::new(clock.clone())).await?;
+    /// // Without a key there is nothing to be seen.
+    /// let jobs = reqwest::get(format!("{}/v1/jobs", image_api.base_url())).await?;
+    /// assert_eq!(jobs.status(), 401);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn base_url(&self) -> String {
         self.server.base_url()
     }
 
     /// The server, to take it down.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let image_api = FakeImageApi::start(ImageApiOptions::new(clock.clone())).await?;
+    /// image_api.server().go_down().await?;
+    /// assert!(reqwest::get(image_api.base_url()).await.is_err());
+    /// image_api.server().come_back().await?;
+    /// assert!(reqwest::get(image_api.base_url()).await.is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn server(&self) -> &FakeServer {
         &self.server
     }
 
     /// What is to go wrong; [`operation`] has the names.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let image_api = FakeImageApi::start(ImageApiOptions::new(clock.clone())).await?;
+    /// use dream_testkit::fakes::image_api::operation;
+    /// use dream_testkit::faults::Fault;
+    ///
+    /// image_api.faults().next(operation::HEALTH, Fault::status(503, "{}"));
+    /// assert_eq!(reqwest::get(format!("{}/health", image_api.base_url())).await?.status(), 503);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn faults(&self) -> &Faults {
         &self.inner.faults
     }
 
     /// The API key of the tenant that has the webhook.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let image_api = FakeImageApi::start(ImageApiOptions::new(clock.clone())).await?;
+    /// let jobs = reqwest::Client::new().get(format!("{}/v1/jobs", image_api.base_url()));
+    /// assert_eq!(jobs.bearer_auth(image_api.service_key()).send().await?.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn service_key(&self) -> &str {
         &self.inner.options.service_key
     }
 
     /// The secret of the webhook.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let options = ImageApiOptions { by_hand: true, ..ImageApiOptions::new(clock.clone()) };
+    /// # let image_api = FakeImageApi::start(options).await?;
+    /// # let submission = reqwest::Client::new()
+    /// #     .post(format!("{}/v1/images/generate", image_api.base_url()))
+    /// #     .bearer_auth(image_api.service_key())
+    /// #     .header("Idempotency-Key", "key-1")
+    /// #     .json(&serde_json::json!({ "prompt": "a cat" }));
+    /// # submission.send().await?.error_for_status()?;
+    /// # let job = image_api.jobs().remove(0).id;
+    /// use dream_core::protocol::webhook::WebhookVerifier;
+    ///
+    /// let verifier = WebhookVerifier::new(&image_api.webhook_secret().into()).unwrap();
+    /// let notice = image_api.signed_event(&job).unwrap();
+    /// assert!(verifier.open(Some(notice.signature.as_bytes()), notice.body.as_bytes()).is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn webhook_secret(&self) -> &str {
         &self.inner.options.webhook_secret
     }
 
     /// Where the webhook goes from now on; `None`: nowhere.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let options = ImageApiOptions { by_hand: true, ..ImageApiOptions::new(clock.clone()) };
+    /// # let image_api = FakeImageApi::start(options).await?;
+    /// # let submission = reqwest::Client::new()
+    /// #     .post(format!("{}/v1/images/generate", image_api.base_url()))
+    /// #     .bearer_auth(image_api.service_key())
+    /// #     .header("Idempotency-Key", "key-1")
+    /// #     .json(&serde_json::json!({ "prompt": "a cat" }));
+    /// # submission.send().await?.error_for_status()?;
+    /// # let job = image_api.jobs().remove(0).id;
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # let taken = |_| async { FakeResponse::empty(http::StatusCode::OK) };
+    /// # let receiver = FakeServer::start(Setup::new(clock), taken).await?;
+    /// image_api.set_webhook_url(Some(format!("{}/webhook", receiver.base_url())));
+    /// image_api.send_webhook(&job).await;
+    /// assert_eq!(receiver.log().of("POST", "/webhook").len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_webhook_url(&self, url: Option<String>) {
         lock(&self.inner.state).webhook_url = url;
     }
 
     /// How the ends of jobs are told from now on.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.webhooks(), async |world| {
+    /// use dream_testkit::fakes::image_api::WebhookPlan;
+    ///
+    /// // A network that loses every notice: whoever asks now and then gets there, too.
+    /// world.image_api().plan_webhooks(WebhookPlan::Never);
+    /// let alice = world.alice().await;
+    /// let job = alice.generates("a cat").await.job_id;
+    /// world.settle().await;
+    /// assert!(alice.job(&job).await.state.is_final());
+    /// assert!(world.image_api().deliveries().is_empty());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn plan_webhooks(&self, plan: WebhookPlan) {
         lock(&self.inner.state).plan = plan;
     }
 
     /// How the next end of a job is told; several queue up.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.by_hand().webhooks(), async |world| {
+    /// use dream_testkit::fakes::image_api::WebhookPlan;
+    /// use dream_testkit::wait::eventually;
+    /// use std::time::Duration;
+    ///
+    /// # world.alice().await.generates("a cat").await;
+    /// # world.work().await;
+    /// # let job = world.image_api().jobs().remove(0).id;
+    /// world.image_api().plan_next_webhook(WebhookPlan::Twice);
+    /// world.image_api().succeed(&job);
+    /// let told = || world.image_api().deliveries().len() == 2;
+    /// assert!(eventually(Duration::from_secs(10), told).await);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn plan_next_webhook(&self, plan: WebhookPlan) {
         lock(&self.inner.state).planned.push_back(plan);
     }
 
     /// All jobs of all tenants, oldest first.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let options = ImageApiOptions { by_hand: true, ..ImageApiOptions::new(clock.clone()) };
+    /// # let image_api = FakeImageApi::start(options).await?;
+    /// # let submission = reqwest::Client::new()
+    /// #     .post(format!("{}/v1/images/generate", image_api.base_url()))
+    /// #     .bearer_auth(image_api.service_key())
+    /// #     .header("Idempotency-Key", "key-1")
+    /// #     .json(&serde_json::json!({ "prompt": "a cat" }));
+    /// # submission.send().await?.error_for_status()?;
+    /// # let job = image_api.jobs().remove(0).id;
+    /// let jobs = image_api.jobs();
+    /// assert_eq!((jobs.len(), &jobs[0].id), (1, &job));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn jobs(&self) -> Vec<JobView> {
         lock(&self.inner.state).jobs.iter().map(|job| self.inner.view(job)).collect()
     }
 
     /// The job of this id.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let options = ImageApiOptions { by_hand: true, ..ImageApiOptions::new(clock.clone()) };
+    /// # let image_api = FakeImageApi::start(options).await?;
+    /// # let submission = reqwest::Client::new()
+    /// #     .post(format!("{}/v1/images/generate", image_api.base_url()))
+    /// #     .bearer_auth(image_api.service_key())
+    /// #     .header("Idempotency-Key", "key-1")
+    /// #     .json(&serde_json::json!({ "prompt": "a cat" }));
+    /// # submission.send().await?.error_for_status()?;
+    /// # let job = image_api.jobs().remove(0).id;
+    /// use dream_testkit::fakes::image_api::Status;
+    ///
+    /// assert_eq!(image_api.job(&job).unwrap().status, Status::Queued);
+    /// assert_eq!(image_api.job("no-such-job"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn job(&self, id: &str) -> Option<JobView> {
         lock(&self.inner.state).job(id).map(|job| self.inner.view(job))
     }
 
     /// The jobs that were made under this idempotency key: at most one per tenant.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let options = ImageApiOptions { by_hand: true, ..ImageApiOptions::new(clock.clone()) };
+    /// # let image_api = FakeImageApi::start(options).await?;
+    /// # let submission = reqwest::Client::new()
+    /// #     .post(format!("{}/v1/images/generate", image_api.base_url()))
+    /// #     .bearer_auth(image_api.service_key())
+    /// #     .header("Idempotency-Key", "key-1")
+    /// #     .json(&serde_json::json!({ "prompt": "a cat" }));
+    /// # submission.send().await?.error_for_status()?;
+    /// # let job = image_api.jobs().remove(0).id;
+    /// // However often it was submitted, it was made once.
+    /// assert_eq!(image_api.jobs_for_key("key-1").len(), 1);
+    /// assert_eq!(image_api.jobs_for_key("key-2").len(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn jobs_for_key(&self, idempotency_key: &str) -> Vec<JobView> {
         self.jobs()
             .into_iter()
@@ -372,16 +591,60 @@ impl FakeImageApi {
     }
 
     /// The submissions that were understood, repeated ones too, oldest first.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let options = ImageApiOptions { by_hand: true, ..ImageApiOptions::new(clock.clone()) };
+    /// # let image_api = FakeImageApi::start(options).await?;
+    /// # let submission = reqwest::Client::new()
+    /// #     .post(format!("{}/v1/images/generate", image_api.base_url()))
+    /// #     .bearer_auth(image_api.service_key())
+    /// #     .header("Idempotency-Key", "key-1")
+    /// #     .json(&serde_json::json!({ "prompt": "a cat" }));
+    /// # submission.send().await?.error_for_status()?;
+    /// # let job = image_api.jobs().remove(0).id;
+    /// let submission = &image_api.submissions()[0];
+    /// assert_eq!((submission.body["prompt"].as_str(), &submission.job_id), (Some("a cat"), &Some(job)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn submissions(&self) -> Vec<Submission> {
         lock(&self.inner.state).submissions.clone()
     }
 
     /// Every request, oldest first.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let image_api = FakeImageApi::start(ImageApiOptions::new(clock.clone())).await?;
+    /// reqwest::get(format!("{}/health", image_api.base_url())).await?;
+    /// assert_eq!(image_api.requests()[0].request.path, "/health");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn requests(&self) -> Vec<Recorded> {
         self.inner.log.all()
     }
 
     /// Every `Authorization` that ever came, once each: what the backend let out.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// world.alice().await.generates("a cat").await;
+    /// world.settle().await;
+    /// // Nobody's token has left the house.
+    /// let sent = world.image_api().authorizations();
+    /// let ours = format!("Bearer {}", world.image_api().service_key());
+    /// assert_eq!(sent.into_iter().collect::<Vec<_>>(), [ours]);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn authorizations(&self) -> HashSet<String> {
         self.requests()
             .iter()
@@ -390,38 +653,187 @@ impl FakeImageApi {
     }
 
     /// The events that were sent, oldest first.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let options = ImageApiOptions { by_hand: true, ..ImageApiOptions::new(clock.clone()) };
+    /// # let image_api = FakeImageApi::start(options).await?;
+    /// # let submission = reqwest::Client::new()
+    /// #     .post(format!("{}/v1/images/generate", image_api.base_url()))
+    /// #     .bearer_auth(image_api.service_key())
+    /// #     .header("Idempotency-Key", "key-1")
+    /// #     .json(&serde_json::json!({ "prompt": "a cat" }));
+    /// # submission.send().await?.error_for_status()?;
+    /// # let job = image_api.jobs().remove(0).id;
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # let busy = |_| async { FakeResponse::empty(http::StatusCode::SERVICE_UNAVAILABLE) };
+    /// # let receiver = FakeServer::start(Setup::new(clock), busy).await?;
+    /// # image_api.set_webhook_url(Some(receiver.base_url()));
+    /// image_api.send_webhook(&job).await;
+    /// // What became of it at a backend that was just being restarted.
+    /// assert_eq!(image_api.deliveries()[0].status, Some(503));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn deliveries(&self) -> Vec<Delivery> {
         lock(&self.inner.state).deliveries.clone()
     }
 
     /// Moves the job to this state at this instant and drops its plan; whether there is such a job. Not even a final
     /// state is safe from it.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let options = ImageApiOptions { by_hand: true, ..ImageApiOptions::new(clock.clone()) };
+    /// # let image_api = FakeImageApi::start(options).await?;
+    /// # let submission = reqwest::Client::new()
+    /// #     .post(format!("{}/v1/images/generate", image_api.base_url()))
+    /// #     .bearer_auth(image_api.service_key())
+    /// #     .header("Idempotency-Key", "key-1")
+    /// #     .json(&serde_json::json!({ "prompt": "a cat" }));
+    /// # submission.send().await?.error_for_status()?;
+    /// # let job = image_api.jobs().remove(0).id;
+    /// use dream_testkit::fakes::image_api::Status;
+    ///
+    /// assert!(image_api.set_status(&job, Status::Retrying, None));
+    /// assert_eq!(image_api.job(&job).unwrap().status, Status::Retrying);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_status(&self, id: &str, status: Status, error: Option<JobError>) -> bool {
         routes::set_status(&self.inner, id, status, error)
     }
 
     /// The job starts.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let options = ImageApiOptions { by_hand: true, ..ImageApiOptions::new(clock.clone()) };
+    /// # let image_api = FakeImageApi::start(options).await?;
+    /// # let submission = reqwest::Client::new()
+    /// #     .post(format!("{}/v1/images/generate", image_api.base_url()))
+    /// #     .bearer_auth(image_api.service_key())
+    /// #     .header("Idempotency-Key", "key-1")
+    /// #     .json(&serde_json::json!({ "prompt": "a cat" }));
+    /// # submission.send().await?.error_for_status()?;
+    /// # let job = image_api.jobs().remove(0).id;
+    /// use dream_testkit::fakes::image_api::Status;
+    ///
+    /// image_api.run(&job);
+    /// assert_eq!(image_api.job(&job).unwrap().status, Status::Running);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn run(&self, id: &str) -> bool {
         self.set_status(id, Status::Running, None)
     }
 
     /// The job ends with pictures.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let options = ImageApiOptions { by_hand: true, ..ImageApiOptions::new(clock.clone()) };
+    /// # let image_api = FakeImageApi::start(options).await?;
+    /// # let submission = reqwest::Client::new()
+    /// #     .post(format!("{}/v1/images/generate", image_api.base_url()))
+    /// #     .bearer_auth(image_api.service_key())
+    /// #     .header("Idempotency-Key", "key-1")
+    /// #     .json(&serde_json::json!({ "prompt": "a cat" }));
+    /// # submission.send().await?.error_for_status()?;
+    /// # let job = image_api.jobs().remove(0).id;
+    /// image_api.succeed(&job);
+    /// let urls = image_api.job(&job).unwrap().result_urls;
+    /// assert_eq!(reqwest::get(&urls[0]).await?.headers()["content-type"], "image/png");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn succeed(&self, id: &str) -> bool {
         self.set_status(id, Status::Succeeded, None)
     }
 
     /// The job ends without.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let options = ImageApiOptions { by_hand: true, ..ImageApiOptions::new(clock.clone()) };
+    /// # let image_api = FakeImageApi::start(options).await?;
+    /// # let submission = reqwest::Client::new()
+    /// #     .post(format!("{}/v1/images/generate", image_api.base_url()))
+    /// #     .bearer_auth(image_api.service_key())
+    /// #     .header("Idempotency-Key", "key-1")
+    /// #     .json(&serde_json::json!({ "prompt": "a cat" }));
+    /// # submission.send().await?.error_for_status()?;
+    /// # let job = image_api.jobs().remove(0).id;
+    /// image_api.fail(&job, "CONTENT_POLICY_VIOLATION");
+    /// assert_eq!(image_api.job(&job).unwrap().error.unwrap().code, "CONTENT_POLICY_VIOLATION");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fail(&self, id: &str, code: &str) -> bool {
         self.set_status(id, Status::Failed, Some(JobError::new(code)))
     }
 
     /// The notice about where the job stands now, for a test that wants to tamper with it. A new event each time.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let options = ImageApiOptions { by_hand: true, ..ImageApiOptions::new(clock.clone()) };
+    /// # let image_api = FakeImageApi::start(options).await?;
+    /// # let submission = reqwest::Client::new()
+    /// #     .post(format!("{}/v1/images/generate", image_api.base_url()))
+    /// #     .bearer_auth(image_api.service_key())
+    /// #     .header("Idempotency-Key", "key-1")
+    /// #     .json(&serde_json::json!({ "prompt": "a cat" }));
+    /// # submission.send().await?.error_for_status()?;
+    /// # let job = image_api.jobs().remove(0).id;
+    /// let (once, again) = (image_api.signed_event(&job).unwrap(), image_api.signed_event(&job).unwrap());
+    /// assert_ne!(once.body, again.body, "each has an id of its own");
+    /// assert_eq!(image_api.signed_event("no-such-job"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn signed_event(&self, id: &str) -> Option<SignedEvent> {
         let event = self.event(id)?;
         Some(webhook::signed(&event, self.webhook_secret()))
     }
 
     /// Sends a notice about where the job stands now, whatever was sent before.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.by_hand().webhooks(), async |world| {
+    /// # let alice = world.alice().await;
+    /// # let id = alice.generates("a cat").await.job_id;
+    /// # world.work().await;
+    /// # let job = world.image_api().jobs().remove(0).id;
+    /// use dream_core::ports::JobState;
+    ///
+    /// world.image_api().run(&job);
+    /// world.image_api().send_webhook(&job).await;
+    /// // Nobody had to ask.
+    /// assert_eq!(alice.job(&id).await.state, JobState::Running);
+    /// # world.image_api().succeed(&job);
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn send_webhook(&self, id: &str) {
         if let Some(event) = self.event(id) {
             webhook::send(&self.inner, event, false).await;
@@ -429,6 +841,19 @@ impl FakeImageApi {
     }
 
     /// Stops and waits until the port is free. Notices that are still due are dropped.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::image_api::{FakeImageApi, ImageApiOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let image_api = FakeImageApi::start(ImageApiOptions::new(clock.clone())).await?;
+    /// let address = image_api.server().addr();
+    /// image_api.shutdown().await;
+    /// assert!(std::net::TcpListener::bind(address).is_ok(), "the port can be had again");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(self) {
         self.inner.stop.cancel();
         self.inner.notices.close();

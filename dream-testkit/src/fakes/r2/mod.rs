@@ -78,6 +78,15 @@ pub struct R2Options {
 
 impl R2Options {
     /// Free ports, a bucket `dream-images`, no limit on writing.
+    ///
+    /// ```
+    /// use dream_testkit::clock::TestClock;
+    /// use dream_testkit::fakes::r2::R2Options;
+    /// use std::sync::Arc;
+    ///
+    /// let options = R2Options::new(Arc::new(TestClock::default()));
+    /// assert_eq!((options.bucket.as_str(), options.one_write_a_second), ("dream-images", false));
+    /// ```
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             bind: None,
@@ -168,6 +177,18 @@ impl StoredObject {
     }
 
     /// The type that it was put with.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+    /// r2.plant("a.webp", "image/webp", "RIFF");
+    /// assert_eq!(r2.object("a.webp").unwrap().content_type(), "image/webp");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn content_type(&self) -> &str {
         self.headers.get("content-type").map_or("", String::as_str)
     }
@@ -206,6 +227,20 @@ pub struct FakeR2 {
 impl FakeR2 {
     /// Starts it.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dream_testkit::clock::TestClock;
+    /// use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// use std::sync::Arc;
+    ///
+    /// let r2 = FakeR2::start(R2Options::new(Arc::new(TestClock::default()))).await?;
+    /// let stranger = reqwest::get(format!("{}/{}/a.png", r2.base_url(), r2.bucket())).await?;
+    /// assert_eq!(stranger.status(), 401, "who signs nothing gets nothing");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If a port cannot be opened.
     pub async fn start(options: R2Options) -> io::Result<Self> {
@@ -225,31 +260,101 @@ impl FakeR2 {
     }
 
     /// The S3 API (`R2_ENDPOINT`), without a slash at the end.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+    /// assert!(r2.base_url().starts_with("http://127.0.0.1:"));
+    /// assert_ne!(r2.base_url(), r2.public_url());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn base_url(&self) -> String {
         self.api.base_url()
     }
 
     /// Where anybody reads (`R2_PUBLIC_URL`), without a slash at the end.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+    /// r2.plant("a.png", "image/png", "x");
+    /// let picture = reqwest::get(format!("{}/a.png", r2.public_url())).await?;
+    /// assert_eq!(picture.text().await?, "x", "anybody reads there");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn public_url(&self) -> String {
         self.public.base_url()
     }
 
     /// The bucket.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+    /// assert_eq!(r2.credentials().bucket, r2.bucket());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn bucket(&self) -> &str {
         &self.inner.options.bucket
     }
 
     /// The key's name.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+    /// assert_eq!(r2.credentials().access_key_id, r2.access_key_id());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn access_key_id(&self) -> &str {
         &self.inner.options.access_key_id
     }
 
     /// The key.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+    /// assert_eq!(r2.credentials().secret_access_key, r2.secret_access_key());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn secret_access_key(&self) -> &str {
         &self.inner.options.secret_access_key
     }
 
     /// What Dream has to be configured with.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+    /// let us = r2.credentials();
+    /// assert_eq!((us.endpoint, us.public_url), (r2.base_url(), r2.public_url()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn credentials(&self) -> R2Credentials {
         R2Credentials {
             endpoint: self.base_url(),
@@ -261,31 +366,113 @@ impl FakeR2 {
     }
 
     /// The server of the S3 API, to take it down.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+    /// r2.plant("a.png", "image/png", "x");
+    /// // Nothing can be written, and everything can still be seen.
+    /// r2.server().go_down().await?;
+    /// assert_eq!(reqwest::get(format!("{}/a.png", r2.public_url())).await?.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn server(&self) -> &FakeServer {
         &self.api
     }
 
     /// The server of public reading, to take it down.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+    /// r2.public_server().go_down().await?;
+    /// assert!(reqwest::get(format!("{}/a.png", r2.public_url())).await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn public_server(&self) -> &FakeServer {
         &self.public
     }
 
     /// What is to go wrong; [`operation`] has the names.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+    /// use dream_testkit::fakes::r2::operation;
+    /// use dream_testkit::faults::Fault;
+    ///
+    /// r2.plant("a.png", "image/png", "x");
+    /// r2.faults().next(operation::PUBLIC, Fault::html(502));
+    /// let look = || reqwest::get(format!("{}/a.png", r2.public_url()));
+    /// assert_eq!((look().await?.status().as_u16(), look().await?.status().as_u16()), (502, 200));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn faults(&self) -> &Faults {
         &self.inner.faults
     }
 
     /// The object of this name.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+    /// r2.plant("a.png", "image/png", "x");
+    /// assert_eq!(r2.object("a.png").unwrap().bytes, "x");
+    /// assert_eq!(r2.object("b.png"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn object(&self, key: &str) -> Option<StoredObject> {
         lock(&self.inner.objects).get(key).cloned()
     }
 
     /// The names of all objects, in order.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+    /// for key in ["b.png", "a.png"] {
+    ///     r2.plant(key, "image/png", "x");
+    /// }
+    /// assert_eq!(r2.keys(), ["a.png", "b.png"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn keys(&self) -> Vec<String> {
         lock(&self.inner.objects).keys().cloned().collect()
     }
 
     /// Puts an object there behind the backend's back.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.on_r2(), async |world| {
+    /// use dream_core::ports::Blobs as _;
+    ///
+    /// // Something that the business has never put there.
+    /// world.r2().plant("stranger.png", "image/png", "x");
+    /// assert!(world.blobs().head(&"stranger.png".parse().unwrap()).await?.is_some());
+    /// # world.blobs().delete(&"stranger.png".parse().unwrap()).await?;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn plant(&self, key: &str, content_type: &str, bytes: impl Into<Bytes>) {
         let headers = BTreeMap::from([("content-type".to_owned(), content_type.to_owned())]);
         let object = StoredObject::new(bytes.into(), headers, self.inner.options.clock.now());
@@ -293,11 +480,37 @@ impl FakeR2 {
     }
 
     /// Every request to either port, oldest first.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+    /// reqwest::get(format!("{}/a.png", r2.public_url())).await?;
+    /// let asked = r2.requests();
+    /// assert_eq!((asked[0].request.path.as_str(), asked[0].status), ("/a.png", Some(404)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn requests(&self) -> Vec<Recorded> {
         self.inner.log.all()
     }
 
     /// Stops and waits until the ports are free.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::r2::{FakeR2, R2Options};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let r2 = FakeR2::start(R2Options::new(clock.clone())).await?;
+    /// let address = r2.public_server().addr();
+    /// r2.shutdown().await;
+    /// assert!(std::net::TcpListener::bind(address).is_ok(), "both ports can be had again");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(self) {
         self.api.shutdown().await;
         self.public.shutdown().await;

@@ -58,11 +58,35 @@ pub struct Setup {
 
 impl Setup {
     /// A free port of 127.0.0.1 and a log of its own.
+    ///
+    /// ```
+    /// use dream_testkit::clock::TestClock;
+    /// use dream_testkit::fakes::server::Setup;
+    /// use std::sync::Arc;
+    ///
+    /// let setup = Setup::new(Arc::new(TestClock::default()));
+    /// assert!(setup.bind.is_none() && setup.log.all().is_empty());
+    /// ```
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { bind: None, clock, log: Arc::default() }
     }
 
     /// Listens on this address.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # use http::StatusCode;
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// let anywhere = Setup::new(clock);
+    /// let address = ([127, 0, 0, 2], 0).into();
+    /// let well = |_| async { FakeResponse::empty(StatusCode::OK) };
+    /// let server = FakeServer::start(anywhere.at(Some(address)), well).await?;
+    /// assert_eq!(server.addr().ip(), address.ip());
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn at(mut self, bind: Option<SocketAddr>) -> Self {
         self.bind = bind;
@@ -122,11 +146,38 @@ pub struct Door {
 
 impl Door {
     /// Where the server is going to answer, without a slash at the end.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # use http::StatusCode;
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// let door = FakeServer::bind(Setup::new(clock)).await?;
+    /// let promised = door.base_url();
+    /// let server = door.serve(|_| async { FakeResponse::empty(StatusCode::OK) });
+    /// assert_eq!(server.base_url(), promised);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn base_url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
     /// Starts to answer.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # use http::StatusCode;
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// let door = FakeServer::bind(Setup::new(clock)).await?;
+    /// let server = door.serve(|request| async move { FakeResponse::text(StatusCode::OK, request.path) });
+    /// assert_eq!(reqwest::get(server.base_url()).await?.text().await?, "/");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn serve<H, F>(self, handler: H) -> FakeServer
     where
         H: Fn(FakeRequest) -> F + Send + Sync + 'static,
@@ -184,6 +235,20 @@ pub struct FakeServer {
 impl FakeServer {
     /// Opens the port without answering yet.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # use http::StatusCode;
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// let door = FakeServer::bind(Setup::new(clock)).await?;
+    /// // Somebody else has it from now on: the port is taken, though nobody answers yet.
+    /// let address = door.base_url().trim_start_matches("http://").to_owned();
+    /// assert!(std::net::TcpListener::bind(address).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If the address cannot be bound.
     pub async fn bind(setup: Setup) -> io::Result<Door> {
@@ -193,6 +258,24 @@ impl FakeServer {
     }
 
     /// Opens the port and answers.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # use http::StatusCode;
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// let server = FakeServer::start(Setup::new(clock), |request| async move {
+    ///     match request.header("authorization") {
+    ///         Some(_) => FakeResponse::empty(StatusCode::NO_CONTENT),
+    ///         None => FakeResponse::empty(StatusCode::UNAUTHORIZED),
+    ///     }
+    /// })
+    /// .await?;
+    /// assert_eq!(reqwest::get(server.base_url()).await?.status(), 401);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the address cannot be bound.
@@ -205,21 +288,76 @@ impl FakeServer {
     }
 
     /// The address it listens on.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # use http::StatusCode;
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let well = |_| async { FakeResponse::empty(StatusCode::OK) };
+    /// # let server = FakeServer::start(Setup::new(clock), well).await?;
+    /// assert!(server.addr().ip().is_loopback(), "nobody outside of this machine reaches it");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
     /// Where it answers, without a slash at the end.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # use http::StatusCode;
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let well = |_| async { FakeResponse::empty(StatusCode::OK) };
+    /// # let server = FakeServer::start(Setup::new(clock), well).await?;
+    /// assert_eq!(server.base_url(), format!("http://{}", server.addr()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn base_url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
     /// The requests it got.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # use http::StatusCode;
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let well = |_| async { FakeResponse::empty(StatusCode::OK) };
+    /// # let server = FakeServer::start(Setup::new(clock), well).await?;
+    /// reqwest::get(format!("{}/ping?n=1", server.base_url())).await?;
+    /// let asked = &server.log().all()[0].request;
+    /// assert_eq!((asked.path.as_str(), asked.query.as_deref()), ("/ping", Some("n=1")));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn log(&self) -> &Arc<RequestLog> {
         &self.log
     }
 
     /// Closes the port and breaks every connection: connecting is refused until [`FakeServer::come_back`].
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # use http::StatusCode;
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let well = |_| async { FakeResponse::empty(StatusCode::OK) };
+    /// # let server = FakeServer::start(Setup::new(clock), well).await?;
+    /// server.go_down().await?;
+    /// assert!(reqwest::get(server.base_url()).await.unwrap_err().is_connect());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the server has stopped.
@@ -229,6 +367,23 @@ impl FakeServer {
 
     /// Opens the same port again.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # use http::StatusCode;
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let well = |_| async { FakeResponse::empty(StatusCode::OK) };
+    /// # let server = FakeServer::start(Setup::new(clock), well).await?;
+    /// let before = server.base_url();
+    /// server.go_down().await?;
+    /// server.come_back().await?;
+    /// // Where it was, as after a restart.
+    /// assert_eq!(reqwest::get(before).await?.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If the port was taken meanwhile or the server has stopped.
     pub async fn come_back(&self) -> io::Result<()> {
@@ -236,6 +391,21 @@ impl FakeServer {
     }
 
     /// Stops and waits until the port is free.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # use http::StatusCode;
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let well = |_| async { FakeResponse::empty(StatusCode::OK) };
+    /// # let server = FakeServer::start(Setup::new(clock), well).await?;
+    /// let address = server.addr();
+    /// server.shutdown().await;
+    /// assert!(std::net::TcpListener::bind(address).is_ok(), "it can be had again");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(self) {
         self.end().await;
     }

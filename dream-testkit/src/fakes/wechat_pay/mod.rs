@@ -193,6 +193,20 @@ pub struct FakeWeChatPay {
 impl FakeWeChatPay {
     /// Starts it.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dream_testkit::clock::TestClock;
+    /// use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// use std::sync::Arc;
+    ///
+    /// let platform = FakeWeChatPay::start(WeChatPayOptions::new(Arc::new(TestClock::default()))).await?;
+    /// let stranger = reqwest::get(format!("{}/v3/certificates", platform.base_url())).await?;
+    /// assert!(stranger.status().is_client_error(), "who signs nothing gets nothing");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If the port cannot be opened.
     pub async fn start(options: WeChatPayOptions) -> io::Result<Self> {
@@ -236,26 +250,102 @@ impl FakeWeChatPay {
     }
 
     /// Where it answers, without a slash at the end.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// assert_eq!(wechat_pay.credentials().base_url, wechat_pay.base_url());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn base_url(&self) -> String {
         self.server.base_url()
     }
 
     /// The server, to take it down or read its log.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::orders::WECHAT;
+    /// # let me = world.alice().await.session().await;
+    /// # let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// # let (wechat_pay, order) = (world.wechat_pay(), placed.order.order_id.as_str());
+    /// // Every request is there, with what was signed.
+    /// let asked = &wechat_pay.server().log().of("POST", "/v3/pay/transactions/jsapi")[0].request;
+    /// assert!(asked.header("authorization").unwrap().starts_with("WECHATPAY2-SHA256-RSA2048 "));
+    /// # assert!(!order.is_empty());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn server(&self) -> &FakeServer {
         &self.server
     }
 
     /// What is to go wrong.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::orders::WECHAT;
+    /// # let me = world.alice().await.session().await;
+    /// # let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// # let (wechat_pay, order) = (world.wechat_pay(), placed.order.order_id.as_str());
+    /// use dream_testkit::fakes::wechat_pay::operation;
+    /// use dream_testkit::faults::Fault;
+    ///
+    /// // The answer is lost behind a payment that was closed: whoever asks again is told.
+    /// wechat_pay.faults().next(operation::CLOSE, Fault::DropAfter);
+    /// assert!(me.cancel_order(&order.parse().unwrap()).await.is_ok());
+    /// assert_eq!(wechat_pay.calls(operation::CLOSE), 2);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn faults(&self) -> &Faults {
         &self.inner.faults
     }
 
     /// How often the operation was called.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::orders::WECHAT;
+    /// # let me = world.alice().await.session().await;
+    /// # let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// # let (wechat_pay, order) = (world.wechat_pay(), placed.order.order_id.as_str());
+    /// use dream_testkit::fakes::wechat_pay::operation;
+    ///
+    /// assert_eq!(wechat_pay.calls(operation::PREPAY), 1);
+    /// wechat_pay.pay(order, &placed.pay)?;
+    /// // Who has paid looks, and so the platform is asked.
+    /// me.order(&order.parse().unwrap()).await?;
+    /// assert_eq!(wechat_pay.calls(operation::QUERY), 1);
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn calls(&self, operation: &str) -> u64 {
         lock(&self.inner.state).calls.get(operation).copied().unwrap_or(0)
     }
 
     /// What a merchant has to be configured with.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// let us = wechat_pay.credentials();
+    /// assert!(us.merchant_key_pem.starts_with("-----BEGIN PRIVATE KEY-----"));
+    /// assert!(us.platform_key_pem.starts_with("-----BEGIN PUBLIC KEY-----"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn credentials(&self) -> PayCredentials {
         let options = &self.inner.options;
         PayCredentials {
@@ -270,11 +360,42 @@ impl FakeWeChatPay {
     }
 
     /// The configuration of a merchant that trusts by the public key, announced to at these addresses.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// use dream_core::adapters::OsEntropy;
+    /// use dream_core::adapters::wechat_pay::WeChatPay;
+    ///
+    /// let config = wechat_pay.config("http://127.0.0.1/pay", "http://127.0.0.1/refund");
+    /// assert!(WeChatPay::new(config, clock, std::sync::Arc::new(OsEntropy)).is_ok());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn config(&self, notify_url: &str, refund_notify_url: &str) -> WeChatPayConfig {
         self.config_with(Trust::PublicKey, notify_url, refund_notify_url)
     }
 
     /// [`FakeWeChatPay::config`] with a choice of trust.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// use dream_testkit::fakes::wechat_pay::Trust;
+    ///
+    /// let (pay, refund) = ("http://127.0.0.1/pay", "http://127.0.0.1/refund");
+    /// let key_of = |trust| wechat_pay.config_with(trust, pay, refund).platform_key_id;
+    /// assert_eq!(key_of(Trust::PublicKey), Some(wechat_pay.credentials().platform_key_id));
+    /// assert_eq!(key_of(Trust::Certificates), None, "they are downloaded");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn config_with(&self, trust: Trust, notify_url: &str, refund_notify_url: &str) -> WeChatPayConfig {
         let credentials = self.credentials();
         let public = |value: String| (trust == Trust::PublicKey).then_some(value);
@@ -295,6 +416,24 @@ impl FakeWeChatPay {
 
     /// A phone pays with what it was handed, which is checked as the real dialog does; the order must be the one meant.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::orders::WECHAT;
+    /// # let me = world.alice().await.session().await;
+    /// # let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// # let (wechat_pay, order) = (world.wechat_pay(), placed.order.order_id.as_str());
+    /// use dream_testkit::fakes::wechat_pay::CannotPay;
+    ///
+    /// // Not the one meant.
+    /// assert_eq!(wechat_pay.pay("D20260101-0002", &placed.pay), Err(CannotPay::NoOrder));
+    /// assert_eq!(wechat_pay.pay(order, &placed.pay)?.amount_fen, 1999);
+    /// assert_eq!(wechat_pay.pay(order, &placed.pay), Err(CannotPay::NotPayable), "it is paid");
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// If the parameters are wrong or the order cannot be paid.
     pub fn pay(&self, out_trade_no: &str, params: &ClientParams) -> Result<FakePayment, CannotPay> {
@@ -309,6 +448,20 @@ impl FakeWeChatPay {
     }
 
     /// A user pays the order without showing any parameters. Another user than the order's is a lie that only a fake tells.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::orders::WECHAT;
+    /// # let me = world.alice().await.session().await;
+    /// # let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// # let (wechat_pay, order) = (world.wechat_pay(), placed.order.order_id.as_str());
+    /// let payment = wechat_pay.pay_as("o-alice", order)?;
+    /// assert_eq!(payment.openid, "o-alice");
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// If the order cannot be paid.
@@ -326,11 +479,41 @@ impl FakeWeChatPay {
     }
 
     /// A phone that pays by itself, for whoever does not hold the fake.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::orders::WECHAT;
+    /// # let me = world.alice().await.session().await;
+    /// # let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// # let (wechat_pay, order) = (world.wechat_pay(), placed.order.order_id.as_str());
+    /// // For a task that pays while the test goes on.
+    /// let (phone, number) = (wechat_pay.phone(), order.to_owned());
+    /// let paid = tokio::spawn(async move { phone.pay(&number) }).await?;
+    /// assert_eq!(paid?.amount_fen, 1999);
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn phone(&self) -> Phone {
         Phone(self.inner.clone())
     }
 
     /// The order is paid once more, under another number of the platform's.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// let once = wechat_pay.add_paid_order("D20260101-0001", "o-alice", 1999);
+    /// // What must not happen, and has happened: one order, two payments.
+    /// let again = wechat_pay.pay_again("D20260101-0001")?;
+    /// assert_ne!(once.transaction_id, again.transaction_id);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If there is no such order, or it is closed.
@@ -339,16 +522,60 @@ impl FakeWeChatPay {
     }
 
     /// All orders, by number.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::orders::WECHAT;
+    /// # let me = world.alice().await.session().await;
+    /// # let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// # let (wechat_pay, order) = (world.wechat_pay(), placed.order.order_id.as_str());
+    /// let orders = wechat_pay.orders();
+    /// assert_eq!((orders.len(), orders[0].out_trade_no.as_str()), (1, order));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn orders(&self) -> Vec<FakeOrder> {
         lock(&self.inner.state).book.orders.values().cloned().collect()
     }
 
     /// The order of this number.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// wechat_pay.add_paid_order("D20260101-0001", "o-alice", 1999);
+    /// assert_eq!(wechat_pay.order("D20260101-0001").unwrap().openid, "o-alice");
+    /// assert_eq!(wechat_pay.order("D20260101-0002"), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn order(&self, out_trade_no: &str) -> Option<FakeOrder> {
         lock(&self.inner.state).book.orders.get(out_trade_no).cloned()
     }
 
     /// All refunds, by number.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// # wechat_pay.add_paid_order("D20260101-0001", "o-alice", 1999);
+    /// # let by_hand = format!("{}/_control/refund", wechat_pay.base_url());
+    /// # let order = serde_json::json!({ "outTradeNo": "D20260101-0001" });
+    /// # let give_back = reqwest::Client::new().post(by_hand).json(&order);
+    /// assert!(wechat_pay.refunds().is_empty());
+    /// // Somebody gives the money back in the merchant's console.
+    /// give_back.send().await?.error_for_status()?;
+    /// assert_eq!(wechat_pay.refunds()[0].amount_fen, 1999);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn refunds(&self) -> Vec<FakeRefund> {
         let mut state = lock(&self.inner.state);
         self.inner.settle(&mut state);
@@ -356,31 +583,126 @@ impl FakeWeChatPay {
     }
 
     /// Tells everything that is due, each once and one after another; what the receiver made of it.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::orders::WECHAT;
+    /// # let me = world.alice().await.session().await;
+    /// # let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// # let (wechat_pay, order) = (world.wechat_pay(), placed.order.order_id.as_str());
+    /// wechat_pay.pay(order, &placed.pay)?;
+    /// let attempts = wechat_pay.deliver_due().await;
+    /// assert!(attempts.len() == 1 && attempts[0].taken());
+    /// assert!(wechat_pay.deliver_due().await.is_empty(), "what was taken is told no more");
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn deliver_due(&self) -> Vec<NotifyAttempt> {
         notices::deliver_due(&self.inner).await
     }
 
     /// Tells this notice now, due or not, so many times at once.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::orders::WECHAT;
+    /// # let me = world.alice().await.session().await;
+    /// # let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// # let (wechat_pay, order) = (world.wechat_pay(), placed.order.order_id.as_str());
+    /// wechat_pay.pay(order, &placed.pay)?;
+    /// let notice = wechat_pay.notices()[0].number;
+    /// wechat_pay.deliver_copies(notice, 5).await;
+    /// assert_eq!(world.callbacks().log().of("POST", "/v1/orders/payment-callback").len(), 5);
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn deliver_copies(&self, notice: u64, copies: usize) -> Vec<NotifyAttempt> {
         notices::attempt(&self.inner, notice, None, copies).await
     }
 
     /// When the next notice or refund is due.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::orders::WECHAT;
+    /// # let me = world.alice().await.session().await;
+    /// # let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// # let (wechat_pay, order) = (world.wechat_pay(), placed.order.order_id.as_str());
+    /// assert_eq!(wechat_pay.next_due(), None, "there is nothing to tell");
+    /// wechat_pay.pay(order, &placed.pay)?;
+    /// assert_eq!(wechat_pay.next_due(), Some(world.now()));
+    /// // Nobody is there: it is told once more, after a while.
+    /// world.callbacks().go_down().await?;
+    /// wechat_pay.deliver_due().await;
+    /// assert!(wechat_pay.next_due() > Some(world.now()));
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn next_due(&self) -> Option<Timestamp> {
         self.inner.next_due()
     }
 
     /// What there is to tell, oldest first.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::orders::WECHAT;
+    /// # let me = world.alice().await.session().await;
+    /// # let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// # let (wechat_pay, order) = (world.wechat_pay(), placed.order.order_id.as_str());
+    /// wechat_pay.pay(order, &placed.pay)?;
+    /// let notice = &wechat_pay.notices()[0];
+    /// assert_eq!((notice.event.as_str(), notice.failed), ("TRANSACTION.SUCCESS", 0));
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn notices(&self) -> Vec<FakeNotice> {
         lock(&self.inner.state).notices.all.clone()
     }
 
     /// What was told, oldest first, and how it was answered.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::orders::WECHAT;
+    /// # let me = world.alice().await.session().await;
+    /// # let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// # let (wechat_pay, order) = (world.wechat_pay(), placed.order.order_id.as_str());
+    /// wechat_pay.pay(order, &placed.pay)?;
+    /// world.callbacks().go_down().await?;
+    /// wechat_pay.deliver_due().await;
+    /// assert_eq!(wechat_pay.notify_log()[0].status, None, "there was no answer");
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn notify_log(&self) -> Vec<NotifyAttempt> {
         lock(&self.inner.state).notices.attempts.clone()
     }
 
     /// Stops and waits until the port is free. Notices that are still due are dropped.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::wechat_pay::{FakeWeChatPay, WeChatPayOptions};
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let wechat_pay = FakeWeChatPay::start(WeChatPayOptions::new(clock.clone())).await?;
+    /// let address = wechat_pay.server().addr();
+    /// wechat_pay.shutdown().await;
+    /// assert!(std::net::TcpListener::bind(address).is_ok(), "the port can be had again");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn shutdown(self) {
         self.inner.stop.cancel();
         self.tasks.close();
@@ -409,6 +731,21 @@ pub struct Phone(Arc<Inner>);
 
 impl Phone {
     /// Pays the order.
+    ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
+    /// # world.dream().plant_seeds().await?;
+    /// # use dream_core::orders::WECHAT;
+    /// # let me = world.alice().await.session().await;
+    /// # let placed = me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await?;
+    /// # let (wechat_pay, order) = (world.wechat_pay(), placed.order.order_id.as_str());
+    /// let phone = wechat_pay.phone();
+    /// assert_eq!(phone.pay(order)?.openid, "o-alice");
+    /// assert!(phone.pay(order).is_err(), "it is paid");
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// If the order cannot be paid.
