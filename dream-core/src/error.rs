@@ -191,6 +191,13 @@ pub enum Fault {
 
 impl Fault {
     /// The stable machine-readable name of the fault.
+    ///
+    /// ```
+    /// use dream_core::Fault;
+    ///
+    /// // For a client that has its own sentences.
+    /// assert_eq!(Fault::Range { min: 1, max: 10 }.as_str(), "RANGE");
+    /// ```
     pub const fn as_str(&self) -> &'static str {
         match self {
             Fault::Required => "REQUIRED",
@@ -207,6 +214,13 @@ impl Fault {
     }
 
     /// The fault as one of the named field.
+    ///
+    /// ```
+    /// use dream_core::Fault;
+    ///
+    /// let fault = Fault::Required.at("prompt");
+    /// assert_eq!((fault.field.as_str(), fault.fault), ("prompt", Fault::Required));
+    /// ```
     pub fn at(self, field: impl Into<String>) -> FieldFault {
         FieldFault { field: field.into(), fault: self }
     }
@@ -309,26 +323,63 @@ struct Inner {
 
 impl Error {
     /// An error with a code and nothing more.
+    ///
+    /// ```
+    /// use dream_core::{Code, Error, Facts};
+    ///
+    /// let error = Error::new(Code::JobNotFound);
+    /// assert_eq!((error.to_string().as_str(), error.facts()), ("JOB_NOT_FOUND", &Facts::None));
+    /// ```
     pub fn new(code: Code) -> Self {
         Self { inner: Box::new(Inner { code, context: "", facts: Facts::None, source: None }) }
     }
 
     /// [`Code::ValidationFailed`] for the given fields.
+    ///
+    /// ```
+    /// use dream_core::{Error, Facts, Fault};
+    ///
+    /// // All that is wrong at once, so that a form can show it.
+    /// let error = Error::invalid(vec![Fault::Required.at("prompt"), Fault::Duplicate.at("tags")]);
+    /// let Facts::Fields(fields) = error.facts() else { panic!("it is about fields") };
+    /// assert_eq!(fields.len(), 2);
+    /// ```
     pub fn invalid(faults: Vec<FieldFault>) -> Self {
         Self::new(Code::ValidationFailed).with_facts(Facts::Fields(faults))
     }
 
     /// [`Code::ValidationFailed`] for one field.
+    ///
+    /// ```
+    /// use dream_core::{Code, Error, Fault};
+    ///
+    /// assert_eq!(Error::invalid_field("prompt", Fault::Required).code(), Code::ValidationFailed);
+    /// ```
     pub fn invalid_field(field: impl Into<String>, fault: Fault) -> Self {
         Self::invalid(vec![fault.at(field)])
     }
 
     /// [`Code::Internal`]: a defect or an inconsistency of ours, said for the log.
+    ///
+    /// ```
+    /// use dream_core::{Code, Error};
+    ///
+    /// let error = Error::internal("a paid order without a payment");
+    /// assert_eq!((error.code(), error.to_string().as_str()), (Code::Internal, "INTERNAL"));
+    /// assert!(error.chain().ends_with("a paid order without a payment"), "only the log has it");
+    /// ```
     pub fn internal(what: impl Into<Source>) -> Self {
         Self::new(Code::Internal).with_source(what)
     }
 
     /// Adds what the client may know.
+    ///
+    /// ```
+    /// use dream_core::{Code, Error, Facts};
+    ///
+    /// let error = Error::new(Code::RateLimited).with_facts(Facts::Throttled { retry_after_secs: 30 });
+    /// assert_eq!(error.facts(), &Facts::Throttled { retry_after_secs: 30 });
+    /// ```
     #[must_use]
     pub fn with_facts(mut self, facts: Facts) -> Self {
         self.inner.facts = facts;
@@ -336,6 +387,14 @@ impl Error {
     }
 
     /// Adds the cause, for the log.
+    ///
+    /// ```
+    /// use dream_core::{Code, Error};
+    ///
+    /// let cause = "x".parse::<i64>().unwrap_err();
+    /// let error = Error::new(Code::UpstreamError).with_source(cause);
+    /// assert_eq!(error.chain(), "UPSTREAM_ERROR: invalid digit found in string");
+    /// ```
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.inner.source = Some(source.into());
@@ -343,6 +402,14 @@ impl Error {
     }
 
     /// Says what was being done, for the log: "charging a job" tells more than "database error".
+    ///
+    /// ```
+    /// use dream_core::{Code, Error};
+    ///
+    /// // Who was nearest knows best: what is said first stays.
+    /// let error = Error::new(Code::Unavailable).while_("charging a job").while_("answering a request");
+    /// assert_eq!(error.chain(), "UNAVAILABLE while charging a job");
+    /// ```
     #[must_use]
     pub fn while_(mut self, context: &'static str) -> Self {
         if self.inner.context.is_empty() {
@@ -359,11 +426,28 @@ impl Error {
     }
 
     /// The machine-readable code.
+    ///
+    /// ```
+    /// use dream_core::{Code, Error};
+    ///
+    /// let is_gone = |error: &Error| matches!(error.code(), Code::JobNotFound | Code::OrderNotFound);
+    /// assert!(is_gone(&Error::new(Code::OrderNotFound)));
+    /// ```
     pub fn code(&self) -> Code {
         self.inner.code
     }
 
     /// What the client may know beyond the code.
+    ///
+    /// ```
+    /// use dream_core::{Code, Error, Facts};
+    ///
+    /// let wait = |error: &Error| match error.facts() {
+    ///     Facts::Throttled { retry_after_secs } => *retry_after_secs,
+    ///     _ => 1,
+    /// };
+    /// assert_eq!(wait(&Error::new(Code::Unavailable)), 1);
+    /// ```
     pub fn facts(&self) -> &Facts {
         &self.inner.facts
     }

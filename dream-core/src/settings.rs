@@ -31,11 +31,24 @@ pub struct Lifetime {
 
 impl Lifetime {
     /// How long it is.
+    ///
+    /// ```
+    /// use dream_core::Lifetime;
+    /// use std::time::Duration;
+    ///
+    /// assert_eq!("12h".parse::<Lifetime>().unwrap().span(), Duration::from_hours(12));
+    /// ```
     pub const fn span(&self) -> Duration {
         self.span
     }
 
     /// As it was written.
+    ///
+    /// ```
+    /// use dream_core::Lifetime;
+    ///
+    /// assert_eq!("30m".parse::<Lifetime>().unwrap().as_str(), "30m");
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -105,6 +118,13 @@ pub struct QuotaLimits {
 
 impl QuotaLimits {
     /// The limits of a level.
+    ///
+    /// ```
+    /// use dream_core::QuotaLimits;
+    /// use dream_core::vip::Level;
+    ///
+    /// assert_eq!(QuotaLimits::default().of(Level::Vip).monthly, 3000);
+    /// ```
     pub const fn of(&self, level: Level) -> QuotaLimit {
         match level {
             Level::Normal => self.normal,
@@ -150,6 +170,14 @@ impl AtOnce {
     pub const UNLIMITED: AtOnce = AtOnce { normal: 0, vip: 0, svip: 0 };
 
     /// The limit of a level; `None` for any number.
+    ///
+    /// ```
+    /// use dream_core::AtOnce;
+    /// use dream_core::vip::Level;
+    ///
+    /// assert_eq!(AtOnce { vip: 3, ..AtOnce::UNLIMITED }.of(Level::Vip), Some(3));
+    /// assert_eq!(AtOnce::UNLIMITED.of(Level::Vip), None);
+    /// ```
     pub fn of(&self, level: Level) -> Option<i64> {
         let limit = match level {
             Level::Normal => self.normal,

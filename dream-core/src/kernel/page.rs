@@ -29,6 +29,12 @@ impl Limit {
 
     /// The limit, if it is within 1 to 100.
     ///
+    /// ```
+    /// use dream_core::kernel::Limit;
+    ///
+    /// assert!(Limit::new(100).is_ok() && Limit::new(0).is_err());
+    /// ```
+    ///
     /// # Errors
     /// [`Fault::Range`] otherwise.
     pub fn new(items: i64) -> Result<Self, Fault> {
@@ -39,6 +45,12 @@ impl Limit {
     }
 
     /// Items on a page.
+    ///
+    /// ```
+    /// use dream_core::kernel::Limit;
+    ///
+    /// assert_eq!(Limit::default().get(), 20);
+    /// ```
     pub const fn get(self) -> i64 {
         self.0 as i64
     }
@@ -69,11 +81,33 @@ pub struct Cursor(String);
 
 impl Cursor {
     /// A cursor as a client sent it. Whether it is one of ours is found when the page is read.
+    ///
+    /// ```
+    /// use dream_core::kernel::Cursor;
+    ///
+    /// // Anything is taken here; what is not ours is refused with `INVALID_CURSOR` once it is used.
+    /// assert_eq!(Cursor::from_client("made up").as_str(), "made up");
+    /// ```
     pub fn from_client(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
     /// The text to hand to the client.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::kernel::{Limit, PageRequest};
+    ///
+    /// # let alice = world.alice().await;
+    /// # for prompt in ["one", "two"] { alice.generates(prompt).await; }
+    /// let one = PageRequest::first(Limit::new(1).unwrap());
+    /// let page = alice.session().await.jobs(None, &one).await?;
+    /// // It stands in an address as it is.
+    /// let cursor = page.next.ok_or("there is more")?;
+    /// assert!(cursor.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -139,16 +173,41 @@ impl PageRequest {
     pub const MAX_NUMBERED_ROW: i64 = 10_000;
 
     /// The first page with this many items.
+    ///
+    /// ```
+    /// use dream_core::kernel::{Limit, PageRequest, Start};
+    ///
+    /// let ten = PageRequest::first(Limit::new(10).unwrap());
+    /// assert_eq!((ten.limit.get(), ten.start), (10, Start::Newest));
+    /// ```
     pub fn first(limit: Limit) -> Self {
         Self { limit, start: Start::Newest }
     }
 
     /// The page that starts at this place.
+    ///
+    /// ```
+    /// use dream_core::kernel::{Cursor, Limit, PageRequest, Start};
+    ///
+    /// let cursor = Cursor::from_client("as the page before said");
+    /// let next = PageRequest::after(Limit::default(), cursor.clone());
+    /// assert_eq!(next.start, Start::After(cursor));
+    /// ```
     pub fn after(limit: Limit, cursor: Cursor) -> Self {
         Self { limit, start: Start::After(cursor) }
     }
 
     /// The page with this number, counted from 1.
+    ///
+    /// ```
+    /// use dream_core::Code;
+    /// use dream_core::kernel::{Limit, PageRequest};
+    ///
+    /// // As older clients ask.
+    /// assert!(PageRequest::numbered(Limit::default(), 3).is_ok());
+    /// let deep = PageRequest::numbered(Limit::default(), 501).unwrap_err();
+    /// assert_eq!(deep.code(), Code::ValidationFailed, "500 pages of 20 are 10 000 rows");
+    /// ```
     ///
     /// # Errors
     /// [`Code::ValidationFailed`] beyond row 10 000, where only cursors go.
@@ -211,6 +270,13 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// The same page with each item changed.
+    ///
+    /// ```
+    /// use dream_core::kernel::Page;
+    ///
+    /// let page = Page { items: vec![1, 2], next: None, total: Some(2) };
+    /// assert_eq!(page.map(|number| number * 10).items, [10, 20]);
+    /// ```
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(change).collect(), next: self.next, total: self.total }
     }
@@ -253,11 +319,25 @@ pub struct ListScope(String);
 
 impl ListScope {
     /// The list of this name.
+    ///
+    /// ```
+    /// use dream_core::kernel::ListScope;
+    ///
+    /// assert_ne!(ListScope::of("jobs"), ListScope::of("orders"));
+    /// ```
     pub fn of(list: &str) -> Self {
         Self(list.to_owned())
     }
 
     /// The same list with this filter or owner as well.
+    ///
+    /// ```
+    /// use dream_core::kernel::ListScope;
+    ///
+    /// // Another filter is another list, in which the same place means something else.
+    /// let orders = || ListScope::of("orders").with("user", 7);
+    /// assert_ne!(orders().with("status", "PAID"), orders().with("status", "PENDING"));
+    /// ```
     #[must_use]
     pub fn with(mut self, name: &str, value: impl fmt::Display) -> Self {
         use fmt::Write as _;

@@ -22,6 +22,13 @@ pub enum Patch<T> {
 
 impl<T> Patch<T> {
     /// The value after the change.
+    ///
+    /// ```
+    /// use dream_core::kernel::Patch;
+    ///
+    /// assert_eq!(Patch::Set("new").apply(None), Some("new"));
+    /// assert_eq!(Patch::<&str>::default().apply(None), None, "what is not spoken of stays");
+    /// ```
     pub fn apply(self, before: Option<T>) -> Option<T> {
         match self {
             Patch::Keep => before,
@@ -31,6 +38,13 @@ impl<T> Patch<T> {
     }
 
     /// The same change of another value.
+    ///
+    /// ```
+    /// use dream_core::kernel::Patch;
+    ///
+    /// assert_eq!(Patch::Set("7").map(|text| text.len()), Patch::Set(1));
+    /// assert_eq!(Patch::Clear.map(|text: &str| text.len()), Patch::Clear);
+    /// ```
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Patch<U> {
         match self {
             Patch::Keep => Patch::Keep,

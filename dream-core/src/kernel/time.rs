@@ -30,44 +30,104 @@ pub struct Timestamp(i64);
 
 impl Timestamp {
     /// The instant this many microseconds after the epoch.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    ///
+    /// // As the databases keep it.
+    /// assert_eq!(Timestamp::from_micros(1_500_000).to_string(), "1970-01-01T00:00:01.500Z");
+    /// ```
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
     }
 
     /// The instant this many seconds after the epoch.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    ///
+    /// assert_eq!(Timestamp::from_secs(1_769_600_000).to_string(), "2026-01-28T11:33:20.000Z");
+    /// ```
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs.saturating_mul(1_000_000))
     }
 
     /// Microseconds since the epoch.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    ///
+    /// let at = Timestamp::from_micros(1_769_600_000_000_001);
+    /// assert_eq!(Timestamp::from_micros(at.as_micros()), at, "nothing is lost");
+    /// ```
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
     /// Whole seconds since the epoch, rounded down.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    ///
+    /// assert_eq!(Timestamp::from_micros(1_999_999).as_secs(), 1);
+    /// assert_eq!(Timestamp::from_micros(-1).as_secs(), -1, "down, also before the epoch");
+    /// ```
     pub const fn as_secs(self) -> i64 {
         self.0.div_euclid(1_000_000)
     }
 
     /// The instant this much later; stays at the end of time rather than wrapping.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    /// use std::time::Duration;
+    ///
+    /// let placed = Timestamp::from_secs(1_769_600_000);
+    /// assert_eq!(placed.plus(Duration::from_mins(30)).as_secs(), 1_769_601_800);
+    /// ```
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// The instant this much earlier; stays at the beginning of time rather than wrapping.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    /// use std::time::Duration;
+    ///
+    /// // What was made before this has been there for a day.
+    /// let now = Timestamp::from_secs(1_769_600_000);
+    /// assert_eq!(now.minus(Duration::from_hours(24)).plus_days(1), now);
+    /// ```
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// The instant this many days of 24 hours later.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    ///
+    /// let bought: Timestamp = "2026-01-28T10:00:00+08:00".parse().unwrap();
+    /// assert_eq!(bought.plus_days(30).to_string(), "2026-02-27T02:00:00.000Z");
+    /// ```
     #[must_use]
     pub const fn plus_days(self, days: i64) -> Self {
         Self(self.0.saturating_add(days.saturating_mul(86_400_000_000)))
     }
 
     /// How long after `earlier` this is; zero if it is not after it.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    /// use std::time::Duration;
+    ///
+    /// let (begun, ended) = (Timestamp::from_secs(100), Timestamp::from_secs(160));
+    /// assert_eq!(ended.since(begun), Duration::from_mins(1));
+    /// assert_eq!(begun.since(ended), Duration::ZERO);
+    /// ```
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -127,23 +187,52 @@ pub struct Day(civil::Date);
 
 impl Day {
     /// The month that the day lies in.
+    ///
+    /// ```
+    /// use dream_core::kernel::Day;
+    ///
+    /// let day: Day = "2026-01-28".parse().unwrap();
+    /// assert_eq!(day.month().to_string(), "2026-01");
+    /// ```
     pub fn month(self) -> Month {
         Month { year: self.0.year(), month: self.0.month() }
     }
 
     /// The following day.
+    ///
+    /// ```
+    /// use dream_core::kernel::Day;
+    ///
+    /// let last: Day = "2026-12-31".parse().unwrap();
+    /// assert_eq!(last.next().to_string(), "2027-01-01");
+    /// ```
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.tomorrow().unwrap_or(self.0))
     }
 
     /// The day this many days earlier; stays at the beginning of time rather than wrapping.
+    ///
+    /// ```
+    /// use dream_core::kernel::Day;
+    ///
+    /// // The first of the last seven days, today being one of them.
+    /// let today: Day = "2026-03-03".parse().unwrap();
+    /// assert_eq!(today.minus(6).to_string(), "2026-02-25");
+    /// ```
     #[must_use]
     pub fn minus(self, days: i32) -> Self {
         Self(self.0.saturating_sub(jiff::Span::new().days(days)))
     }
 
     /// The preceding day.
+    ///
+    /// ```
+    /// use dream_core::kernel::Day;
+    ///
+    /// let day: Day = "2026-01-01".parse().unwrap();
+    /// assert_eq!(day.previous().to_string(), "2025-12-31");
+    /// ```
     #[must_use]
     pub fn previous(self) -> Self {
         Self(self.0.yesterday().unwrap_or(self.0))
@@ -205,6 +294,14 @@ pub struct Zone(TimeZone);
 impl Zone {
     /// The zone of this IANA name. The database of zones is built in.
     ///
+    /// ```
+    /// use dream_core::Fault;
+    /// use dream_core::kernel::Zone;
+    ///
+    /// assert!(Zone::named("Asia/Tokyo").is_ok());
+    /// assert!(matches!(Zone::named("Asia/Shangai"), Err(Fault::Format(_))));
+    /// ```
+    ///
     /// # Errors
     /// [`Fault::Format`] if there is no such zone.
     pub fn named(name: &str) -> Result<Self, Fault> {
@@ -212,6 +309,13 @@ impl Zone {
     }
 
     /// The day that the instant lies in.
+    ///
+    /// ```
+    /// use dream_core::kernel::Zone;
+    ///
+    /// let late = "2026-01-28T16:30:00Z".parse().unwrap();
+    /// assert_eq!(Zone::default().day(late).to_string(), "2026-01-29", "in Shanghai it is past midnight");
+    /// ```
     pub fn day(&self, at: Timestamp) -> Day {
         Day(self.0.to_datetime(at.to_jiff()).date())
     }
@@ -223,12 +327,28 @@ impl Zone {
     }
 
     /// The first instant of the day.
+    ///
+    /// ```
+    /// use dream_core::kernel::Zone;
+    ///
+    /// let day = "2026-01-29".parse().unwrap();
+    /// assert_eq!(Zone::default().start_of(day).to_string(), "2026-01-28T16:00:00.000Z");
+    /// ```
     pub fn start_of(&self, day: Day) -> Timestamp {
         let start = day.0.to_zoned_datetime(self.0.clone()).map(|zoned| zoned.timestamp().as_microsecond());
         Timestamp(start.unwrap_or(i64::MIN))
     }
 
     /// The start of the hour that the instant lies in.
+    ///
+    /// ```
+    /// use dream_core::kernel::Zone;
+    ///
+    /// // Half an hour off: hours begin at half past.
+    /// let kolkata = Zone::named("Asia/Kolkata").unwrap();
+    /// let at = "2026-01-28T10:59:00Z".parse().unwrap();
+    /// assert_eq!(kolkata.start_of_hour(at).to_string(), "2026-01-28T10:30:00.000Z");
+    /// ```
     pub fn start_of_hour(&self, at: Timestamp) -> Timestamp {
         let offset = i64::from(self.0.to_offset(at.to_jiff()).seconds()) * 1_000_000;
         let local = at.0 + offset;

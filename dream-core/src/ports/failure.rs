@@ -67,11 +67,25 @@ pub struct Failure {
 
 impl Failure {
     /// A failure without code and waiting time.
+    ///
+    /// ```
+    /// use dream_core::ports::{Failure, FailureKind};
+    ///
+    /// let failure = Failure::new("image_api", FailureKind::Unreachable, "connection refused");
+    /// assert_eq!(failure.to_string(), "image_api: Unreachable: connection refused");
+    /// ```
     pub fn new(service: &'static str, kind: FailureKind, message: impl Into<String>) -> Self {
         Self { service, kind, code: None, message: message.into(), retry_after: None }
     }
 
     /// Adds the other side's own code.
+    ///
+    /// ```
+    /// use dream_core::ports::{Failure, FailureKind};
+    ///
+    /// let refused = Failure::new("image_api", FailureKind::Refused, "400").with_code("INVALID_REQUEST");
+    /// assert_eq!(refused.code.as_deref(), Some("INVALID_REQUEST"));
+    /// ```
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.code = Some(code.into());
@@ -79,6 +93,15 @@ impl Failure {
     }
 
     /// Adds how long the other side asked us to wait.
+    ///
+    /// ```
+    /// use dream_core::ports::{Failure, FailureKind};
+    /// use std::time::Duration;
+    ///
+    /// let wait = Some(Duration::from_secs(30));
+    /// let busy = Failure::new("image_api", FailureKind::Throttled, "429").with_retry_after(wait);
+    /// assert_eq!(busy.retry_after, wait);
+    /// ```
     #[must_use]
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
@@ -86,11 +109,28 @@ impl Failure {
     }
 
     /// Whether the call may have taken effect although it failed.
+    ///
+    /// ```
+    /// use dream_core::ports::{Failure, FailureKind};
+    ///
+    /// // The charge is given back where nothing has happened, and waits where that is not known.
+    /// let failed = |kind| Failure::new("image_api", kind, "…");
+    /// assert!(failed(FailureKind::TimedOut).outcome_unknown());
+    /// assert!(!failed(FailureKind::Refused).outcome_unknown());
+    /// ```
     pub fn outcome_unknown(&self) -> bool {
         matches!(self.kind, FailureKind::Unknown | FailureKind::TimedOut)
     }
 
     /// Whether repeating the same call later can help.
+    ///
+    /// ```
+    /// use dream_core::ports::{Failure, FailureKind};
+    ///
+    /// let failed = |kind| Failure::new("wechat", kind, "…");
+    /// assert!(failed(FailureKind::Unreachable).is_transient());
+    /// assert!(!failed(FailureKind::Misconfigured).is_transient(), "somebody has to set it right");
+    /// ```
     pub fn is_transient(&self) -> bool {
         !matches!(self.kind, FailureKind::Refused | FailureKind::Misconfigured)
     }

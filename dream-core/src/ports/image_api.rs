@@ -95,6 +95,12 @@ impl JobState {
         &["QUEUED", "RUNNING", "RETRYING", "SUCCEEDED", "FAILED", "CANCELED"];
 
     /// The state's name in the API and in our answers.
+    ///
+    /// ```
+    /// use dream_core::ports::JobState;
+    ///
+    /// assert_eq!(JobState::Retrying.as_str(), "RETRYING");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             JobState::Queued => "QUEUED",
@@ -107,6 +113,13 @@ impl JobState {
     }
 
     /// The state of this name.
+    ///
+    /// ```
+    /// use dream_core::ports::JobState;
+    ///
+    /// assert_eq!(JobState::parse("CANCELED"), Some(JobState::Canceled));
+    /// assert_eq!(JobState::parse("CANCELLED"), None, "of orders alone");
+    /// ```
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "QUEUED" => JobState::Queued,
@@ -120,6 +133,13 @@ impl JobState {
     }
 
     /// Whether the state never changes again.
+    ///
+    /// ```
+    /// use dream_core::ports::JobState;
+    ///
+    /// // Whether a client has to ask again.
+    /// assert!(JobState::Failed.is_final() && !JobState::Retrying.is_final());
+    /// ```
     pub const fn is_final(self) -> bool {
         matches!(self, JobState::Succeeded | JobState::Failed | JobState::Canceled)
     }

@@ -32,6 +32,12 @@ impl Level {
     pub const NAMES: &'static [&'static str] = &["NORMAL", "VIP", "SVIP"];
 
     /// The level's name in answers.
+    ///
+    /// ```
+    /// use dream_core::vip::Level;
+    ///
+    /// assert_eq!(Level::Svip.as_str(), "SVIP");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             Level::Normal => "NORMAL",
@@ -41,6 +47,13 @@ impl Level {
     }
 
     /// The level of this name.
+    ///
+    /// ```
+    /// use dream_core::vip::Level;
+    ///
+    /// assert_eq!(Level::parse("VIP"), Some(Level::Vip));
+    /// assert_eq!(Level::parse("GOLD"), None);
+    /// ```
     pub fn parse(name: &str) -> Option<Self> {
         Some(match name {
             "NORMAL" => Level::Normal,
@@ -77,6 +90,15 @@ impl Membership {
     pub const NORMAL: Membership = Membership { level: Level::Normal, expires_at: None };
 
     /// What is in force at `now` of a level that was given until `expires_at`.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    /// use dream_core::vip::{Level, Membership};
+    ///
+    /// let now = Timestamp::from_secs(1_769_600_000);
+    /// assert_eq!(Membership::at(Level::Vip, Some(now.plus_days(1)), now).level(), Level::Vip);
+    /// assert_eq!(Membership::at(Level::Vip, Some(now.plus_days(1)), now.plus_days(2)), Membership::NORMAL);
+    /// ```
     pub fn at(level: Level, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
         match expires_at {
             Some(until) if until > now && level > Level::Normal => Self { level, expires_at },
@@ -89,16 +111,42 @@ impl Membership {
     }
 
     /// The level in force.
+    ///
+    /// ```
+    /// use dream_core::vip::{Level, Membership};
+    ///
+    /// assert_eq!(Membership::NORMAL.level(), Level::Normal);
+    /// ```
     pub const fn level(self) -> Level {
         self.level
     }
 
     /// Until when; `None` without VIP.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    /// use dream_core::vip::{Level, Membership};
+    ///
+    /// let now = Timestamp::from_secs(1_769_600_000);
+    /// let month = Membership::NORMAL.extended(Level::Vip, 30, now).unwrap();
+    /// assert_eq!(month.expires_at(), Some(now.plus_days(30)));
+    /// ```
     pub const fn expires_at(self) -> Option<Timestamp> {
         self.expires_at
     }
 
     /// Days left, the begun one counted whole.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    /// use dream_core::vip::{Level, Membership};
+    /// use std::time::Duration;
+    ///
+    /// let now = Timestamp::from_secs(1_769_600_000);
+    /// let week = Membership::NORMAL.extended(Level::Vip, 7, now).unwrap();
+    /// assert_eq!(week.remaining_days(now.plus(Duration::from_mins(1))), 7, "the first one has begun");
+    /// assert_eq!(week.remaining_days(now.plus_days(6)), 1);
+    /// ```
     pub fn remaining_days(self, now: Timestamp) -> i64 {
         const DAY: i64 = 86_400_000_000;
         self.expires_at
@@ -107,6 +155,18 @@ impl Membership {
 
     /// What paying for `days` of `level` makes of it: the days come on top of what is left.
     /// `None` if a higher level is in force.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    /// use dream_core::vip::{Level, Membership};
+    ///
+    /// let now = Timestamp::from_secs(1_769_600_000);
+    /// let vip = Membership::NORMAL.extended(Level::Vip, 30, now).unwrap();
+    /// // Days that are left count on at the higher level.
+    /// let svip = vip.extended(Level::Svip, 30, now).unwrap();
+    /// assert_eq!((svip.level(), svip.remaining_days(now)), (Level::Svip, 60));
+    /// assert_eq!(svip.extended(Level::Vip, 30, now), None);
+    /// ```
     pub fn extended(self, level: Level, days: i64, now: Timestamp) -> Option<Self> {
         if self.level > level {
             return None;
@@ -116,6 +176,17 @@ impl Membership {
     }
 
     /// What is left when `days` are taken back; never less than nothing.
+    ///
+    /// ```
+    /// use dream_core::kernel::Timestamp;
+    /// use dream_core::vip::{Level, Membership};
+    ///
+    /// let now = Timestamp::from_secs(1_769_600_000);
+    /// let month = Membership::NORMAL.extended(Level::Vip, 30, now).unwrap();
+    /// // What was paid for is given back, and the days with it.
+    /// assert_eq!(month.shortened(10, now).remaining_days(now), 20);
+    /// assert_eq!(month.shortened(30, now), Membership::NORMAL);
+    /// ```
     #[must_use]
     pub fn shortened(self, days: i64, now: Timestamp) -> Self {
         let until = self.expires_at.map(|until| until.plus_days(-days));

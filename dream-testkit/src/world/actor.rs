@@ -43,11 +43,27 @@ impl Actor {
     }
 
     /// WeChat's id of the user by this name.
+    ///
+    /// ```
+    /// use dream_testkit::world::Actor;
+    ///
+    /// assert_eq!(Actor::openid_of("alice"), "o-alice");
+    /// ```
     pub fn openid_of(name: &str) -> String {
         format!("o-{name}")
     }
 
     /// Signs in anew: the old tokens stay good, these are used from now on.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let alice = world.alice().await;
+    /// let before = alice.tokens();
+    /// alice.log_in_again().await;
+    /// assert_ne!(alice.tokens().refresh, before.refresh);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn log_in_again(&self) -> LoggedIn {
         let again = enter(&self.dream, &self.wechat, &self.openid).await;
         *lock(&self.tokens) = again.tokens.clone();
@@ -55,36 +71,95 @@ impl Actor {
     }
 
     /// The user's id.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let alice = world.alice().await;
+    /// assert_eq!(alice.session().await.me().await?.id, alice.id());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn id(&self) -> UserId {
         self.id
     }
 
     /// WeChat's id of the user.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let alice = world.alice().await;
+    /// assert!(world.wechat().user(alice.openid()).is_some());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn openid(&self) -> &str {
         &self.openid
     }
 
     /// The tokens in use.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let alice = world.alice().await;
+    /// assert_eq!(alice.tokens().access.split('.').count(), 3, "a JSON Web Token");
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn tokens(&self) -> Tokens {
         lock(&self.tokens).clone()
     }
 
     /// Uses these tokens from now on.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let (alice, bob) = (world.alice().await, world.user("bob").await);
+    /// // Somebody has got hold of the tokens.
+    /// bob.take(alice.tokens());
+    /// assert_eq!(bob.session().await.me().await?.id, alice.id());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn take(&self, tokens: Tokens) {
         *lock(&self.tokens) = tokens;
     }
 
     /// The access token in use.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let alice = world.alice().await;
+    /// assert!(world.dream().session(&alice.bearer()).await.is_ok());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn bearer(&self) -> BearerToken {
         BearerToken::new(self.tokens().access)
     }
 
     /// The refresh token in use.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let alice = world.alice().await;
+    /// let fresh = world.nobody().refresh(alice.refresh_token()).await?;
+    /// assert_ne!(fresh.refresh, alice.tokens().refresh);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn refresh_token(&self) -> RefreshToken {
         RefreshToken::new(self.tokens().refresh)
     }
 
     /// A session by the access token.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let me = world.alice().await.session().await;
+    /// assert_eq!(me.balance().await?.balance.get(), 0);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Panics
     /// If the token is refused; [`Actor::try_session`] tells why instead.
@@ -94,6 +169,18 @@ impl Actor {
 
     /// A session by the access token, if it is still good.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use std::time::Duration;
+    ///
+    /// let alice = world.alice().await;
+    /// assert!(alice.try_session().await.is_ok());
+    /// world.clock().advance(Duration::from_hours(24 * 365));
+    /// assert!(alice.try_session().await.is_err(), "the token has expired");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// As `Dream::session`.
     pub async fn try_session(&self) -> Result<Session> {
@@ -101,6 +188,15 @@ impl Actor {
     }
 
     /// Asks for one picture of this in final mode.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let accepted = world.alice().await.generates("a cat").await;
+    /// assert_eq!(accepted.charge.points.get(), 0, "it is within the quota");
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Panics
     /// If it is refused.
@@ -110,6 +206,16 @@ impl Actor {
 
     /// Asks for a generation.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.daily_quota(0), async |world| {
+    /// use dream_testkit::world::polished;
+    ///
+    /// let refused = world.alice().await.generate(&polished("a cat", 1)).await.unwrap_err();
+    /// assert_eq!(refused.code(), dream_core::Code::QuotaExceeded, "neither quota nor points");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// As `Session::generate`.
     pub async fn generate(&self, request: &GenerateRequest) -> Result<Accepted> {
@@ -117,6 +223,16 @@ impl Actor {
     }
 
     /// One of the user's own jobs.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let alice = world.alice().await;
+    /// let id = alice.generates("a cat").await.job_id;
+    /// world.settle().await;
+    /// assert_eq!(alice.job(&id).await.result_urls.len(), 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Panics
     /// If there is no such job.
@@ -126,6 +242,18 @@ impl Actor {
 
     /// The points that can be spent.
     ///
+    /// ```
+    /// # dream_testkit::world::example_on(|world| world.daily_quota(0), async |world| {
+    /// # use dream_core::kernel::Points;
+    /// let alice = world.alice().await;
+    /// world.admin().await.grant_points(alice.id(), Points::new(15), "a gift").await?;
+    /// alice.generates("a cat").await;
+    /// assert_eq!(alice.points().await, 5);
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Panics
     /// If the account is gone.
     pub async fn points(&self) -> i64 {
@@ -133,6 +261,17 @@ impl Actor {
     }
 
     /// Samples of the quota used today.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// let alice = world.alice().await;
+    /// alice.generates("[fail] a cat").await;
+    /// assert_eq!(alice.used_today().await, 1);
+    /// world.settle().await;
+    /// assert_eq!(alice.used_today().await, 0, "it failed, and was given back");
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Panics
     /// If the account is gone.

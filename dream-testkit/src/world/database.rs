@@ -35,6 +35,19 @@ macro_rules! on_pool {
 impl Database {
     /// Connects to the database of this URL, be it this world's or another.
     ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::backends::{Backend, BackendKind, migrate};
+    /// # let backend = Backend::start(BackendKind::Sqlite, migrate).await?;
+    /// use dream_testkit::world::Database;
+    ///
+    /// let database = Database::connect(backend.database_url()).await;
+    /// assert_eq!(database.number("SELECT count(*) FROM users").await, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Panics
     /// If it cannot be reached.
     pub async fn connect(url: &str) -> Self {
@@ -49,6 +62,15 @@ impl Database {
 
     /// Runs a statement; how many rows it touched.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// world.alice().await;
+    /// let database = world.database();
+    /// assert_eq!(database.execute("UPDATE users SET phone = NULL WHERE openid = 'o-alice'").await, 1);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Panics
     /// If it fails.
     pub async fn execute(&self, sql: &str) -> u64 {
@@ -59,6 +81,14 @@ impl Database {
     }
 
     /// The one number that the query gives, such as a count.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// world.user("bob").await;
+    /// assert_eq!(world.database().number("SELECT count(*) FROM accounts").await, 1);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Panics
     /// If it fails or gives no number.
@@ -71,6 +101,17 @@ impl Database {
 
     /// The first column of every row, as text. Rows where it is NULL are left out.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// for name in ["alice", "bob"] {
+    ///     world.user(name).await;
+    /// }
+    /// let openids = world.database().texts("SELECT openid FROM users ORDER BY openid").await;
+    /// assert_eq!(openids, ["o-alice", "o-bob"]);
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Panics
     /// If the query fails or its first column is no text.
     pub async fn texts(&self, sql: &str) -> Vec<String> {
@@ -82,6 +123,16 @@ impl Database {
     }
 
     /// The first two columns of every row, as text.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// world.alice().await.generates("a cat").await;
+    /// let due = world.database().pairs("SELECT job_id, status FROM generations").await;
+    /// assert_eq!(due.len(), 1);
+    /// # world.settle().await;
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Panics
     /// If the query fails or a column is no text.

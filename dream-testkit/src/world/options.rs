@@ -113,6 +113,18 @@ impl WorldOptions {
     }
 
     /// Makes every id and token out of this seed.
+    ///
+    /// ```
+    /// use dream_testkit::world;
+    ///
+    /// world::example_on(|world| world.seed(4711), async |world| {
+    ///     // Another seed is another story: ids, tokens and codes that this test has not met yet.
+    ///     let job = world.alice().await.generates("a cat").await.job_id;
+    ///     world.settle().await;
+    ///     assert!(world.alice().await.job(&job).await.state.is_final());
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -120,6 +132,25 @@ impl WorldOptions {
     }
 
     /// Shows the clock, for what has to run by it before the world starts.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::backends::{Backend, BackendKind, migrate};
+    /// # let backend = Backend::start(BackendKind::Sqlite, migrate).await?;
+    /// use dream_core::adapters::MemoryCache;
+    /// use dream_core::ports::Cache as _;
+    /// use dream_testkit::world::TestDream;
+    ///
+    /// // Something of one's own that runs by the world's clock.
+    /// let mut cache = None;
+    /// let world = TestDream::on(&backend).on_clock(|clock| cache = Some(MemoryCache::new(clock)));
+    /// let world = world.start().await;
+    /// assert!(cache.is_some());
+    /// world.finish().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn on_clock(self, show: impl FnOnce(Arc<TestClock>)) -> Self {
         if let Some(clock) = &self.clock {
@@ -129,6 +160,18 @@ impl WorldOptions {
     }
 
     /// Runs on the machine's clock. Waiting then takes its time, so make the image API quick.
+    ///
+    /// ```
+    /// use dream_core::adapters::SystemClock;
+    /// use dream_core::ports::Clock as _;
+    /// use dream_testkit::world;
+    /// use std::time::Duration;
+    ///
+    /// world::example_on(|world| world.system_clock().pace(1000.0), async |world| {
+    ///     assert!(SystemClock.now().since(world.now()) < Duration::from_secs(10));
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
     pub fn system_clock(mut self) -> Self {
         self.clock = None;
@@ -138,6 +181,19 @@ impl WorldOptions {
     }
 
     /// Changes what an operator may choose.
+    ///
+    /// ```
+    /// use dream_testkit::world;
+    ///
+    /// world::example_on(|world| world.settings(|it| it.rehost_results = true), async |world| {
+    ///     let alice = world.alice().await;
+    ///     let job = alice.generates("a cat").await.job_id;
+    ///     world.settle().await;
+    ///     let url = &alice.job(&job).await.result_urls[0];
+    ///     assert!(world.blobs().key_of(url).is_some(), "copied into our own storage");
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
     pub fn settings(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(&mut self.settings);
@@ -145,6 +201,18 @@ impl WorldOptions {
     }
 
     /// Free samples a day without VIP, and ten times as many a month.
+    ///
+    /// ```
+    /// use dream_testkit::world;
+    ///
+    /// world::example_on(|world| world.daily_quota(2), async |world| {
+    ///     let alice = world.alice().await;
+    ///     alice.generates("a cat").await;
+    ///     assert_eq!(alice.session().await.quota().await?.quota.remaining(), 1);
+    ///     world.settle().await;
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
     pub fn daily_quota(self, samples: i64) -> Self {
         self.settings(|settings| {
@@ -153,6 +221,20 @@ impl WorldOptions {
     }
 
     /// Another time zone for the business's days.
+    ///
+    /// ```
+    /// use dream_testkit::world;
+    /// use std::time::Duration;
+    ///
+    /// world::example_on(|world| world.zone("America/New_York").daily_quota(5), async |world| {
+    ///     let alice = world.alice().await;
+    ///     alice.generates("a cat").await;
+    ///     // Nine in the evening of the day before, over there: in four hours the day is another one.
+    ///     world.pass(Duration::from_hours(4)).await;
+    ///     assert_eq!(alice.used_today().await, 0);
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
     pub fn zone(self, name: &str) -> Self {
         let zone = Zone::named(name).expect("a time zone");
@@ -160,6 +242,17 @@ impl WorldOptions {
     }
 
     /// Changes how the image API is played.
+    ///
+    /// ```
+    /// use dream_testkit::world;
+    ///
+    /// world::example_on(|world| world.image_api(|it| it.accept_any_key = false), async |world| {
+    ///     let jobs = format!("{}/v1/jobs", world.image_api().base_url());
+    ///     let stranger = reqwest::Client::new().get(jobs).bearer_auth("a key of one's own");
+    ///     assert_eq!(stranger.send().await?.status(), 401);
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
     pub fn image_api(mut self, change: impl FnOnce(&mut ImageApiOptions)) -> Self {
         change(&mut self.image_api);
@@ -167,18 +260,59 @@ impl WorldOptions {
     }
 
     /// The image API is this much faster than the real one.
+    ///
+    /// ```
+    /// use dream_testkit::world;
+    /// use std::time::Duration;
+    ///
+    /// world::example_on(|world| world.pace(1000.0), async |world| {
+    ///     let begun = world.now();
+    ///     world.alice().await.generates("a cat").await;
+    ///     world.settle().await;
+    ///     assert!(world.now().since(begun) < Duration::from_mins(1));
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
     pub fn pace(self, times: f64) -> Self {
         self.image_api(|options| options.pace = Pace::times(times))
     }
 
     /// Jobs stay queued at the image API until the test moves them.
+    ///
+    /// ```
+    /// use dream_testkit::fakes::image_api::Status;
+    /// use dream_testkit::world;
+    ///
+    /// world::example_on(|world| world.by_hand(), async |world| {
+    ///     world.alice().await.generates("a cat").await;
+    ///     world.work().await;
+    ///     let job = world.image_api().jobs().remove(0);
+    ///     assert_eq!(job.status, Status::Queued, "until the test says what becomes of it");
+    ///     world.image_api().succeed(&job.id);
+    ///     world.settle().await;
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
     pub fn by_hand(self) -> Self {
         self.image_api(|options| options.by_hand = true)
     }
 
     /// Changes how WeChat is played.
+    ///
+    /// ```
+    /// use dream_core::Login;
+    /// use dream_core::ports::LoginCode;
+    /// use dream_testkit::world;
+    ///
+    /// world::example_on(|world| world.wechat(|wechat| wechat.sandbox_codes = true), async |world| {
+    ///     let code = LoginCode::new("sandbox-alice".to_owned()).unwrap();
+    ///     let login = Login { code, phone: None, nick_name: None, avatar_url: None };
+    ///     assert!(world.nobody().login(login).await.is_ok());
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
     pub fn wechat(mut self, change: impl FnOnce(&mut WeChatOptions)) -> Self {
         change(&mut self.wechat);
@@ -186,6 +320,20 @@ impl WorldOptions {
     }
 
     /// Has the image API tell the ends of jobs, to a small server that hands them to Dream.
+    ///
+    /// ```
+    /// use dream_testkit::wait::eventually;
+    /// use dream_testkit::world;
+    /// use std::time::Duration;
+    ///
+    /// world::example_on(|world| world.webhooks(), async |world| {
+    ///     world.alice().await.generates("a cat").await;
+    ///     world.settle().await;
+    ///     let told = || !world.image_api().deliveries().is_empty();
+    ///     assert!(eventually(Duration::from_secs(10), told).await);
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
     pub fn webhooks(mut self) -> Self {
         self.webhooks = true;
@@ -193,6 +341,23 @@ impl WorldOptions {
     }
 
     /// Keeps pictures here rather than in a folder of the backend.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::backends::{Backend, BackendKind, migrate};
+    /// # let backend = Backend::start(BackendKind::Sqlite, migrate).await?;
+    /// use dream_core::adapters::DiskBlobs;
+    /// use dream_testkit::world::TestDream;
+    /// use std::sync::Arc;
+    ///
+    /// let disk = DiskBlobs::open(backend.folder().join("mine"), "https://pictures.test").await?;
+    /// let world = TestDream::on(&backend).blobs(Arc::new(disk)).start().await;
+    /// assert!(world.blobs().public_url(&"a.png".parse().unwrap()).starts_with("https://pictures.test/"));
+    /// world.finish().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn blobs(mut self, blobs: Arc<dyn Blobs>) -> Self {
         self.blobs = Some(blobs);
@@ -200,6 +365,16 @@ impl WorldOptions {
     }
 
     /// Keeps pictures in R2 rather than in a folder of the backend.
+    ///
+    /// ```
+    /// use dream_testkit::world;
+    ///
+    /// world::example_on(|world| world.on_r2(), async |world| {
+    ///     let url = world.blobs().public_url(&"a.png".parse().unwrap());
+    ///     assert!(url.starts_with(&world.r2().public_url()));
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
     pub fn on_r2(mut self) -> Self {
         self.on_r2 = true;
@@ -221,6 +396,19 @@ impl WorldOptions {
     }
 
     /// Takes payments by WeChat Pay. Notifies wait until the test delivers them.
+    ///
+    /// ```
+    /// use dream_core::orders::WECHAT;
+    /// use dream_testkit::world;
+    ///
+    /// world::example_on(|world| world.taking_payments(), async |world| {
+    ///     world.dream().plant_seeds().await?;
+    ///
+    ///     let me = world.alice().await.session().await;
+    ///     assert!(me.purchase(&"vip_month".parse().unwrap(), WECHAT, None).await.is_ok());
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
     pub fn taking_payments(mut self) -> Self {
         // The merchant is bound to a mini-program, and payers are its users.
@@ -233,6 +421,22 @@ impl WorldOptions {
     }
 
     /// What a commit on SQLite survives; the process's death unless said otherwise.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::backends::{Backend, BackendKind, migrate};
+    /// # let backend = Backend::start(BackendKind::Sqlite, migrate).await?;
+    /// use dream_core::Durability;
+    /// use dream_testkit::world::TestDream;
+    ///
+    /// // For measuring what production does.
+    /// let world = TestDream::on(&backend).durability(Durability::Full).start().await;
+    /// assert!(world.waiting().await.is_empty());
+    /// world.finish().await;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
@@ -240,6 +444,20 @@ impl WorldOptions {
     }
 
     /// Calls of Dream's to the image API at once; no limit unless said otherwise.
+    ///
+    /// ```
+    /// use dream_testkit::world;
+    ///
+    /// world::example_on(|world| world.calls_at_once(1), async |world| {
+    ///     let alice = world.alice().await;
+    ///     let jobs = [alice.generates("a cat").await.job_id, alice.generates("a dog").await.job_id];
+    ///     world.settle().await;
+    ///     for job in jobs {
+    ///         assert!(alice.job(&job).await.state.is_final(), "one waited for the other");
+    ///     }
+    ///     Ok(())
+    /// });
+    /// ```
     #[must_use]
     pub fn calls_at_once(mut self, calls: u32) -> Self {
         self.at_once = calls;

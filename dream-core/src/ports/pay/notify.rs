@@ -28,6 +28,13 @@ impl SignedNotify {
     pub const MAX_BODY: usize = 1024 * 1024;
 
     /// A notify with these headers and the exact bytes of its body.
+    ///
+    /// ```
+    /// use dream_core::ports::SignedNotify;
+    ///
+    /// let notify = SignedNotify::new([("X-Signature", "ab12")], r#"{"paid":true}"#);
+    /// assert_eq!(notify.header("x-signature"), Some("ab12"));
+    /// ```
     pub fn new<N: Into<String>, V: Into<String>>(
         headers: impl IntoIterator<Item = (N, V)>,
         body: impl Into<Bytes>,
@@ -37,6 +44,14 @@ impl SignedNotify {
     }
 
     /// The value of the header, unless it is absent or stands twice, which would let two readers see two values.
+    ///
+    /// ```
+    /// use dream_core::ports::SignedNotify;
+    ///
+    /// // One that stands twice is none: nobody can say which of them was signed.
+    /// let notify = SignedNotify::new([("Nonce", "1"), ("nonce", "2")], "{}");
+    /// assert_eq!(notify.header("Nonce"), None);
+    /// ```
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
         match (found.next(), found.next()) {
@@ -46,11 +61,26 @@ impl SignedNotify {
     }
 
     /// All headers, as they were given.
+    ///
+    /// ```
+    /// use dream_core::ports::SignedNotify;
+    ///
+    /// let notify = SignedNotify::new([("a", "1"), ("b", "2")], "{}");
+    /// assert_eq!(notify.headers().collect::<Vec<_>>(), [("a", "1"), ("b", "2")]);
+    /// ```
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The exact bytes that were sent.
+    ///
+    /// ```
+    /// use dream_core::ports::SignedNotify;
+    ///
+    /// // Byte by byte as it came, since these bytes were signed.
+    /// let notify = SignedNotify::new([("a", "1")], "{ \"paid\" : true }");
+    /// assert_eq!(notify.body(), "{ \"paid\" : true }");
+    /// ```
     pub fn body(&self) -> &Bytes {
         &self.body
     }
@@ -88,6 +118,12 @@ pub enum RefusedAt {
 
 impl RefusedAt {
     /// The check by its name in logs and metrics.
+    ///
+    /// ```
+    /// use dream_core::ports::RefusedAt;
+    ///
+    /// assert_eq!(RefusedAt::Signature.as_str(), "signature");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             RefusedAt::Headers => "headers",
@@ -122,6 +158,14 @@ pub struct NotifyRefusal {
 
 impl NotifyRefusal {
     /// A refusal of something that is not a probe.
+    ///
+    /// ```
+    /// use dream_core::ports::{NotifyRefusal, RefusedAt};
+    ///
+    /// // Of a channel of one's own.
+    /// let refusal = NotifyRefusal::new(RefusedAt::Body, "no amount");
+    /// assert_eq!((refusal.at, refusal.probe), (RefusedAt::Body, false));
+    /// ```
     pub fn new(at: RefusedAt, message: impl Into<String>) -> Self {
         Self { at, probe: false, message: message.into() }
     }

@@ -67,11 +67,42 @@ impl RequestLog {
     }
 
     /// The requests that are kept, oldest first.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # use http::StatusCode;
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let well = |_| async { FakeResponse::empty(StatusCode::OK) };
+    /// # let server = FakeServer::start(Setup::new(clock), well).await?;
+    /// for path in ["/a", "/b"] {
+    ///     reqwest::get(format!("{}{path}", server.base_url())).await?;
+    /// }
+    /// let paths: Vec<_> = server.log().all().into_iter().map(|asked| asked.request.path).collect();
+    /// assert_eq!(paths, ["/a", "/b"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn all(&self) -> Vec<Recorded> {
         lock(&self.entries).kept.iter().cloned().collect()
     }
 
     /// The requests that are kept and for this method and path.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # use http::StatusCode;
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let well = |_| async { FakeResponse::empty(StatusCode::OK) };
+    /// # let server = FakeServer::start(Setup::new(clock), well).await?;
+    /// reqwest::get(format!("{}/a", server.base_url())).await?;
+    /// assert_eq!((server.log().of("GET", "/a").len(), server.log().of("POST", "/a").len()), (1, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn of(&self, method: &str, path: &str) -> Vec<Recorded> {
         let entries = lock(&self.entries);
         let is_asked = |r: &&Recorded| r.request.method == method && r.request.path == path;
@@ -79,6 +110,22 @@ impl RequestLog {
     }
 
     /// Forgets everything.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dream_testkit::fakes::server::{FakeResponse, FakeServer, Setup};
+    /// # use http::StatusCode;
+    /// # let clock = std::sync::Arc::new(dream_testkit::clock::TestClock::default());
+    /// # let well = |_| async { FakeResponse::empty(StatusCode::OK) };
+    /// # let server = FakeServer::start(Setup::new(clock), well).await?;
+    /// reqwest::get(server.base_url()).await?;
+    /// // What came before is not what is looked at.
+    /// server.log().clear();
+    /// assert!(server.log().all().is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn clear(&self) {
         let mut entries = lock(&self.entries);
         entries.first += entries.kept.len() as u64;

@@ -68,16 +68,37 @@ impl PlatformKey {
     }
 
     /// The serial number of the certificate, or the id of the public key.
+    ///
+    /// ```
+    /// use dream_testkit::fakes::wechat_pay::PlatformKey;
+    ///
+    /// assert_ne!(PlatformKey::CertificateA.serial(), PlatformKey::CertificateB.serial());
+    /// ```
     pub fn serial(self) -> &'static str {
         self.value(if self == PlatformKey::PublicKey { "id" } else { "serial_no" })
     }
 
     /// The certificate in PEM; empty for the keys that have none.
+    ///
+    /// ```
+    /// use dream_core::adapters::wechat_pay::certificate::PlatformCertificate;
+    /// use dream_testkit::fakes::wechat_pay::PlatformKey;
+    ///
+    /// let pem = PlatformKey::CertificateB.certificate_pem();
+    /// assert!(PlatformCertificate::from_pem(pem.as_bytes()).is_ok());
+    /// assert_eq!(PlatformKey::PublicKey.certificate_pem(), "");
+    /// ```
     pub fn certificate_pem(self) -> &'static str {
         self.value("certificate_pem")
     }
 
     /// The public key in PEM; empty for certificates.
+    ///
+    /// ```
+    /// use dream_testkit::fakes::wechat_pay::PlatformKey;
+    ///
+    /// assert!(PlatformKey::PublicKey.public_key_pem().starts_with("-----BEGIN PUBLIC KEY-----"));
+    /// ```
     pub fn public_key_pem(self) -> &'static str {
         self.value("public_key_pem")
     }
