@@ -174,6 +174,20 @@ impl fmt::Debug for AppBuilder {
 
 impl AppBuilder {
     /// More rows than those of the contract.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::table::get;
+    /// use dream_http::{App, Settings};
+    ///
+    /// # async fn motd(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<()> { Ok(()) }
+    /// let app = App::builder(world.dream().clone(), Settings::default())
+    ///     .rows(vec![get("/v1/motd", motd)])
+    ///     .build()?;
+    /// assert!(app.table().rows().iter().any(|row| row.path() == "/v1/motd"));
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn rows(mut self, rows: Vec<Row>) -> Self {
         self.rows.extend(rows);
@@ -181,6 +195,17 @@ impl AppBuilder {
     }
 
     /// The version that `/` and the document tell.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Settings};
+    ///
+    /// let app = App::builder(world.dream().clone(), Settings::default()).version("2026.1").build()?;
+    /// let document: serde_json::Value = serde_json::from_slice(app.document())?;
+    /// assert_eq!(document["info"]["version"], "2026.1");
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn version(mut self, version: &'static str) -> Self {
         self.version = version;
@@ -209,6 +234,22 @@ impl AppBuilder {
     }
 
     /// The application.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::Code;
+    /// use dream_http::table::get;
+    /// use dream_http::{App, Settings};
+    ///
+    /// # async fn motd(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<()> { Ok(()) }
+    /// // The contract has this path already.
+    /// let rows = vec![get("/v1/vip/plans", motd)];
+    /// let refused =
+    ///     App::builder(world.dream().clone(), Settings::default()).rows(rows).build().unwrap_err();
+    /// assert_eq!(refused.code(), Code::Internal);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// [`Code::Internal`] for a table that contradicts itself.
@@ -243,6 +284,16 @@ impl AppBuilder {
 
 impl App {
     /// Begins to put an application together.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Settings};
+    ///
+    /// let app = App::builder(world.dream().clone(), Settings::default()).build()?;
+    /// assert!(!app.table().rows().is_empty(), "the rows of the contract");
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn builder(dream: Dream, settings: Settings) -> AppBuilder {
         let asked = dream.clone();
         AppBuilder {
@@ -260,31 +311,92 @@ impl App {
     }
 
     /// What it was told.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Settings};
+    ///
+    /// # let app = App::builder(world.dream().clone(), Settings::default()).build()?;
+    /// assert_eq!(app.settings().listen, Settings::default().listen);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
 
     /// The route table.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Settings};
+    ///
+    /// # let app = App::builder(world.dream().clone(), Settings::default()).build()?;
+    /// assert!(app.table().rows().iter().any(|row| row.path() == "/v1/vip/plans"));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn table(&self) -> &Table {
         &self.table
     }
 
     /// The OpenAPI document.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Settings};
+    ///
+    /// # let app = App::builder(world.dream().clone(), Settings::default()).build()?;
+    /// let document: serde_json::Value = serde_json::from_slice(app.document())?;
+    /// assert!(document["paths"]["/v1/vip/plans"]["get"].is_object());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn document(&self) -> &Bytes {
         &self.document
     }
 
     /// The version.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Settings};
+    ///
+    /// let app = App::builder(world.dream().clone(), Settings::default()).version("2026.1").build()?;
+    /// assert_eq!(app.version(), "2026.1");
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn version(&self) -> &'static str {
         self.version
     }
 
     /// The present instant.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Settings};
+    ///
+    /// # let app = App::builder(world.dream().clone(), Settings::default()).build()?;
+    /// assert_eq!(app.now(), world.now(), "the clock of the business");
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn now(&self) -> Timestamp {
         self.dream.now()
     }
 
     /// The business.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Settings};
+    ///
+    /// # let app = App::builder(world.dream().clone(), Settings::default()).build()?;
+    /// assert_eq!(app.dream().now(), world.now());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn dream(&self) -> &Dream {
         &self.dream
     }
@@ -294,11 +406,32 @@ impl App {
     }
 
     /// How long it has been there.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Settings};
+    ///
+    /// # let app = App::builder(world.dream().clone(), Settings::default()).build()?;
+    /// let begun = app.uptime();
+    /// assert!(app.uptime() >= begun, "by the machine's clock, whatever the business takes for the time");
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
     /// What it is doing.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Phase, Settings};
+    ///
+    /// # let app = App::builder(world.dream().clone(), Settings::default()).build()?;
+    /// assert_eq!(app.phase(), Phase::Starting, "nobody serves it yet");
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Starting,

@@ -52,6 +52,18 @@ pub struct Door {
 impl Door {
     /// Listens where the settings say. Connections wait until a server accepts them.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{Door, Settings};
+    ///
+    /// # let settings = Settings { listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
+    /// let door = Door::open(&settings)?;
+    /// // It is there, though nobody accepts what comes.
+    /// assert!(tokio::net::TcpStream::connect(door.local_addr()?).await.is_ok());
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// If an address cannot be had; the text names it.
     pub fn open(settings: &Settings) -> io::Result<Self> {
@@ -64,6 +76,19 @@ impl Door {
     /// Takes over sockets that somebody else made and keeps, such as systemd. Connections that nobody has accepted
     /// when this process stops are there for the next one. Where no socket for the metrics is given, one is made if the
     /// settings want it.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{Door, Settings};
+    ///
+    /// # let settings = Settings { listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let address = listener.local_addr()?;
+    /// let door = Door::take_over(&settings, listener, None)?;
+    /// assert_eq!(door.local_addr()?, address);
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// If a socket cannot be used, or an address cannot be had.
@@ -85,6 +110,16 @@ impl Door {
     }
 
     /// Where it listens; the port is the real one also where 0 was asked for.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{Door, Settings};
+    ///
+    /// # let settings = Settings { listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
+    /// assert_ne!(Door::open(&settings)?.local_addr()?.port(), 0, "the real one");
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// If the system does not tell.
@@ -125,6 +160,18 @@ pub struct Server {
 impl Server {
     /// Listens where the settings say. Connections wait until [`Server::serve`] is called.
     ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Server, Settings};
+    ///
+    /// # let settings = Settings { listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
+    /// # let app = App::builder(world.dream().clone(), settings).build()?;
+    /// let server = Server::bind(app)?;
+    /// assert!(tokio::net::TcpStream::connect(server.local_addr()?).await.is_ok(), "it waits in line");
+    /// # Ok(())
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// If an address cannot be had.
     pub fn bind(app: Arc<App>) -> io::Result<Self> {
@@ -133,12 +180,37 @@ impl Server {
     }
 
     /// Answers behind a door that was opened before.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Door, Server, Settings};
+    ///
+    /// # let settings = Settings { listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
+    /// let door = Door::open(&settings)?;
+    /// let address = door.local_addr()?;
+    /// # let app = App::builder(world.dream().clone(), settings).build()?;
+    /// assert_eq!(Server::behind(app, door).local_addr()?, address);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn behind(app: Arc<App>, door: Door) -> Self {
         let Door { main, metrics, shared } = door;
         Self { app, listener: main, metrics, shared, connections: TaskTracker::new() }
     }
 
     /// Where it listens; the port is the real one also where 0 was asked for.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Server, Settings};
+    ///
+    /// # let settings = Settings { listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
+    /// # let app = App::builder(world.dream().clone(), settings).build()?;
+    /// let base = format!("http://{}", Server::bind(app)?.local_addr()?);
+    /// assert!(base.starts_with("http://127.0.0.1:") && !base.ends_with(":0"));
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// If the system does not tell.
@@ -147,11 +219,35 @@ impl Server {
     }
 
     /// Where the metrics are answered, if that is a port of their own.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Server, Settings};
+    ///
+    /// # let settings = Settings { listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
+    /// let settings = Settings { metrics_listen: Some(([127, 0, 0, 1], 0).into()), ..settings };
+    /// # let app = App::builder(world.dream().clone(), settings).build()?;
+    /// let server = Server::bind(app)?;
+    /// assert_ne!(server.metrics_addr(), Some(server.local_addr()?));
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
     /// The application that answers.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Server, Settings};
+    ///
+    /// # let settings = Settings { listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
+    /// # let app = App::builder(world.dream().clone(), settings).build()?;
+    /// assert_eq!(Server::bind(app)?.app().now(), world.now());
+    /// # Ok(())
+    /// # });
+    /// ```
     pub fn app(&self) -> &Arc<App> {
         &self.app
     }
@@ -162,6 +258,21 @@ impl Server {
     /// 2. New connections are turned away without a word, so that they are tried again elsewhere. Those that were made
     ///    are accepted, and idle ones may send one more request, until the last call is over.
     /// 3. The socket is closed. Requests that run, and writes whose client left, are waited for.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::{App, Phase, Server, Settings};
+    /// use std::sync::Arc;
+    ///
+    /// # let settings = Settings { listen: ([127, 0, 0, 1], 0).into(), ..Settings::default() };
+    /// # let app = App::builder(world.dream().clone(), settings).build()?;
+    /// let server = Server::bind(Arc::clone(&app))?;
+    /// // Whoever stops it at once waits for nothing.
+    /// server.serve(async {}).await;
+    /// assert_eq!(app.phase(), Phase::Draining);
+    /// # Ok(())
+    /// # });
+    /// ```
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let stop = CancellationToken::new();
         let side = TaskTracker::new();

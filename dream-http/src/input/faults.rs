@@ -38,6 +38,17 @@ pub struct Faults(Vec<FieldFault>);
 
 impl Faults {
     /// One fault at this place.
+    ///
+    /// ```
+    /// use deserr::ValuePointerRef;
+    /// use dream_core::{Error, Facts, Fault};
+    /// use dream_http::input::Faults;
+    ///
+    /// let place = ValuePointerRef::Origin;
+    /// let tags = place.push_key("tags");
+    /// let error = Error::from(Faults::one(tags.push_index(3), Fault::Required));
+    /// assert_eq!(error.facts(), &Facts::Fields(vec![Fault::Required.at("tags[3]")]));
+    /// ```
     pub fn one(place: ValuePointerRef<'_>, fault: Fault) -> Self {
         let mut faults = Self::default();
         faults.push(fault.at(field_name(place)));
@@ -45,6 +56,14 @@ impl Faults {
     }
 
     /// One fault of the named field.
+    ///
+    /// ```
+    /// use dream_core::{Error, Facts, Fault};
+    /// use dream_http::input::Faults;
+    ///
+    /// let error = Error::from(Faults::field("days", Fault::Required));
+    /// assert_eq!(error.facts(), &Facts::Fields(vec![Fault::Required.at("days")]));
+    /// ```
     pub fn field(field: &str, fault: Fault) -> Self {
         let mut faults = Self::default();
         faults.push(fault.at(field));

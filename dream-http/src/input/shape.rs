@@ -88,6 +88,14 @@ pub struct Field {
 
 impl Field {
     /// A field of this type.
+    ///
+    /// ```
+    /// use dream_http::input::{Field, Text};
+    /// use dream_http::openapi::Schemas;
+    ///
+    /// let field = Field::new::<Option<Text<1, 64>>>("search".into(), &[], &mut Schemas::default());
+    /// assert!(!field.required && field.description.is_none());
+    /// ```
     pub fn new<T: Shape>(name: Cow<'static, str>, doc: &[&str], schemas: &mut Schemas) -> Self {
         let description = doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
         Self {
@@ -168,6 +176,27 @@ pub struct Reader<'p, V: IntoValue> {
 impl<'p, V: IntoValue> Reader<'p, V> {
     /// Begins to read the value.
     ///
+    /// ```
+    /// use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::{Faults, Reader, Whole, read_value};
+    ///
+    /// struct Size(i64);
+    /// impl Deserr<Faults> for Size {
+    ///     fn deserialize_from_value<V: IntoValue>(
+    ///         value: Value<V>,
+    ///         place: ValuePointerRef<'_>,
+    ///     ) -> Result<Self, Faults> {
+    ///         let mut reader = Reader::new(value, place)?;
+    ///         let width = reader.field::<Whole<1, 4096>>("width");
+    ///         reader.finish()?;
+    ///         width.map(|Whole(width)| Self(width)).ok_or_else(Faults::default)
+    ///     }
+    /// }
+    /// let refused = read_value::<Size>(serde_json::json!([640])).map(|size| size.0).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::Type("object").at("body")]));
+    /// ```
+    ///
     /// # Errors
     /// If it is no object.
     pub fn new(value: Value<V>, place: ValuePointerRef<'p>) -> Result<Self, Faults> {
@@ -179,6 +208,27 @@ impl<'p, V: IntoValue> Reader<'p, V> {
     }
 
     /// Reads one field. Its faults are kept for [`Reader::finish`].
+    ///
+    /// ```
+    /// use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::{Faults, Reader, Whole, read_value};
+    ///
+    /// struct Size(i64);
+    /// impl Deserr<Faults> for Size {
+    ///     fn deserialize_from_value<V: IntoValue>(
+    ///         value: Value<V>,
+    ///         place: ValuePointerRef<'_>,
+    ///     ) -> Result<Self, Faults> {
+    ///         let mut reader = Reader::new(value, place)?;
+    ///         let width = reader.field::<Whole<1, 4096>>("width");
+    ///         reader.finish()?;
+    ///         width.map(|Whole(width)| Self(width)).ok_or_else(Faults::default)
+    ///     }
+    /// }
+    /// let refused = read_value::<Size>(serde_json::json!({})).map(|size| size.0).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::Required.at("width")]));
+    /// ```
     pub fn field<T: Shape + Deserr<Faults>>(&mut self, name: &str) -> Option<T> {
         let place = self.place.push_key(name);
         let read = match self.map.remove(name) {
@@ -189,6 +239,28 @@ impl<'p, V: IntoValue> Reader<'p, V> {
     }
 
     /// Refuses what was not read, and tells all faults.
+    ///
+    /// ```
+    /// use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+    /// use dream_core::{Facts, Fault};
+    /// use dream_http::input::{Faults, Reader, Whole, read_value};
+    ///
+    /// struct Size(i64);
+    /// impl Deserr<Faults> for Size {
+    ///     fn deserialize_from_value<V: IntoValue>(
+    ///         value: Value<V>,
+    ///         place: ValuePointerRef<'_>,
+    ///     ) -> Result<Self, Faults> {
+    ///         let mut reader = Reader::new(value, place)?;
+    ///         let width = reader.field::<Whole<1, 4096>>("width");
+    ///         reader.finish()?;
+    ///         width.map(|Whole(width)| Self(width)).ok_or_else(Faults::default)
+    ///     }
+    /// }
+    /// let both = serde_json::json!({ "width": 640, "height": 480 });
+    /// let refused = read_value::<Size>(both).map(|size| size.0).unwrap_err();
+    /// assert_eq!(refused.facts(), &Facts::Fields(vec![Fault::Unknown.at("height")]), "nobody asked for it");
+    /// ```
     ///
     /// # Errors
     /// If there were any.

@@ -26,6 +26,12 @@ pub enum Lang {
 
 impl Lang {
     /// The tag for `Content-Language`.
+    ///
+    /// ```
+    /// use dream_http::problem::Lang;
+    ///
+    /// assert_eq!((Lang::Zh.tag(), Lang::En.tag()), ("zh-CN", "en"));
+    /// ```
     pub const fn tag(self) -> &'static str {
         match self {
             Lang::Zh => "zh-CN",
@@ -34,6 +40,18 @@ impl Lang {
     }
 
     /// The language that `Accept-Language` prefers; of equals the one named first.
+    ///
+    /// ```
+    /// use dream_http::problem::Lang;
+    /// use http::HeaderMap;
+    /// use http::header::ACCEPT_LANGUAGE;
+    ///
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert(ACCEPT_LANGUAGE, "fr".parse().unwrap());
+    /// assert_eq!(Lang::preferred(&headers), Lang::Zh, "no sentence of ours is French");
+    /// headers.insert(ACCEPT_LANGUAGE, "en-GB, zh;q=0.9".parse().unwrap());
+    /// assert_eq!(Lang::preferred(&headers), Lang::En);
+    /// ```
     pub fn preferred(headers: &HeaderMap) -> Self {
         let mut best = (Self::default(), 0.0_f32);
         for value in headers.get_all(ACCEPT_LANGUAGE).iter().filter_map(|value| value.to_str().ok()) {

@@ -277,6 +277,17 @@ fn describe<I: Input, O: IntoReply>(path: &'static str, schemas: &mut Schemas) -
 
 impl Row {
     /// What it does, in a few words.
+    ///
+    /// ```
+    /// use dream_http::table::get;
+    ///
+    /// # async fn nothing(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<()> { Ok(()) }
+    /// let row = get("/v1/x", nothing).doc("Does nothing");
+    /// # let table = dream_http::table::Table::new(vec![row]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let operation = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"];
+    /// assert_eq!(operation["summary"], "Does nothing");
+    /// ```
     #[must_use]
     pub fn doc(mut self, summary: &'static str) -> Self {
         self.summary = summary;
@@ -284,6 +295,18 @@ impl Row {
     }
 
     /// The codes it can fail with, besides those of its gate and its input.
+    ///
+    /// ```
+    /// use dream_core::Code;
+    /// use dream_http::table::get;
+    ///
+    /// # async fn nothing(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<()> { Ok(()) }
+    /// let row = get("/v1/x", nothing).fails(&[Code::PlanNotFound]);
+    /// # let table = dream_http::table::Table::new(vec![row]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let operation = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"];
+    /// assert_eq!(operation["responses"]["404"]["description"], "PLAN_NOT_FOUND");
+    /// ```
     #[must_use]
     pub fn fails(mut self, codes: &[Code]) -> Self {
         self.fails.extend_from_slice(codes);
@@ -306,6 +329,17 @@ impl Row {
     }
 
     /// Not counted against anybody's allowance.
+    ///
+    /// ```
+    /// use dream_http::table::get;
+    ///
+    /// # async fn nothing(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<()> { Ok(()) }
+    /// let row = get("/v1/x", nothing).unmetered();
+    /// # let table = dream_http::table::Table::new(vec![row]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let operation = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"];
+    /// assert!(operation["responses"].get("429").is_none(), "nobody is told to come again later");
+    /// ```
     #[must_use]
     pub fn unmetered(mut self) -> Self {
         self.options.metered = false;
@@ -313,6 +347,17 @@ impl Row {
     }
 
     /// Answered even when the server is too busy for anything else.
+    ///
+    /// ```
+    /// use dream_http::table::get;
+    ///
+    /// # async fn nothing(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<()> { Ok(()) }
+    /// let row = get("/v1/x", nothing).vital();
+    /// # let table = dream_http::table::Table::new(vec![row]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let operation = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"];
+    /// assert!(operation["responses"].get("429").is_none(), "nor is it counted");
+    /// ```
     #[must_use]
     pub fn vital(mut self) -> Self {
         self.options.shed = false;
@@ -327,6 +372,24 @@ impl Row {
     }
 
     /// Unknown query parameters are passed over.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::table::get;
+    ///
+    /// # async fn nothing(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<()> { Ok(()) }
+    /// let rows = vec![get("/v1/x", nothing).any_query(), get("/v1/y", nothing)];
+    /// # let settings = dream_http::Settings { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
+    /// # let app = dream_http::App::builder(world.dream().clone(), settings).rows(rows).build()?;
+    /// # let server = dream_http::Server::bind(app)?;
+    /// # let base = format!("http://{}", server.local_addr()?);
+    /// # let serving = tokio::spawn(server.serve(std::future::pending()));
+    /// assert_eq!(reqwest::get(format!("{base}/v1/x?utm_source=poster")).await?.status(), 200);
+    /// assert_eq!(reqwest::get(format!("{base}/v1/y?utm_source=poster")).await?.status(), 400);
+    /// # serving.abort();
+    /// # Ok(())
+    /// # });
+    /// ```
     #[must_use]
     pub fn any_query(mut self) -> Self {
         self.options.strict_query = false;
@@ -334,6 +397,17 @@ impl Row {
     }
 
     /// Not in the document.
+    ///
+    /// ```
+    /// use dream_http::table::get;
+    ///
+    /// # async fn nothing(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<()> { Ok(()) }
+    /// let row = get("/v1/x", nothing).unlisted();
+    /// # let table = dream_http::table::Table::new(vec![row]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let operation = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"];
+    /// assert!(operation.is_null());
+    /// ```
     #[must_use]
     pub fn unlisted(mut self) -> Self {
         self.options.listed = false;
@@ -348,6 +422,17 @@ impl Row {
     }
 
     /// Errors have another body than the usual one: the caller is a service with a form of its own.
+    ///
+    /// ```
+    /// use dream_http::table::get;
+    ///
+    /// # async fn nothing(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<()> { Ok(()) }
+    /// let row = get("/v1/x", nothing).wording(|problem| problem.code.as_bytes().to_vec());
+    /// # let table = dream_http::table::Table::new(vec![row]).unwrap();
+    /// # let document = dream_http::openapi::document(&table, "1").unwrap();
+    /// # let operation = &serde_json::to_value(document).unwrap()["paths"]["/v1/x"]["get"];
+    /// assert!(operation["responses"]["429"].get("content").is_none(), "it is no `Problem`");
+    /// ```
     #[must_use]
     pub fn wording(mut self, wording: Wording) -> Self {
         self.options.wording = Some(wording);
@@ -355,27 +440,71 @@ impl Row {
     }
 
     /// The same row at another path as well, for clients that know it by that.
+    ///
+    /// ```
+    /// use dream_http::table::{Table, get};
+    ///
+    /// # async fn nothing(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<()> { Ok(()) }
+    /// let row = get("/v1/x", nothing);
+    /// let old = row.also_at("/v1/old/x");
+    /// assert_eq!(old.path(), "/v1/old/x");
+    /// assert!(Table::new(vec![row, old]).is_ok());
+    /// ```
     #[must_use]
     pub fn also_at(&self, path: &'static str) -> Self {
         Self { path, ..self.clone() }
     }
 
     /// The method.
+    ///
+    /// ```
+    /// use dream_http::table::{get, put};
+    ///
+    /// # async fn nothing(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<()> { Ok(()) }
+    /// assert_eq!(get("/v1/x", nothing).method(), "GET");
+    /// assert_eq!(put("/v1/x", nothing).method(), "PUT");
+    /// ```
     pub fn method(&self) -> &Method {
         &self.method
     }
 
     /// The path with its placeholders.
+    ///
+    /// ```
+    /// use dream_http::table::get;
+    ///
+    /// # async fn nothing(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<()> { Ok(()) }
+    /// assert_eq!(get("/v1/x", nothing).path(), "/v1/x");
+    /// ```
     pub fn path(&self) -> &'static str {
         self.path
     }
 
     /// What its gate asks for.
+    ///
+    /// ```
+    /// use dream_http::gate::Guard;
+    /// use dream_http::table::get;
+    ///
+    /// # async fn nothing(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<()> { Ok(()) }
+    /// async fn users(_: dream_core::Admin, (): ()) -> dream_core::Result<()> {
+    ///     Ok(())
+    /// }
+    /// assert_eq!(get("/v1/x", nothing).guard(), Guard::Open);
+    /// assert_eq!(get("/v1/users", users).guard(), Guard::Admin);
+    /// ```
     pub fn guard(&self) -> Guard {
         self.guard
     }
 
     /// Whether it runs to its end when the client hangs up.
+    ///
+    /// ```
+    /// use dream_http::table::{delete, get};
+    ///
+    /// # async fn nothing(_: dream_http::gate::Anyone, (): ()) -> dream_core::Result<()> { Ok(()) }
+    /// assert!(delete("/v1/x", nothing).is_write() && !get("/v1/x", nothing).is_write());
+    /// ```
     pub fn is_write(&self) -> bool {
         self.method != Method::GET
     }
