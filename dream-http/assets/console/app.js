@@ -327,6 +327,7 @@ function signIn() {
     element("form", {
       onsubmit: async (event) => {
         event.preventDefault();
+        say(""); // What is still said of an earlier try.
         sessionStorage.setItem(KEY, input.value.trim());
         if (await doing(() => call("GET", "/v1/admin/stats"))) show();
       },
