@@ -10,8 +10,8 @@ COPY . .
 # Without the sandbox: production must not be able to play WeChat to itself.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --release -p dream-cli --no-default-features && \
-    install -D target/release/dream /out/dream && \
+    cargo build --locked --profile dist -p dream-cli --no-default-features && \
+    install -D target/dist/dream /out/dream && \
     install -d -o 10001 -g 10001 /out/data
 
 FROM scratch

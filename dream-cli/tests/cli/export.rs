@@ -126,7 +126,8 @@ on_every_backend!(all_about_one_user_is_one_document_and_of_nobody_else, |backen
     let left: Vec<_> =
         fs::read_dir(shell.folder()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["alice.json"]);
-    world.finish().await;
+    // Its jobs are not waited for: on the system's clock each takes a minute and a half.
+    world.check_books().await;
 });
 
 on_every_backend!(a_reader_who_has_had_enough_is_no_trouble, |backend| async move {

@@ -1,58 +1,9 @@
-//! Bytes as pictures. Whatever they are, they are refused, or come out as a picture that would be taken again.
+//! The fuzz target `picture`: its checks are in the harness, which ordinary tests replay.
 #![no_main]
 
-use std::io::Cursor;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
-use bytes::Bytes;
-use dream_core::media::{self, MAX_PIXELS, Picture, PictureKind, THUMBNAIL_SIDE};
-use image::ImageReader;
+use dream_fuzz_harness::picture;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
-/// Larger ones are only recognised: their pixels would take all of the time.
-const FEW_PIXELS: u64 = 256 * 1024;
-
-fuzz_target!(init: media::work_in_place(), |data: &[u8]| -> Corpus { look_at(data) });
-
-fn look_at(data: &[u8]) -> Corpus {
-    let bytes = Bytes::copy_from_slice(data);
-    let Ok(picture) = media::recognise(bytes.clone()) else { return Corpus::Keep };
-    let (width, height) = size(&picture).expect("what was recognised has a size");
-    assert!(width > 0 && height > 0, "{width} × {height}");
-    assert!(u64::from(width) * u64::from(height) <= MAX_PIXELS, "{width} × {height}");
-    if pixels(&picture, width, height) > FEW_PIXELS {
-        return Corpus::Reject;
-    }
-    // In place nothing is waited for.
-    let mut cleaned = pin!(media::clean_with_thumbnail(bytes));
-    let Poll::Ready(cleaned) = cleaned.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
-        panic!("work in place does not wait")
-    };
-    let Ok(cleaned) = cleaned else { return Corpus::Keep };
-    let (picture, thumbnail) = (cleaned.picture, cleaned.thumbnail);
-    for anew in [&picture, &thumbnail] {
-        let again = media::recognise(anew.bytes.clone()).expect("what was written anew is a picture");
-        assert_eq!(again.kind, anew.kind);
-    }
-    assert_ne!(picture.kind, PictureKind::Webp);
-    let turned = size(&picture).expect("a picture");
-    assert!(turned == (width, height) || turned == (height, width), "{turned:?} out of {width} × {height}");
-    let (width, height) = size(&thumbnail).expect("a picture");
-    assert!(width.max(height) <= THUMBNAIL_SIDE, "{width} × {height}");
-    Corpus::Keep
-}
-
-fn size(picture: &Picture) -> Option<(u32, u32)> {
-    let reader = ImageReader::new(Cursor::new(&picture.bytes)).with_guessed_format().ok()?;
-    reader.into_dimensions().ok()
-}
-
-/// How many are decoded: those of an animation by a guess, since each frame takes a few bytes at least.
-fn pixels(picture: &Picture, width: u32, height: u32) -> u64 {
-    let one = u64::from(width) * u64::from(height);
-    match picture.kind {
-        PictureKind::Gif => one * picture.bytes.split(|byte| *byte == b',').count() as u64,
-        PictureKind::Jpeg | PictureKind::Png | PictureKind::Webp => one,
-    }
-}
+fuzz_target!(init: picture::init(), |data: &[u8]| -> Corpus {
+    if picture::check(data) { Corpus::Keep } else { Corpus::Reject }
+});
