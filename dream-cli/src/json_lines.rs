@@ -13,6 +13,8 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::log_limits::TEXT;
+
 /// Long enough for a line of the access log.
 const USUAL_LENGTH: usize = 512;
 
@@ -37,8 +39,8 @@ where
         line.push_str("\",\"level\":\"");
         line.push_str(event.metadata().level().as_str());
         line.push('"');
-        event.record(&mut Members(&mut line));
-        Members(&mut line).text("target", event.metadata().target());
+        event.record(&mut Members { line: &mut line, left: TEXT });
+        Members { line: &mut line, left: TEXT }.text("target", event.metadata().target());
         trace::current(|work| tell_work(&mut line, work, event));
         line.push_str("}\n");
         writer.write_str(&line)
@@ -47,7 +49,7 @@ where
 
 fn tell_work(line: &mut String, work: &Work, event: &Event<'_>) {
     let says = |name: &str| event.metadata().fields().field(name).is_some();
-    let mut members = Members(line);
+    let mut members = Members { line, left: TEXT };
     if let Some(id) = work.request_id().filter(|_| !says("request.id")) {
         members.text("request.id", id.as_str());
     }
@@ -56,33 +58,38 @@ fn tell_work(line: &mut String, work: &Work, event: &Event<'_>) {
     }
 }
 
-/// Members of an object, each behind a comma.
-struct Members<'a>(&'a mut String);
+/// Members of an object, each behind a comma. Their texts take a bounded part of the line, and the last one that fits in
+/// part ends with an ellipsis.
+struct Members<'a> {
+    line: &'a mut String,
+    left: usize,
+}
 
 impl Members<'_> {
     fn name(&mut self, name: &str) {
-        self.0.push_str(",\"");
+        self.line.push_str(",\"");
         // Names stand in our code, and need no escapes; one that is a word of Rust is written `r#type` there.
-        self.0.push_str(name.strip_prefix("r#").unwrap_or(name));
-        self.0.push_str("\":");
+        self.line.push_str(name.strip_prefix("r#").unwrap_or(name));
+        self.line.push_str("\":");
     }
 
     fn text(&mut self, name: &str, text: &str) {
-        self.name(name);
-        push_text(self.0, text);
+        self.shown(name, format_args!("{text}"));
     }
 
     /// What needs no quotes. Writing to a string does not fail.
     fn number(&mut self, name: &str, number: impl fmt::Display) {
         self.name(name);
-        let _ = write!(self.0, "{number}");
+        let _ = write!(self.line, "{number}");
     }
 
     fn shown(&mut self, name: &str, shown: fmt::Arguments<'_>) {
         self.name(name);
-        self.0.push('"');
-        let _ = Escaped(self.0).write_fmt(shown);
-        self.0.push('"');
+        self.line.push('"');
+        let mut escaped = Escaped { line: self.line, left: self.left };
+        let _ = escaped.write_fmt(shown);
+        self.left = escaped.left;
+        self.line.push('"');
     }
 }
 
@@ -112,25 +119,45 @@ impl Visit for Members<'_> {
             self.number(field.name(), value);
         } else {
             self.name(field.name());
-            self.0.push_str("null");
+            self.line.push_str("null");
         }
     }
 }
 
-/// A string whose pieces come one by one.
-struct Escaped<'a>(&'a mut String);
+/// A string whose pieces come one by one, cut behind so many bytes.
+struct Escaped<'a> {
+    line: &'a mut String,
+    left: usize,
+}
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
-        push_escaped(self.0, piece);
+        if self.left == 0 {
+            return Ok(());
+        }
+        let mut taken = 0;
+        let cut = piece.char_indices().find(|(_, letter)| {
+            taken += escaped_length(*letter);
+            taken > self.left
+        });
+        let kept = cut.map_or(piece, |(at, _)| &piece[..at]);
+        push_escaped(self.line, kept);
+        self.left = self.left.saturating_sub(taken);
+        if cut.is_some() {
+            self.line.push('…');
+            self.left = 0;
+        }
         Ok(())
     }
 }
 
-fn push_text(line: &mut String, text: &str) {
-    line.push('"');
-    push_escaped(line, text);
-    line.push('"');
+/// Bytes of a letter in a string of JSON.
+fn escaped_length(letter: char) -> usize {
+    match letter {
+        '"' | '\\' | '\u{8}' | '\t' | '\n' | '\u{c}' | '\r' => 2,
+        '\0'..='\u{1f}' => 6,
+        _ => letter.len_utf8(),
+    }
 }
 
 fn push_escaped(line: &mut String, text: &str) {
@@ -220,6 +247,30 @@ mod tests {
             for member in ["text", "shown", "message"] {
                 assert_eq!(lines[0][member], text);
             }
+        }
+    }
+
+    #[test]
+    fn no_line_is_longer_than_a_kilobyte_whatever_it_says() {
+        for text in ["x".repeat(30_000_000), "\0".repeat(10_000), "猫\"".repeat(10_000)] {
+            let kept = Kept::default();
+            let writer = kept.clone();
+            let subscriber = tracing_subscriber::fmt()
+                .with_writer(move || writer.clone())
+                .event_format(JsonLines)
+                .finish();
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::error!(error = text, other = %text, count = 7, "an upstream answered nonsense");
+            });
+            let line = String::from_utf8(std::mem::take(&mut *kept.0.lock().unwrap())).unwrap();
+            assert!(line.len() <= crate::log_limits::LINE, "{}", line.len());
+            let line: Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(
+                (&line["message"], &line["count"]),
+                (&json!("an upstream answered nonsense"), &json!(7))
+            );
+            let shown = line["error"].as_str().unwrap();
+            assert!(text.starts_with(shown.strip_suffix('…').unwrap()) && line["other"] == "", "{line}");
         }
     }
 

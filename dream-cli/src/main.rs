@@ -7,6 +7,7 @@ mod config;
 mod exit;
 mod inert;
 mod json_lines;
+mod log_limits;
 mod meters;
 mod output;
 mod sandbox;

@@ -8,10 +8,13 @@ use dream_http::RenderMetrics;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{LogFormat, Logging};
 use crate::exit::{Exit, Trouble};
 use crate::json_lines::JsonLines;
+use crate::log_limits::{BoundedLines, Repeats};
 use crate::meters;
 
 /// How often samples of histograms are put into their buckets, so that they do not pile up between two scrapes.
@@ -26,22 +29,50 @@ const QUEUED_LINES: usize = 16 * 1024;
 /// Upper bounds of times, in seconds.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 25.0];
 
-/// Logs to standard error, past a queue, so that a slow terminal holds nobody up. What is in the queue is written when
-/// the guard is dropped.
-pub(crate) fn start_logging(logging: &Logging, usual: &str) -> Result<WorkerGuard, Trouble> {
+/// The log. What is in its queue is written when this is dropped, and before that how many lines were left out.
+pub(crate) struct Log {
+    repeats: Repeats,
+    _queue: WorkerGuard,
+}
+
+impl Log {
+    /// Writes how many lines were left out, for as long as it is polled.
+    pub(crate) fn report(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.repeats.clone().report_always()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.repeats.report();
+    }
+}
+
+/// Logs to standard error, past a queue, so that a slow terminal holds nobody up, and within the limits of
+/// [`crate::log_limits`].
+pub(crate) fn start_logging(logging: &Logging, usual: &str) -> Result<Log, Trouble> {
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(QUEUED_LINES)
         .finish(Gathered(BufWriter::with_capacity(GATHERED_BYTES, io::stderr())));
     let filter = logging.filter.as_deref().unwrap_or(usual);
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| Trouble::new(Exit::Config, "CONFIGURATION", format!("the log filter: {error}")))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let repeats = Repeats::default();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter);
     let started = match logging.format {
-        LogFormat::Pretty => lines.with_ansi(in_colour()).with_target(false).try_init(),
-        LogFormat::Json => lines.event_format(JsonLines).try_init(),
+        LogFormat::Pretty => lines
+            .with_writer(move || BoundedLines(writer.clone()))
+            .with_ansi(in_colour())
+            .with_target(false)
+            .finish()
+            .with(repeats.clone())
+            .try_init(),
+        LogFormat::Json => {
+            lines.with_writer(writer).event_format(JsonLines).finish().with(repeats.clone()).try_init()
+        }
     };
     started.map_err(|error| Trouble::new(Exit::Failed, "LOGGING", error.to_string()))?;
-    Ok(guard)
+    Ok(Log { repeats, _queue: guard })
 }
 
 /// Standard error, written to in large pieces. The thread that writes calls `flush` when nothing is left in the queue, and

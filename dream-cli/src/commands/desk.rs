@@ -2,19 +2,19 @@
 
 use dream_core::kernel::KeyName;
 use dream_core::{Admin, Dream};
-use tracing_appender::non_blocking::WorkerGuard;
 
 use super::QUIET;
 use crate::args::Write;
 use crate::config::{Environment, Need, Tools};
 use crate::exit::Trouble;
+use crate::telemetry::Log;
 use crate::{telemetry, wire};
 
 /// The stored state, opened for one command.
 pub(super) struct Desk {
     pub(super) dream: Dream,
     actor: KeyName,
-    _log: WorkerGuard,
+    _log: Log,
 }
 
 /// A desk that is being set up.

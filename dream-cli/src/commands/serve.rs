@@ -44,7 +44,7 @@ const WATCH_EVERY: Duration = Duration::from_secs(10);
 pub(super) async fn run(args: &Serve, output: Output) -> Result<Exit, Trouble> {
     let (config, report) = Config::require(&Environment::load())?;
     refuse_sandbox(args, &config)?;
-    let _log = telemetry::start_logging(&config.operator.logging, USUAL_LOG)?;
+    let log = telemetry::start_logging(&config.operator.logging, USUAL_LOG)?;
     let spans = config.collector.as_ref().map(Spans::start).transpose()?;
     let stop = stop_signal()?;
 
@@ -66,6 +66,7 @@ pub(super) async fn run(args: &Serve, output: Output) -> Result<Exit, Trouble> {
 
     tell(&banner, format, output)?;
     let watching = tokio::spawn(watch(dream.watch()));
+    let reporting = tokio::spawn(log.report());
     supervisor::ready(banner.address);
     let stop = async {
         stop.await;
@@ -73,6 +74,7 @@ pub(super) async fn run(args: &Serve, output: Output) -> Result<Exit, Trouble> {
     };
     let outcome = serve(Server::behind(app, door), worker, stop).await;
     watching.abort();
+    reporting.abort();
     if let Some(played) = played {
         played.stop().await;
     }

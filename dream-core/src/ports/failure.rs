@@ -75,7 +75,13 @@ impl Failure {
     /// assert_eq!(failure.to_string(), "image_api: Unreachable: connection refused");
     /// ```
     pub fn new(service: &'static str, kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { service, kind, code: None, message: message.into(), retry_after: None }
+        Self {
+            service,
+            kind,
+            code: None,
+            message: bounded(message.into(), LONGEST_MESSAGE),
+            retry_after: None,
+        }
     }
 
     /// Adds the other side's own code.
@@ -88,7 +94,7 @@ impl Failure {
     /// ```
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
-        self.code = Some(code.into());
+        self.code = Some(bounded(code.into(), LONGEST_CODE));
         self
     }
 
@@ -134,6 +140,19 @@ impl Failure {
     pub fn is_transient(&self) -> bool {
         !matches!(self.kind, FailureKind::Refused | FailureKind::Misconfigured)
     }
+}
+
+/// Bytes of a message at most. It may quote the other side, which may have sent anything of any length.
+const LONGEST_MESSAGE: usize = 300;
+const LONGEST_CODE: usize = 100;
+
+/// The text, or its beginning and an ellipsis.
+fn bounded(mut text: String, bytes: usize) -> String {
+    if text.len() > bytes {
+        text.truncate(text.floor_char_boundary(bytes));
+        text.push('…');
+    }
+    text
 }
 
 impl From<Failure> for Error {
