@@ -6,7 +6,7 @@ use dream_core::Code;
 use http::{Method, StatusCode};
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
-use utoipa::openapi::schema::{ComponentsBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{AdditionalProperties, ComponentsBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::security::SecurityScheme;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement};
 use utoipa::openapi::{
@@ -461,7 +461,11 @@ impl<'s> Sketch<'s> {
     pub fn file_body(&mut self, limit: u64) {
         let file =
             ObjectBuilder::new().schema_type(Type::String).content_media_type("application/octet-stream");
-        let form = ObjectBuilder::new().schema_type(Type::Object).property("file", file).required("file");
+        let form = ObjectBuilder::new()
+            .schema_type(Type::Object)
+            .property("file", file)
+            .required("file")
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)));
         let content = ContentBuilder::new().schema(Some(form)).build();
         self.body("multipart/form-data", content, limit, true);
         self.operation.codes.extend([Code::ValidationFailed, Code::ImageInvalid]);
@@ -567,8 +571,12 @@ fn operation(row: &Row, schemas: &mut Schemas) -> utoipa::openapi::path::Operati
     let mut codes = sketch.codes;
     codes.extend(&row.fails);
     codes.extend(gate_codes(row.guard));
+    codes.insert(Code::Internal);
     if row.options.metered {
         codes.insert(Code::RateLimited);
+    }
+    if row.options.shed {
+        codes.insert(Code::Unavailable);
     }
     for (status, codes) in by_status(codes) {
         operation = operation.response(status.as_str(), failure(&codes, row.options.wording.is_some()));

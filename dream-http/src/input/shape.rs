@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use deserr::{Deserr, IntoValue, Map as _, Value, ValuePointerRef};
 use dream_core::Fault;
 use dream_core::kernel::Patch;
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, ObjectBuilder, OneOfBuilder, SchemaType, Type,
+};
 use utoipa::openapi::{Ref, RefOr, Schema};
 
 use super::{
@@ -289,7 +291,10 @@ impl<'p, V: IntoValue> Reader<'p, V> {
 /// assert_eq!(reference["$ref"], "#/components/schemas/Gift");
 /// ```
 pub fn object<T: Fields>(name: &str, schemas: &mut Schemas) -> RefOr<Schema> {
-    let mut object = ObjectBuilder::new().schema_type(Type::Object);
+    // A field that the reader does not know is refused.
+    let mut object = ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)));
     for field in T::fields(schemas) {
         let schema = if field.required {
             object = object.required(&*field.name);
