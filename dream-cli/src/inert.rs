@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use dream_core::ports::{
-    Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, Failure, FailureKind, ImageApi, ImageRequest,
+    BlobInfo, BlobKey, BlobPage, BlobReader, Blobs, ByteRange, Failure, FailureKind, ImageApi, ImageRequest,
     LoginCode, Phone, PhoneCode, PresignedPut, Tenant, UpstreamJob, WeChat, WeChatLogin,
 };
 
@@ -61,7 +61,7 @@ impl Blobs for Inert {
         refuse()
     }
 
-    async fn get(&self, _: &BlobKey, _: Option<ByteRange>) -> Result<Option<Blob>, Failure> {
+    async fn open(&self, _: &BlobKey, _: Option<ByteRange>) -> Result<Option<BlobReader>, Failure> {
         refuse()
     }
 

@@ -47,6 +47,12 @@ const METERS: &[(&str, Kind, &str)] = &[
         Kind::Histogram,
         "Time from the head of a request to its answer",
     ),
+    ("http_server_responses_refused_total", Kind::Counter, "Responses for which no memory was left"),
+    (
+        "http_server_slow_streams_total",
+        Kind::Counter,
+        "HTTP/2 streams that ended because the client did not read",
+    ),
     ("http_server_throttled_total", Kind::Counter, "Requests that were refused by a rate limit"),
 ];
 

@@ -20,6 +20,7 @@ use crate::entropy::ThreadEntropy;
 use crate::meters::Meters;
 use crate::openapi;
 use crate::public_cache::PublicCache;
+use crate::response_memory::ResponseMemory;
 use crate::routes;
 use crate::settings::Settings;
 use crate::table::{Options, Row, Table};
@@ -114,6 +115,7 @@ pub struct App {
     places: Arc<Semaphore>,
     waiting_places: Arc<Semaphore>,
     body_memory: Arc<Semaphore>,
+    response_memory: Arc<ResponseMemory>,
     probe: Probe,
     probed: Mutex<Option<(Instant, Vec<DependencyHealth>)>>,
     metrics: Option<RenderMetrics>,
@@ -270,6 +272,7 @@ impl AppBuilder {
             places: Arc::new(Semaphore::new(limits.requests)),
             waiting_places: Arc::new(Semaphore::new(limits.waiting_requests)),
             body_memory: Arc::new(Semaphore::new(kib(limits.body_memory as u64) as usize)),
+            response_memory: ResponseMemory::new(limits.response_memory),
             probe: self.probe,
             probed: Mutex::new(None),
             metrics: self.metrics,
@@ -473,6 +476,10 @@ impl App {
 
     pub(crate) fn public(&self) -> &PublicCache {
         &self.public
+    }
+
+    pub(crate) fn response_memory(&self) -> &Arc<ResponseMemory> {
+        &self.response_memory
     }
 
     pub(crate) fn metrics_text(&self) -> Option<String> {

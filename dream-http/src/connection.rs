@@ -1,12 +1,16 @@
 //! One connection: its protocol, and the end of those that do nothing.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -15,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::io::Impatient;
+use crate::pace::PacedStreams;
+use crate::reply::Payload;
 use crate::settings::Limits;
 use crate::stack;
 
@@ -22,8 +28,8 @@ use crate::stack;
 const MIN_BUFFER: usize = 8192;
 
 /// HTTP/1.1 and HTTP/2 without TLS (h2c), told apart by the first bytes.
-pub(crate) fn protocol(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+pub(crate) fn protocol(limits: &Limits) -> auto::Builder<PacedStreams> {
+    let mut builder = auto::Builder::new(PacedStreams::new(limits.write_time));
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -95,12 +101,38 @@ impl Drop for Busy {
     }
 }
 
+/// A body that is being sent: until its end, or until it is given up, the connection is busy.
+struct Sending {
+    body: Payload,
+    _busy: Busy,
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = <Payload as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 /// Serves one connection until it ends, is idle for too long, or the server stops.
 pub(crate) async fn serve(
     app: Arc<App>,
     stream: TcpStream,
     peer: SocketAddr,
-    protocol: auto::Builder<TokioExecutor>,
+    protocol: auto::Builder<PacedStreams>,
     stop: CancellationToken,
 ) {
     let limits = app.settings().limits;
@@ -109,10 +141,7 @@ pub(crate) async fn serve(
     let service = service_fn(move |request| {
         let busy = Busy::new(&watched);
         let answer = stack::serve(&app, peer.ip(), request);
-        async move {
-            let _busy = busy;
-            answer.await
-        }
+        async move { answer.await.map(|response| response.map(|body| Sending { body, _busy: busy })) }
     });
     let io = TokioIo::new(Impatient::new(stream, limits.write_time));
     let mut connection = std::pin::pin!(protocol.serve_connection(io, service));

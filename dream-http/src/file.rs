@@ -1,12 +1,15 @@
-//! Files: whole or in part (RFC 9110, 14), with a strong tag, and kept by clients for as long as they like.
+//! Files: whole or in part (RFC 9110, section 14), with a strong entity tag, and cacheable for ever.
+//!
+//! [`Wanted`] reads what the client asks for, [`Wanted::portion`] decides what of a file of a given size and tag is sent, and
+//! [`File`] writes the response. A `HEAD` gets the headers of the whole file, and its body is never opened. The body of a
+//! file is a stream, so that a client that does not read holds one piece of it and not the file.
 
-use bytes::Bytes;
 use dream_core::Result;
 use dream_core::ports::ByteRange;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -22,35 +25,14 @@ const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 
 /// What of a file is wanted: `If-None-Match`, `Range` and `If-Range`. Several ranges at once, or nonsense, mean the
-/// whole.
-///
-/// ```
-/// use dream_core::Result;
-/// use dream_http::file::{File, Wanted};
-/// use dream_http::gate::Anyone;
-/// use http::HeaderValue;
-///
-/// async fn logo(_: Anyone, wanted: Wanted) -> Result<File> {
-///     const LOGO: &[u8] = b"<svg/>";
-///     let etag = HeaderValue::from_static("\"logo-1\"");
-///     let portion = wanted.portion(LOGO.len() as u64, &etag);
-///     // `Part` would send less of it; a logo is small.
-///     Ok(File {
-///         content_type: HeaderValue::from_static("image/svg+xml"),
-///         etag,
-///         size: 6,
-///         portion,
-///         bytes: LOGO.into(),
-///     })
-/// }
-/// # let _ = dream_http::table::get("/logo.svg", logo);
-/// ```
+/// whole; so does any range of a `HEAD` (RFC 9110, section 14.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     span: Option<Span>,
     if_range: Option<HeaderValue>,
     /// Only what the client has already.
     known: HeaderMap,
+    head: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,22 +42,6 @@ enum Span {
 }
 
 /// What is to be sent of a file.
-///
-/// ```
-/// use dream_core::ports::ByteRange;
-/// use dream_http::file::Portion;
-///
-/// let length = |portion: Portion, size: u64| match portion {
-///     Portion::Whole => size,
-///     Portion::Part(ByteRange { first, last }) => last - first + 1,
-///     Portion::Outside | Portion::Known => 0,
-/// };
-/// assert_eq!(
-///     length(Portion::Part(ByteRange { first: 0, last: 99 }), 1000),
-///     100,
-///     "both ends are part of it"
-/// );
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Portion {
     /// All of it.
@@ -89,43 +55,20 @@ pub enum Portion {
 }
 
 impl Wanted {
-    fn of(headers: &HeaderMap) -> Self {
-        let range = headers.get(RANGE).and_then(|value| value.to_str().ok());
+    fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let head = method == Method::HEAD;
+        let range = headers.get(RANGE).filter(|_| !head).and_then(|value| value.to_str().ok());
         let mut known = HeaderMap::new();
         known.extend(headers.get_all(IF_NONE_MATCH).iter().map(|tag| (IF_NONE_MATCH, tag.clone())));
-        Self { span: range.and_then(span), if_range: headers.get(IF_RANGE).cloned(), known }
+        Self { span: range.and_then(span), if_range: headers.get(IF_RANGE).cloned(), known, head }
+    }
+
+    /// Whether only the headers are wanted, and the content need not be read.
+    pub fn is_head(&self) -> bool {
+        self.head
     }
 
     /// What of a file of this size and tag is to be sent.
-    ///
-    /// ```
-    /// # dream_testkit::world::example(async |world| {
-    /// use dream_core::Result;
-    /// use dream_http::file::{Portion, Wanted};
-    /// use dream_http::gate::Anyone;
-    /// use dream_http::table::get;
-    /// use http::HeaderValue;
-    ///
-    /// /// How many bytes of a film a player asks for.
-    /// async fn length(_: Anyone, wanted: Wanted) -> Result<u64> {
-    ///     match wanted.portion(1000, &HeaderValue::from_static("\"film-1\"")) {
-    ///         Portion::Part(part) => Ok(part.last - part.first + 1),
-    ///         Portion::Whole | Portion::Outside | Portion::Known => Ok(1000),
-    ///     }
-    /// }
-    /// # let rows = vec![get("/v1/length", length)];
-    /// # let settings = dream_http::Settings { listen: ([127, 0, 0, 1], 0).into(), ..Default::default() };
-    /// # let app = dream_http::App::builder(world.dream().clone(), settings).rows(rows).build()?;
-    /// # let server = dream_http::Server::bind(app)?;
-    /// # let base = format!("http://{}", server.local_addr()?);
-    /// # let serving = tokio::spawn(server.serve(std::future::pending()));
-    /// # let url = format!("{base}/v1/length");
-    /// let answer = reqwest::Client::new().get(url).header("range", "bytes=900-4999").send().await?;
-    /// assert_eq!(answer.json::<u64>().await?, 100, "it ends before the range does");
-    /// # serving.abort();
-    /// # Ok(())
-    /// # });
-    /// ```
     pub fn portion(&self, size: u64, etag: &HeaderValue) -> Portion {
         if is_fresh(&self.known, etag) {
             return Portion::Known;
@@ -162,7 +105,7 @@ fn span(text: &str) -> Option<Span> {
 
 impl Input for Wanted {
     async fn read(call: &mut Call) -> Result<Self> {
-        Ok(Self::of(call.headers()))
+        Ok(Self::of(call.method(), call.headers()))
     }
 
     fn describe(sketch: &mut Sketch<'_>) {
@@ -178,27 +121,7 @@ impl Input for Wanted {
     }
 }
 
-/// A file or a part of it, as an answer.
-///
-/// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use dream_http::file::{File, Portion};
-/// use dream_http::reply::IntoReply as _;
-/// use http::HeaderValue;
-///
-/// let file = File {
-///     content_type: HeaderValue::from_static("image/png"),
-///     etag: HeaderValue::from_static("\"a.png\""),
-///     size: 5,
-///     portion: Portion::Whole,
-///     bytes: "bytes".into(),
-/// };
-/// let reply = file.into_reply()?;
-/// assert_eq!(reply.headers["accept-ranges"], "bytes");
-/// assert!(reply.headers["cache-control"].to_str()?.contains("immutable"), "a name is never used again");
-/// # Ok(())
-/// # }
-/// ```
+/// A file or a part of it, as a response.
 #[derive(Debug)]
 pub struct File {
     /// What it is.
@@ -209,8 +132,8 @@ pub struct File {
     pub size: u64,
     /// What of it is sent.
     pub portion: Portion,
-    /// The bytes that are sent.
-    pub bytes: Bytes,
+    /// What is sent.
+    pub body: Payload,
 }
 
 impl IntoReply for File {
@@ -234,7 +157,7 @@ impl IntoReply for File {
         if let Some(range) = range.and_then(|range| HeaderValue::try_from(range).ok()) {
             headers.insert(CONTENT_RANGE, range);
         }
-        Ok(Reply { status, headers, body: Payload::from(self.bytes) })
+        Ok(Reply { status, headers, body: self.body })
     }
 
     fn describe(_: &mut Schemas) -> Vec<Described> {
@@ -254,7 +177,7 @@ mod tests {
     fn portion(range: &'static str, size: u64) -> Portion {
         let mut headers = HeaderMap::new();
         headers.insert(RANGE, HeaderValue::from_static(range));
-        Wanted::of(&headers).portion(size, &HeaderValue::from_static("\"a\""))
+        Wanted::of(&Method::GET, &headers).portion(size, &HeaderValue::from_static("\"a\""))
     }
 
     fn part(first: u64, last: u64) -> Portion {
@@ -274,6 +197,15 @@ mod tests {
     }
 
     #[test]
+    fn a_range_means_nothing_to_a_head() {
+        let mut headers = HeaderMap::new();
+        headers.insert(RANGE, HeaderValue::from_static("bytes=0-9"));
+        let wanted = Wanted::of(&Method::HEAD, &headers);
+        assert!(wanted.is_head());
+        assert_eq!(wanted.portion(100, &HeaderValue::from_static("\"a\"")), Portion::Whole);
+    }
+
+    #[test]
     fn nonsense_and_several_ranges_mean_the_whole() {
         for range in
             ["bytes=9-0", "bytes=a-b", "bytes=0-1,5-6", "lines=0-1", "bytes=", "bytes=99999999999999999999-"]
@@ -287,7 +219,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(RANGE, HeaderValue::from_static("bytes=0-9"));
         headers.insert(IF_RANGE, HeaderValue::from_static("\"b\""));
-        let wanted = Wanted::of(&headers);
+        let wanted = Wanted::of(&Method::GET, &headers);
         assert_eq!(wanted.portion(100, &HeaderValue::from_static("\"a\"")), Portion::Whole);
         assert_eq!(wanted.portion(100, &HeaderValue::from_static("\"b\"")), part(0, 9));
     }

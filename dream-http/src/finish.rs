@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use dream_core::Result;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 
@@ -13,10 +14,16 @@ use crate::app::Phase;
 use crate::encoding;
 use crate::public_cache::{Ready, is_fresh};
 use crate::reply::{Payload, Reply};
+use crate::response_memory;
+use crate::throttle::network;
 use crate::visit::{REQUEST_ID, Visit};
 
 /// For answers that anybody may keep but has to ask about again.
 pub(crate) const REVALIDATE: HeaderValue = HeaderValue::from_static("public, no-cache");
+/// For the answer of a public row to a caller who is signed in: it is that caller's alone.
+pub(crate) const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
+/// Half a year, as long as the original service asked for.
+const HTTPS_ONLY: HeaderValue = HeaderValue::from_static("max-age=15552000; includeSubDomains");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const DENY: HeaderValue = HeaderValue::from_static("DENY");
@@ -92,6 +99,23 @@ fn compress(visit: &Visit, response: &mut Response<Payload>, before: Before) {
     }
 }
 
+/// Reserves what the body holds until it is sent. The response to a write is never refused: its effect has happened.
+///
+/// # Errors
+/// `UNAVAILABLE` if the memory for responses is used up.
+pub(crate) fn reserve_memory(visit: &Visit, response: Response<Payload>) -> Result<Response<Payload>> {
+    let bytes = response.body().holds();
+    let reads = matches!(visit.method, Method::GET | Method::HEAD);
+    if bytes <= response_memory::FREE || visit.method == Method::HEAD {
+        return Ok(response);
+    }
+    match visit.app.response_memory().reserve(network(visit.client), bytes) {
+        Ok(reservation) => Ok(response.map(|body| body.holding(reservation))),
+        Err(error) if reads => Err(error),
+        Err(_) => Ok(response),
+    }
+}
+
 /// The headers that every answer carries, refusals too.
 pub(crate) fn dress(visit: &Visit, mut response: Response<Payload>) -> Response<Payload> {
     let headers = response.headers_mut();
@@ -103,10 +127,16 @@ pub(crate) fn dress(visit: &Visit, mut response: Response<Payload>) -> Response<
     headers.entry(REFERRER_POLICY).or_insert(NO_REFERRER);
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(NOTHING);
     headers.entry(CACHE_CONTROL).or_insert(NO_STORE);
+    if visit.app.settings().https {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HTTPS_ONLY);
+    }
     if let Some(allowance) = visit.notes.allowance.get() {
         allowance.write(headers);
     }
     visit.app.settings().origins.write(visit.origin.as_ref(), headers);
+    if visit.version == Version::HTTP_2 {
+        *response.body_mut() = std::mem::take(response.body_mut()).on_http2();
+    }
     if visit.method == Method::HEAD {
         if let Some(length) = response.body().len() {
             response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));

@@ -2,115 +2,175 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use dream_core::ports::MAX_PIECE;
 use dream_core::{Error, Result};
+use futures_util::{Stream, TryStreamExt as _};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt as _;
-use http_body_util::combinators::BoxBody;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, StreamBody};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::openapi::{Described, Schemas};
+use crate::pace;
+use crate::response_memory::{Reservation, reserved};
 
 pub(crate) const JSON_UTF8: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The body of an answer: bytes in hand, or a stream.
-///
-/// ```
-/// use bytes::Bytes;
-/// use dream_http::reply::Payload;
-///
-/// let body = Payload::from(Bytes::from_static(b"hello"));
-/// assert_eq!((body.len(), body.as_bytes().map(|bytes| &bytes[..])), (Some(5), Some(&b"hello"[..])));
-/// assert!(Payload::default().is_empty());
-/// ```
-#[derive(Debug, Default)]
-pub struct Payload(Inner);
+/// The largest chunk of a body on an HTTP/2 stream, in bytes: what may wait in the send buffer of a stream whose client
+/// does not read. It is the usual size of a frame.
+const HTTP2_CHUNK: usize = 16 * 1024;
 
-#[derive(Debug, Default)]
-enum Inner {
-    #[default]
+/// The body of a response: bytes in memory, or a stream.
+#[derive(Debug)]
+pub struct Payload {
+    source: Source,
+    /// The chunk that is handed out at present.
+    rest: Bytes,
+    /// Bytes of the whole that were not handed out, if that is known.
+    left: Option<u64>,
+    /// The largest chunk to hand out; without one, chunks go out as they come.
+    chunk: Option<usize>,
+    reservation: Option<Arc<Reservation>>,
+}
+
+#[derive(Debug)]
+enum Source {
     Empty,
     Bytes(Bytes),
-    Stream(BoxBody<Bytes, BoxError>),
+    Stream {
+        body: UnsyncBoxBody<Bytes, BoxError>,
+        /// What it holds in memory at most.
+        holds: u64,
+    },
+    /// The response to a `HEAD` has the length of the body and nothing of it.
+    Unsent,
+}
+
+/// No body at all.
+impl Default for Payload {
+    fn default() -> Self {
+        Self { source: Source::Empty, rest: Bytes::new(), left: Some(0), chunk: None, reservation: None }
+    }
 }
 
 impl Payload {
-    /// A body that is made while it is sent.
-    ///
-    /// ```
-    /// use bytes::Bytes;
-    /// use dream_http::reply::Payload;
-    /// use futures_util::stream;
-    /// use http_body::Frame;
-    /// use http_body_util::StreamBody;
-    ///
-    /// let lines =
-    ///     ["id,points\n", "7,50\n"].map(|line| Ok::<_, std::io::Error>(Frame::data(Bytes::from(line))));
-    /// let body = Payload::stream(StreamBody::new(stream::iter(lines)));
-    /// assert_eq!((body.len(), body.as_bytes()), (None, None), "who knows how much will come");
-    /// ```
+    /// A body that is made while it is sent, in chunks of at most 256 KiB.
     pub fn stream<B>(body: B) -> Self
     where
-        B: Body<Data = Bytes> + Send + Sync + 'static,
+        B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self(Inner::Stream(BoxBody::new(body.map_err(Into::into))))
+        let left = body.size_hint().exact();
+        let holds = left.map_or(MAX_PIECE as u64, |length| length.min(MAX_PIECE as u64));
+        let body = UnsyncBoxBody::new(body.map_err(Into::into));
+        Self { source: Source::Stream { body, holds }, left, ..Self::default() }
     }
 
-    /// The bytes, if all of them are in hand.
-    ///
-    /// ```
-    /// use bytes::Bytes;
-    /// use dream_http::reply::Payload;
-    ///
-    /// let body = Payload::from(Bytes::from_static(b"hello"));
-    /// assert_eq!(body.as_bytes().map(|bytes| &bytes[..]), Some(&b"hello"[..]));
-    /// assert_eq!(Payload::default().as_bytes(), None, "nothing is in hand");
-    /// ```
+    /// A body of `length` bytes that comes piece by piece; a stream that ends early breaks the response off.
+    pub fn pieces<S, E>(pieces: S, length: u64) -> Self
+    where
+        S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+        E: Into<BoxError> + 'static,
+    {
+        let mut body = Self::stream(StreamBody::new(pieces.map_ok(Frame::data)));
+        body.left = Some(length);
+        if let Source::Stream { holds, .. } = &mut body.source {
+            *holds = length.min(*holds);
+        }
+        body
+    }
+
+    /// For the response to a `HEAD`: the length of a body that is not read.
+    pub fn unsent(length: u64) -> Self {
+        Self { source: Source::Unsent, left: Some(length), ..Self::default() }
+    }
+
+    /// The bytes, if all of them are in memory.
     pub fn as_bytes(&self) -> Option<&Bytes> {
-        match &self.0 {
-            Inner::Bytes(bytes) => Some(bytes),
-            Inner::Empty | Inner::Stream(_) => None,
+        match &self.source {
+            Source::Bytes(bytes) => Some(bytes),
+            Source::Empty | Source::Stream { .. } | Source::Unsent => None,
         }
     }
 
     /// The length, if it is known.
-    ///
-    /// ```
-    /// use bytes::Bytes;
-    /// use dream_http::reply::Payload;
-    ///
-    /// assert_eq!(Payload::from(Bytes::from_static(b"hello")).len(), Some(5));
-    /// assert_eq!(Payload::default().len(), Some(0));
-    /// ```
     pub fn len(&self) -> Option<u64> {
-        self.size_hint().exact()
+        self.left
     }
 
     /// Whether it is known to be empty.
-    ///
-    /// ```
-    /// use bytes::Bytes;
-    /// use dream_http::reply::Payload;
-    ///
-    /// assert!(Payload::from(Bytes::new()).is_empty());
-    /// assert!(!Payload::from(Bytes::from_static(b"hello")).is_empty());
-    /// ```
     pub fn is_empty(&self) -> bool {
-        self.len() == Some(0)
+        self.left == Some(0)
+    }
+
+    /// What the body holds in memory at most until it is sent, in bytes.
+    pub(crate) fn holds(&self) -> u64 {
+        match &self.source {
+            Source::Empty | Source::Unsent => 0,
+            Source::Bytes(bytes) => bytes.len() as u64,
+            Source::Stream { holds, .. } => *holds,
+        }
+    }
+
+    /// The same body, whose bytes keep a reservation until the last of them is gone.
+    #[must_use]
+    pub(crate) fn holding(mut self, reservation: Reservation) -> Self {
+        self.reservation = Some(Arc::new(reservation));
+        self
+    }
+
+    /// The same body, in chunks that suit an HTTP/2 stream.
+    #[must_use]
+    pub(crate) fn on_http2(mut self) -> Self {
+        self.chunk = Some(HTTP2_CHUNK);
+        self
+    }
+
+    /// The next chunk of what is at hand.
+    ///
+    /// On HTTP/2 the last byte of a body that holds a reservation is a chunk of its own. hyper asks for it only once the
+    /// client has room for all before it; else hyper would be done with the stream while the last frames wait for a
+    /// client that never reads them, and nobody could end it.
+    fn next_chunk(&mut self) -> Bytes {
+        let mut length = self.chunk.map_or(self.rest.len(), |chunk| chunk.min(self.rest.len()));
+        if self.chunk.is_some()
+            && self.reservation.is_some()
+            && length > 1
+            && self.left == Some(length as u64)
+        {
+            length -= 1;
+        }
+        let chunk = self.rest.split_to(length);
+        self.left = self.left.map(|left| left.saturating_sub(length as u64));
+        pace::client_is_awaited();
+        chunk
+    }
+
+    fn take_up(&mut self, bytes: Bytes) {
+        self.rest = match &self.reservation {
+            Some(reservation) => reserved(bytes, reservation),
+            None => bytes,
+        };
     }
 }
 
 impl From<Bytes> for Payload {
     fn from(bytes: Bytes) -> Self {
-        Self(if bytes.is_empty() { Inner::Empty } else { Inner::Bytes(bytes) })
+        let left = Some(bytes.len() as u64);
+        Self {
+            source: if bytes.is_empty() { Source::Empty } else { Source::Bytes(bytes) },
+            left,
+            ..Self::default()
+        }
     }
 }
 
@@ -122,30 +182,51 @@ impl Body for Payload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.0 {
-            Inner::Empty => Poll::Ready(None),
-            Inner::Bytes(bytes) => {
-                let bytes = std::mem::take(bytes);
-                self.0 = Inner::Empty;
-                Poll::Ready(Some(Ok(Frame::data(bytes))))
+        loop {
+            if !self.rest.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(self.next_chunk()))));
             }
-            Inner::Stream(body) => Pin::new(body).poll_frame(cx),
+            match &mut self.source {
+                Source::Empty => {
+                    self.reservation = None;
+                    return Poll::Ready(None);
+                }
+                Source::Bytes(bytes) => {
+                    let bytes = std::mem::take(bytes);
+                    self.source = Source::Empty;
+                    self.take_up(bytes);
+                }
+                Source::Stream { body, .. } => {
+                    let polled = Pin::new(body).poll_frame(cx);
+                    if polled.is_pending() {
+                        pace::source_is_awaited();
+                    }
+                    match ready!(polled).map(|frame| frame.map(Frame::into_data)) {
+                        Some(Ok(Ok(bytes))) => self.take_up(bytes),
+                        Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
+                        Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                        None => self.source = Source::Empty,
+                    }
+                }
+                Source::Unsent => return Poll::Ready(Some(Err("the body of a HEAD is not read".into()))),
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
-            Inner::Empty => true,
-            Inner::Bytes(_) => false,
-            Inner::Stream(body) => body.is_end_stream(),
+        match &self.source {
+            _ if !self.rest.is_empty() => false,
+            Source::Empty => true,
+            Source::Bytes(_) | Source::Unsent => false,
+            Source::Stream { body, .. } => self.left == Some(0) || body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Inner::Empty => SizeHint::with_exact(0),
-            Inner::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Inner::Stream(body) => body.size_hint(),
+        match (&self.source, self.left) {
+            (_, Some(left)) => SizeHint::with_exact(left),
+            (Source::Stream { body, .. }, None) => body.size_hint(),
+            (_, None) => SizeHint::with_exact(self.rest.len() as u64),
         }
     }
 }

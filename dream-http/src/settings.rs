@@ -39,6 +39,8 @@ pub struct Settings {
     pub docs: Docs,
     /// Whose pages may read our answers.
     pub origins: Origins,
+    /// Whether clients reach the server over HTTPS, which a proxy ends: then they are told to use nothing else.
+    pub https: bool,
     /// How many requests a caller may make; `None` for any number.
     pub throttle: Option<ThrottleRule>,
     /// How many of those that cost much, in the same time.
@@ -94,6 +96,9 @@ pub struct Limits {
     pub waiting_requests: usize,
     /// Request bodies in memory at once, in bytes, not counting small ones.
     pub body_memory: usize,
+    /// Bytes that response bodies hold at once until they are sent, not counting small ones; more are told 503. One
+    /// client address may hold a quarter of it.
+    pub response_memory: usize,
     /// Header lines of a request.
     pub headers: usize,
     /// Bytes of a request's head.
@@ -104,7 +109,8 @@ pub struct Limits {
     pub body_time: Duration,
     /// Time for an answer to be made.
     pub answer_time: Duration,
-    /// Time without progress while an answer is sent.
+    /// Time without progress while a response is sent: on a connection, and on an HTTP/2 stream, where a chunk of
+    /// 16 KiB must be taken within it.
     pub write_time: Duration,
     /// Streams at once on an HTTP/2 connection.
     pub streams: u32,
@@ -124,6 +130,7 @@ impl Default for Limits {
             requests: 1024,
             waiting_requests: 8192,
             body_memory: 256 * 1024 * 1024,
+            response_memory: 128 * 1024 * 1024,
             headers: 64,
             header_bytes: 32 * 1024,
             header_time: Duration::from_secs(30),
@@ -151,6 +158,7 @@ impl Default for Settings {
             trusted_proxies: Vec::new(),
             docs: Docs::default(),
             origins: Origins::Any,
+            https: false,
             throttle: NonZeroU32::new(100)
                 .map(|limit| ThrottleRule { limit, period: Duration::from_mins(1) }),
             class_limits: ClassLimits::default(),

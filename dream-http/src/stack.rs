@@ -10,7 +10,7 @@ use std::time::Duration;
 use dream_core::{Code, Error, Result};
 use futures_util::FutureExt as _;
 use futures_util::future::Either;
-use http::header::{ALLOW, AUTHORIZATION};
+use http::header::{ALLOW, AUTHORIZATION, VARY};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
@@ -68,6 +68,7 @@ fn kept(
     let outcome = counted.map(|()| Outcome::Ready(ready));
     let mut response =
         respond(&visit, outcome, request.headers(), row.options.wording, Some(finish::REVALIDATE));
+    vary(row, &mut response);
     finish::connection(&visit, false, &mut response);
     record.close(response.status().as_u16(), response.body().len(), false);
     Some(response)
@@ -183,9 +184,9 @@ async fn run(
         Ok(_place) => guarded(visit, row, &mut call).await,
         Err(busy) => Err(busy),
     };
-    let public = row.options.public.is_some();
     let wording = row.options.wording;
-    let mut response = respond(visit, outcome, call.headers(), wording, public.then_some(finish::REVALIDATE));
+    let mut response = respond(visit, outcome, call.headers(), wording, cache_control(row, call.headers()));
+    vary(row, &mut response);
     let body = call.into_body();
     finish::connection(visit, body.ends_connection(visit.version), &mut response);
     linger(visit, body);
@@ -222,6 +223,19 @@ fn is_signed_in(row: &Row, headers: &HeaderMap) -> bool {
     row.guard != Guard::Open && headers.contains_key(AUTHORIZATION)
 }
 
+/// Who may keep an answer of the row: everybody if it is public, unless it is the answer to somebody who is signed in.
+fn cache_control(row: &Row, headers: &HeaderMap) -> Option<HeaderValue> {
+    row.options.public?;
+    Some(if is_signed_in(row, headers) { finish::PRIVATE } else { finish::REVALIDATE })
+}
+
+/// Caches must tell the public answer of a row from those to callers who are signed in.
+fn vary(row: &Row, response: &mut Response<Payload>) {
+    if row.options.public.is_some() && row.guard != Guard::Open {
+        response.headers_mut().append(VARY, HeaderValue::from_name(AUTHORIZATION));
+    }
+}
+
 /// What tells the kept answers of a row apart. One that passes over unknown parameters gives the same answer whatever
 /// they are.
 fn key<'u>(row: &Row, uri: &'u Uri) -> &'u str {
@@ -243,8 +257,14 @@ fn respond(
 ) -> Response<Payload> {
     match outcome {
         Ok(outcome) => {
+            // What is kept is shared by all responses, and takes no memory of its own.
+            let shared = matches!(outcome, Outcome::Ready(_));
             let response = finish::negotiate(visit, outcome, headers, cache);
-            finish::dress(visit, response)
+            let response = if shared { Ok(response) } else { finish::reserve_memory(visit, response) };
+            match response {
+                Ok(response) => finish::dress(visit, response),
+                Err(error) => refusal(visit, &error, wording),
+            }
         }
         Err(error) => refusal(visit, &error, wording),
     }

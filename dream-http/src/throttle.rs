@@ -79,6 +79,8 @@ pub enum LimitClass {
     Pay,
     /// Generations, which ask the image API.
     Generate,
+    /// Stored pictures. They are counted by each node alone and not among all requests: a page shows many of them.
+    Files,
 }
 
 /// Requests of each class that are allowed in the period of the common limit; `None` for no limit beside that one.
@@ -100,11 +102,18 @@ pub struct ClassLimits {
     pub pay: Option<NonZeroU32>,
     /// Generations.
     pub generate: Option<NonZeroU32>,
+    /// Stored pictures, which are counted apart. Without a limit of their own they count among all requests.
+    pub files: Option<NonZeroU32>,
 }
 
 impl Default for ClassLimits {
     fn default() -> Self {
-        Self { login: NonZeroU32::new(30), pay: NonZeroU32::new(30), generate: NonZeroU32::new(60) }
+        Self {
+            login: NonZeroU32::new(30),
+            pay: NonZeroU32::new(30),
+            generate: NonZeroU32::new(60),
+            files: NonZeroU32::new(1200),
+        }
     }
 }
 
@@ -206,6 +215,7 @@ pub(crate) struct Throttle {
     login: Option<Counter>,
     pay: Option<Counter>,
     generate: Option<Counter>,
+    files: Option<Counter>,
 }
 
 impl Throttle {
@@ -218,6 +228,7 @@ impl Throttle {
             login: class("login", classes.login),
             pay: class("pay", classes.pay),
             generate: class("generate", classes.generate),
+            files: class("files", classes.files),
         })
     }
 
@@ -226,6 +237,7 @@ impl Throttle {
             LimitClass::Login => self.login.as_ref(),
             LimitClass::Pay => self.pay.as_ref(),
             LimitClass::Generate => self.generate.as_ref(),
+            LimitClass::Files => self.files.as_ref(),
         }
     }
 
@@ -243,6 +255,11 @@ impl Throttle {
         client: IpAddr,
     ) -> Result<Allowance, Refusal> {
         let key = key(caller, client);
+        if class == Some(LimitClass::Files)
+            && let Some(files) = &self.files
+        {
+            return files.here(key);
+        }
         let all = self.all.count(dream, key).await?;
         let Some(class) = class.and_then(|class| self.of(class)) else { return Ok(all) };
         let own = class.count(dream, key).await?;
@@ -251,7 +268,7 @@ impl Throttle {
 
     /// Forgets whoever has the whole allowance again.
     pub(crate) fn forget_idle(&self) {
-        let classes = [&self.login, &self.pay, &self.generate].into_iter().flatten();
+        let classes = [&self.login, &self.pay, &self.generate, &self.files].into_iter().flatten();
         for counter in classes.chain([&self.all]) {
             counter.limiter.retain_recent();
         }
@@ -270,7 +287,7 @@ fn key(caller: &Caller, client: IpAddr) -> Key {
 }
 
 /// One IPv6 customer has at least a /64; counting single addresses of it would limit nobody.
-fn network(client: IpAddr) -> IpAddr {
+pub(crate) fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
         IpAddr::V6(address) => {

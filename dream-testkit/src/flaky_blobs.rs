@@ -6,12 +6,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use dream_core::ports::{
-    Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, Failure, FailureKind, PresignedPut,
+    Blob, BlobInfo, BlobKey, BlobPage, BlobReader, Blobs, ByteRange, Failure, FailureKind, PresignedPut,
 };
+use futures_util::{StreamExt as _, stream};
 
 use crate::fakes::lock;
 
-/// Stands before a storage and lets one call in two fail: before it does anything, or after it has done everything.
+/// Stands before a storage and lets one call in two fail: before it does anything, or after it has done everything. A
+/// reader that is opened in such a turn breaks off before its first piece.
 ///
 /// ```
 /// # #[tokio::main]
@@ -103,6 +105,20 @@ macro_rules! in_turn {
 impl Blobs for FlakyBlobs {
     async fn put(&self, key: &BlobKey, content_type: &str, bytes: Bytes) -> Result<(), Failure> {
         in_turn!(self, self.inner.put(key, content_type, bytes))
+    }
+
+    async fn open(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<BlobReader>, Failure> {
+        let turn = self.turn();
+        if turn == Turn::FailsBefore {
+            return broken();
+        }
+        let mut opened = self.inner.open(key, range).await?;
+        if turn == Turn::FailsAfter
+            && let Some(reader) = &mut opened
+        {
+            reader.pieces = stream::once(async { broken() }).boxed();
+        }
+        Ok(opened)
     }
 
     async fn get(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<Blob>, Failure> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use dream_core::ports::{
-    Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, Clock, Failure, FailureKind, PresignedPut,
+    Blob, BlobInfo, BlobKey, BlobPage, BlobReader, Blobs, ByteRange, Clock, Failure, FailureKind,
+    PresignedPut,
 };
 
 const SERVICE: &str = "shelf";
@@ -46,17 +47,15 @@ impl Blobs for Shelf {
         Ok(())
     }
 
-    async fn get(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<Blob>, Failure> {
+    async fn open(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<BlobReader>, Failure> {
         let Some(mut blob) = self.objects().get(key).cloned() else { return Ok(None) };
-        if let Some(ByteRange { first, last }) = range {
-            if first >= blob.info.size || last < first {
-                return Err(Failure::new(SERVICE, FailureKind::Refused, "a range outside of the object"));
-            }
-            let last = last.min(blob.info.size - 1);
+        if let Some(range) = range {
+            let outside = || Failure::new(SERVICE, FailureKind::Refused, "a range outside of the object");
+            let ByteRange { first, last } = range.within(blob.info.size).ok_or_else(outside)?;
             let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
             blob.bytes = blob.bytes.slice(at(first)..=at(last));
         }
-        Ok(Some(blob))
+        Ok(Some(blob.into()))
     }
 
     async fn head(&self, key: &BlobKey) -> Result<Option<BlobInfo>, Failure> {

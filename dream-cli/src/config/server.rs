@@ -16,8 +16,8 @@ use super::table::{
     API_DOCS, BASE_URL, CORS_ORIGIN, DRAIN_NOTICE, HOST, JWT_SECRET, METRICS_ADDR,
     OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME, PORT, R2_ACCESS_KEY_ID,
     R2_ACCOUNT_ID, R2_BUCKET_NAME, R2_ENDPOINT, R2_PUBLIC_URL, R2_SECRET_ACCESS_KEY, RESULTS_REHOST,
-    REUSE_PORT, THIRD_PARTY_AUTH, THROTTLE_LIMIT, THROTTLE_LIMIT_GENERATE, THROTTLE_LIMIT_LOGIN,
-    THROTTLE_LIMIT_PAY, THROTTLE_TTL, TRUSTED_PROXIES, UPLOAD_DIR, WECHAT_PAY_MCH_ID,
+    REUSE_PORT, THIRD_PARTY_AUTH, THROTTLE_LIMIT, THROTTLE_LIMIT_FILES, THROTTLE_LIMIT_GENERATE,
+    THROTTLE_LIMIT_LOGIN, THROTTLE_LIMIT_PAY, THROTTLE_TTL, TRUSTED_PROXIES, UPLOAD_DIR, WECHAT_PAY_MCH_ID,
 };
 use super::{Collector, Config, Mode, Need, Storage, Tools, operator, outside};
 
@@ -27,6 +27,8 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Config> {
     let admin_keys = operator::admin_keys(reader);
     let http = http(reader);
     let base_url = reader.get(&BASE_URL);
+    let https = base_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+    let http = http.map(|http| dream_http::Settings { https, ..http });
     let port = http.as_ref().map_or(0, |http| http.listen.port());
     reader.stands_in(&BASE_URL, Some(format!("http://localhost:{port}")), Origin::Default);
     let storage = storage(reader);
@@ -124,8 +126,9 @@ fn http(reader: &mut Reader<'_>) -> Option<dream_http::Settings> {
     let docs = reader.get(&API_DOCS);
     let origins = reader.get(&CORS_ORIGIN);
     let (period, limit) = (reader.get(&THROTTLE_TTL), reader.get(&THROTTLE_LIMIT));
-    let [login, pay, generate] = [&THROTTLE_LIMIT_LOGIN, &THROTTLE_LIMIT_PAY, &THROTTLE_LIMIT_GENERATE]
-        .map(|limit| reader.get(limit).map(NonZeroU32::new));
+    let class_limits =
+        [&THROTTLE_LIMIT_LOGIN, &THROTTLE_LIMIT_PAY, &THROTTLE_LIMIT_GENERATE, &THROTTLE_LIMIT_FILES];
+    let [login, pay, generate, files] = class_limits.map(|limit| reader.get(limit).map(NonZeroU32::new));
     if reader.is_production() && origins == Some(Origins::Any) {
         reader.note("CORS_ORIGIN is *: pages of any origin may read answers, without credentials");
     }
@@ -137,7 +140,7 @@ fn http(reader: &mut Reader<'_>) -> Option<dream_http::Settings> {
         docs: docs?,
         origins: origins?,
         throttle: throttle(period?, limit?),
-        class_limits: ClassLimits { login: login?, pay: pay?, generate: generate? },
+        class_limits: ClassLimits { login: login?, pay: pay?, generate: generate?, files: files? },
         limits: Limits { drain_notice: drain_notice?, ..Limits::default() },
         ..dream_http::Settings::default()
     })

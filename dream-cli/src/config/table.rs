@@ -52,6 +52,8 @@ table! {
             their own").or("30");
         THROTTLE_LIMIT_GENERATE: u32 = Variable::new(parse::count, "Generations among them; 0 for no limit of \
             their own").or("60");
+        THROTTLE_LIMIT_FILES: u32 = Variable::new(parse::count, "Stored pictures under /uploads/, counted apart from all \
+            others; 0 to count them among the others").or("1200");
     }
     "Database and cache" {
         DATABASE_URL: SecretString = Variable::new(parse::database_url, "`sqlite://…` or `postgres://…`; wins over \

@@ -7,14 +7,20 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
 
 use crate::kernel::Timestamp;
-use crate::ports::{Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, Failure, FailureKind, PresignedPut};
+use crate::ports::{
+    BlobInfo, BlobKey, BlobPage, BlobReader, Blobs, ByteRange, Failure, FailureKind, PresignedPut,
+};
 
 const SERVICE: &str = "disk";
 
 /// Objects in one part of a listing.
 const PAGE: usize = 1000;
+
+/// Bytes that are read at once.
+const PIECE: u64 = 64 * 1024;
 
 /// Beside the objects, in names that no object can have, since a name has no `~`.
 const TYPES_FOLDER: &str = "types~";
@@ -142,20 +148,30 @@ impl Paths {
         })
     }
 
-    fn read(&self, key: &BlobKey, range: Option<ByteRange>) -> io::Result<Option<Blob>> {
+    /// The file, set to the first byte that is wanted, and how many bytes are wanted from there.
+    fn seek(&self, key: &BlobKey, range: Option<ByteRange>) -> io::Result<Option<(BlobInfo, File, u64)>> {
         let Some((mut file, metadata)) = self.open()? else { return Ok(None) };
-        let (first, length) = match range {
-            None => (0, metadata.len()),
-            Some(range) if range.first >= metadata.len() || range.last < range.first => {
-                return Err(io::Error::new(ErrorKind::InvalidInput, "the range lies outside of the object"));
-            }
-            Some(range) => (range.first, range.last.min(metadata.len() - 1) - range.first + 1),
-        };
-        file.seek(SeekFrom::Start(first))?;
-        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-        file.take(length).read_to_end(&mut bytes)?;
-        Ok(Some(Blob { info: self.info(key, &metadata)?, bytes: bytes.into() }))
+        let info = self.info(key, &metadata)?;
+        let Some(range) = range else { return Ok(Some((info, file, metadata.len()))) };
+        let outside = || io::Error::new(ErrorKind::InvalidInput, "the range lies outside of the object");
+        let range = range.within(metadata.len()).ok_or_else(outside)?;
+        file.seek(SeekFrom::Start(range.first))?;
+        Ok(Some((info, file, range.length())))
     }
+}
+
+/// The next `left` bytes of the file, piece by piece. A reader that waits holds the file open and no thread.
+async fn next_piece((mut file, left): (File, u64)) -> Result<Option<(Bytes, (File, u64))>, Failure> {
+    if left == 0 {
+        return Ok(None);
+    }
+    let length = left.min(PIECE);
+    on_disk(move || {
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        file.read_exact(&mut bytes)?;
+        Ok(Some((Bytes::from(bytes), (file, left - length))))
+    })
+    .await
 }
 
 fn write_through(path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -263,9 +279,14 @@ impl Blobs for DiskBlobs {
         on_disk(move || paths.put(&key, &content_type, &bytes)).await
     }
 
-    async fn get(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<Blob>, Failure> {
+    async fn open(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<BlobReader>, Failure> {
         let (paths, key) = (self.paths(key), key.clone());
-        on_disk(move || paths.read(&key, range)).await
+        let found = on_disk(move || paths.seek(&key, range)).await?;
+        Ok(found.map(|(info, file, length)| BlobReader {
+            info,
+            length,
+            pieces: stream::try_unfold((file, length), next_piece).boxed(),
+        }))
     }
 
     async fn head(&self, key: &BlobKey) -> Result<Option<BlobInfo>, Failure> {

@@ -9,18 +9,20 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Config, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_smithy_async::time::TimeSource;
 use bytes::Bytes;
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::r2_signing::Signer;
 use crate::kernel::Timestamp;
 use crate::ports::{
-    Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, Clock, Failure, FailureKind, PresignedPut,
+    Blob, BlobInfo, BlobKey, BlobPage, BlobReader, Blobs, ByteRange, Clock, Failure, FailureKind, MAX_PIECE,
+    PresignedPut,
 };
 use crate::trace;
 
@@ -103,10 +105,16 @@ impl R2Config {
 /// ```
 #[derive(Debug)]
 pub struct R2Blobs {
-    client: Client,
-    bucket: String,
+    bucket: Bucket,
     public_base: String,
     signer: Signer,
+}
+
+/// The bucket and the way to it.
+#[derive(Debug, Clone)]
+struct Bucket {
+    client: Client,
+    name: Arc<str>,
     clock: Arc<dyn Clock>,
 }
 
@@ -121,9 +129,12 @@ impl R2Blobs {
         })?;
         let client = Client::from_conf(client_config(config, clock.clone()));
         let public_base = config.public_url.trim_end_matches('/').to_owned();
-        Ok(Self { client, bucket: config.bucket.clone(), public_base, signer, clock })
+        let bucket = Bucket { client, name: config.bucket.as_str().into(), clock };
+        Ok(Self { bucket, public_base, signer })
     }
+}
 
+impl Bucket {
     /// A call with its repeats, of which a span tells. The trace ends here: the other side keeps none. The client's
     /// futures are large, hence the box.
     fn told<'a, T: Send + 'a>(
@@ -143,13 +154,120 @@ impl R2Blobs {
         let request = self
             .client
             .list_objects_v2()
-            .bucket(&self.bucket)
+            .bucket(&*self.name)
             .prefix(prefix)
             .max_keys(PAGE)
             .set_start_after(after.map(BlobKey::to_string))
             .set_continuation_token(token);
         self.told("r2.list", async { request.send().await.map_err(|e| failure(&e)) }).await
     }
+
+    async fn head(&self, key: &BlobKey) -> Result<Option<BlobInfo>, Failure> {
+        let request = self.client.head_object().bucket(&*self.name).key(key.as_str());
+        let known = async {
+            match request.send().await {
+                Ok(answer) => Ok(Some(BlobInfo {
+                    key: key.clone(),
+                    size: size(answer.content_length()),
+                    content_type: answer.content_type().map(str::to_owned),
+                    modified: instant(answer.last_modified()),
+                })),
+                Err(SdkError::ServiceError(error)) if error.err().is_not_found() => Ok(None),
+                Err(error) => Err(failure(&error)),
+            }
+        };
+        self.told("r2.head", known).await
+    }
+
+    /// The first [`MAX_PIECE`] bytes of a range. `version` is the entity tag that the object must still have.
+    async fn piece(
+        &self,
+        key: &BlobKey,
+        range: ByteRange,
+        version: Option<String>,
+    ) -> Result<Piece, Failure> {
+        let last = range.last.min(range.first.saturating_add(MAX_PIECE as u64 - 1));
+        let request = self
+            .client
+            .get_object()
+            .bucket(&*self.name)
+            .key(key.as_str())
+            .range(format!("bytes={}-{last}", range.first))
+            .set_if_match(version);
+        let piece = async {
+            let answer = match request.send().await {
+                Ok(answer) => answer,
+                Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => {
+                    return Ok(Piece::Absent);
+                }
+                Err(error) if is_outside(&error) => return Ok(Piece::Outside),
+                Err(error) => return Err(failure(&error)),
+            };
+            let (info, version) = (described(key, &answer), answer.e_tag().map(str::to_owned));
+            let cut =
+                |error| Failure::new(SERVICE, FailureKind::Unknown, format!("the answer broke off: {error}"));
+            let bytes = answer.body.collect().await.map_err(cut)?.into_bytes();
+            Ok(Piece::Bytes { info, version, bytes })
+        };
+        self.told("r2.get", piece).await
+    }
+}
+
+/// What the bucket has of a range.
+enum Piece {
+    Bytes {
+        info: BlobInfo,
+        version: Option<String>,
+        bytes: Bytes,
+    },
+    /// There is no such object.
+    Absent,
+    /// The object has no byte of the range.
+    Outside,
+}
+
+/// What is read next of an object.
+struct Next {
+    bucket: Bucket,
+    key: BlobKey,
+    range: ByteRange,
+    version: Option<String>,
+    /// Read already.
+    bytes: Bytes,
+}
+
+impl Next {
+    /// Each piece is a request of its own, with the time limits and the retries of one, so that a reader that waits
+    /// holds no connection. The entity tag makes sure that all pieces are of one version.
+    async fn piece(mut self) -> Result<Option<(Bytes, Self)>, Failure> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if bytes.is_empty() && self.range.length() > 0 {
+            let gone = || Failure::new(SERVICE, FailureKind::Unknown, "the object is gone while it is read");
+            match self.bucket.piece(&self.key, self.range, self.version.clone()).await? {
+                Piece::Bytes { bytes: read, .. } if !read.is_empty() => bytes = read,
+                _ => return Err(gone()),
+            }
+        }
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        self.range.first += bytes.len() as u64;
+        Ok(Some((bytes, self)))
+    }
+}
+
+fn described(key: &BlobKey, answer: &GetObjectOutput) -> BlobInfo {
+    let whole = answer.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+    BlobInfo {
+        key: key.clone(),
+        size: whole.unwrap_or(size(answer.content_length())),
+        content_type: answer.content_type().map(str::to_owned),
+        modified: instant(answer.last_modified()),
+    }
+}
+
+fn is_outside(error: &SdkError<GetObjectError>) -> bool {
+    matches!(error, SdkError::ServiceError(answer) if answer.raw().status().as_u16() == 416)
 }
 
 /// As far as R2 needs it: no checksums that nobody asked for, since R2 refused those for a while.
@@ -190,70 +308,56 @@ impl TimeSource for ClockSource {
 impl Blobs for R2Blobs {
     async fn put(&self, key: &BlobKey, content_type: &str, bytes: Bytes) -> Result<(), Failure> {
         let request = self
+            .bucket
             .client
             .put_object()
-            .bucket(&self.bucket)
+            .bucket(&*self.bucket.name)
             .key(key.as_str())
             .content_type(content_type)
             .cache_control(CACHE_CONTROL)
             .body(ByteStream::from(bytes));
-        self.told("r2.put", async { request.send().await.map(drop).map_err(|e| failure(&e)) }).await
+        self.bucket.told("r2.put", async { request.send().await.map(drop).map_err(|e| failure(&e)) }).await
     }
 
-    async fn get(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<Blob>, Failure> {
-        if range.is_some_and(|range| range.last < range.first) {
-            return Err(Failure::new(SERVICE, FailureKind::Refused, "the range ends before it starts"));
+    async fn open(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<BlobReader>, Failure> {
+        let outside = || Failure::new(SERVICE, FailureKind::Refused, "the range lies outside of the object");
+        let wanted = range.unwrap_or(ByteRange { first: 0, last: u64::MAX });
+        if wanted.last < wanted.first {
+            return Err(outside());
         }
-        let range = range.map(|range| format!("bytes={}-{}", range.first, range.last));
-        let request = self.client.get_object().bucket(&self.bucket).key(key.as_str()).set_range(range);
-        let whole = async {
-            let answer = match request.send().await {
-                Ok(answer) => answer,
-                Err(SdkError::ServiceError(error)) if error.err().is_no_such_key() => return Ok(None),
-                Err(error) => return Err(failure(&error)),
-            };
-            let whole = answer.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-            let info = BlobInfo {
-                key: key.clone(),
-                size: whole.unwrap_or(size(answer.content_length())),
-                content_type: answer.content_type().map(str::to_owned),
-                modified: instant(answer.last_modified()),
-            };
-            let cut =
-                |error| Failure::new(SERVICE, FailureKind::Unknown, format!("the answer broke off: {error}"));
-            let bytes = answer.body.collect().await.map_err(cut)?.into_bytes();
-            Ok(Some(Blob { info, bytes }))
+        let (info, version, bytes) = match self.bucket.piece(key, wanted, None).await? {
+            Piece::Bytes { info, version, bytes } => (info, version, bytes),
+            Piece::Absent => return Ok(None),
+            Piece::Outside if range.is_some() => return Err(outside()),
+            // An empty object has no first byte.
+            Piece::Outside => match self.bucket.head(key).await? {
+                Some(info) if info.size == 0 => (info, None, Bytes::new()),
+                _ => return Err(outside()),
+            },
         };
-        self.told("r2.get", whole).await
+        let (length, last) = match wanted.within(info.size) {
+            Some(range) => (range.length(), range.last),
+            None => return Ok(Some(Blob { info, bytes: Bytes::new() }.into())),
+        };
+        let range = ByteRange { first: wanted.first, last };
+        let next = Next { bucket: self.bucket.clone(), key: key.clone(), range, version, bytes };
+        Ok(Some(BlobReader { info, length, pieces: stream::try_unfold(next, Next::piece).boxed() }))
     }
 
     async fn head(&self, key: &BlobKey) -> Result<Option<BlobInfo>, Failure> {
-        let request = self.client.head_object().bucket(&self.bucket).key(key.as_str());
-        let known = async {
-            match request.send().await {
-                Ok(answer) => Ok(Some(BlobInfo {
-                    key: key.clone(),
-                    size: size(answer.content_length()),
-                    content_type: answer.content_type().map(str::to_owned),
-                    modified: instant(answer.last_modified()),
-                })),
-                Err(SdkError::ServiceError(error)) if error.err().is_not_found() => Ok(None),
-                Err(error) => Err(failure(&error)),
-            }
-        };
-        self.told("r2.head", known).await
+        self.bucket.head(key).await
     }
 
     async fn delete(&self, key: &BlobKey) -> Result<(), Failure> {
         // One by one: deleting many at once needs a checksum of a kind that R2 has refused before.
-        let request = self.client.delete_object().bucket(&self.bucket).key(key.as_str());
-        self.told("r2.delete", async { request.send().await.map(drop).map_err(|e| failure(&e)) }).await
+        let request = self.bucket.client.delete_object().bucket(&*self.bucket.name).key(key.as_str());
+        self.bucket.told("r2.delete", async { request.send().await.map(drop).map_err(|e| failure(&e)) }).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&BlobKey>) -> Result<BlobPage, Failure> {
         let mut token = None;
         loop {
-            let part = self.part(prefix, after, token).await?;
+            let part = self.bucket.part(prefix, after, token).await?;
             let items: Vec<BlobInfo> = part.contents().iter().filter_map(listed).collect();
             let more = part.is_truncated() == Some(true);
             // A part may hold nothing but objects of others, whose names are none of ours.
@@ -275,7 +379,7 @@ impl Blobs for R2Blobs {
     }
 
     fn presign_put(&self, key: &BlobKey, content_type: &str, ttl: Duration) -> Option<PresignedPut> {
-        let now = self.clock.now();
+        let now = self.bucket.clock.now();
         let ttl = Duration::from_secs(ttl.as_secs()).clamp(Duration::from_secs(1), LONGEST_PRESIGNED);
         Some(PresignedPut {
             url: self.signer.presign_put(key, content_type, now, ttl),

@@ -1,11 +1,19 @@
+//! The object storage port: objects are written whole, and read whole, by range or piece by piece.
+//!
+//! [`Blobs::open`] is the one way to read: it yields pieces of at most [`MAX_PIECE`] bytes, so that a reader needs that much
+//! memory whatever the size of the object. [`Blobs::get`] collects the pieces and is for objects that are known to be
+//! small. [`Blobs::head`] reads no content. Every call may be repeated.
+
 use std::fmt::{self, Debug};
 use std::str::FromStr;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::Failure;
+use super::{Failure, FailureKind};
 use crate::error::Fault;
 use crate::kernel::Timestamp;
 
@@ -55,24 +63,6 @@ impl FromStr for BlobKey {
 }
 
 /// Bytes `first..=last` of an object. `last` beyond the end means up to the end.
-///
-/// ```
-/// # #[tokio::main]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use dream_core::adapters::DiskBlobs;
-/// use dream_core::ports::{Blobs as _, ByteRange, FailureKind};
-///
-/// # let folder = tempfile::tempdir()?;
-/// # let blobs = DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?;
-/// let key = "ten.bin".parse().unwrap();
-/// blobs.put(&key, "application/octet-stream", "0123456789".into()).await?;
-/// let range = |first, last| Some(ByteRange { first, last });
-/// assert_eq!(blobs.get(&key, range(2, 4)).await?.unwrap().bytes, "234");
-/// assert_eq!(blobs.get(&key, range(8, 99)).await?.unwrap().bytes, "89", "up to the end");
-/// assert_eq!(blobs.get(&key, range(10, 11)).await.unwrap_err().kind, FailureKind::Refused);
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteRange {
     /// Offset of the first byte.
@@ -81,23 +71,22 @@ pub struct ByteRange {
     pub last: u64,
 }
 
+impl ByteRange {
+    /// The part of this range that an object of `size` bytes has; `None` if it has no byte of it.
+    #[must_use]
+    pub fn within(self, size: u64) -> Option<Self> {
+        let last = self.last.min(size.checked_sub(1)?);
+        (self.first <= last).then_some(Self { first: self.first, last })
+    }
+
+    /// The number of bytes from `first` to `last`; 0 if the range ends before it starts.
+    #[must_use]
+    pub fn length(self) -> u64 {
+        self.last.checked_sub(self.first).map_or(0, |distance| distance.saturating_add(1))
+    }
+}
+
 /// What is known about an object without reading it.
-///
-/// ```
-/// # #[tokio::main]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use dream_core::adapters::DiskBlobs;
-/// use dream_core::ports::Blobs as _;
-///
-/// # let folder = tempfile::tempdir()?;
-/// # let blobs = DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?;
-/// let key = "a.png".parse().unwrap();
-/// blobs.put(&key, "image/png", "not a picture".into()).await?;
-/// let info = blobs.head(&key).await?.ok_or("it is there")?;
-/// assert_eq!((info.size, info.content_type.as_deref()), (13, Some("image/png")), "nobody looks inside");
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlobInfo {
     /// Its name.
@@ -110,30 +99,74 @@ pub struct BlobInfo {
     pub modified: Timestamp,
 }
 
-/// An object, or the range of it that was asked for.
-///
-/// ```
-/// # #[tokio::main]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use dream_core::adapters::DiskBlobs;
-/// use dream_core::ports::{Blob, Blobs as _};
-///
-/// # let folder = tempfile::tempdir()?;
-/// # let blobs = DiskBlobs::open(folder.path(), "https://dream.example/uploads").await?;
-/// let key = "a.txt".parse().unwrap();
-/// assert_eq!(blobs.get(&key, None).await?, None, "what is not there is no failure");
-/// blobs.put(&key, "text/plain", "hello".into()).await?;
-/// let Some(Blob { info, bytes }) = blobs.get(&key, None).await? else { panic!("it is there") };
-/// assert_eq!((info.size, &bytes[..]), (5, &b"hello"[..]));
-/// # Ok(())
-/// # }
-/// ```
+/// An object, or the range of it that was asked for, in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
     /// What is known about the whole object.
     pub info: BlobInfo,
     /// The bytes asked for.
     pub bytes: Bytes,
+}
+
+/// The largest piece that a [`BlobReader`] yields, in bytes.
+pub const MAX_PIECE: usize = 256 * 1024;
+
+/// An object, or the range of it that was asked for, that is read piece by piece.
+///
+/// The pieces are in order, have at most [`MAX_PIECE`] bytes and add up to `length`; a stream that cannot deliver all of
+/// them ends with a failure. The next piece is read when the stream is polled for it. Dropping the reader ends the read.
+pub struct BlobReader {
+    /// What is known about the whole object.
+    pub info: BlobInfo,
+    /// Bytes that the pieces have in all.
+    pub length: u64,
+    /// The bytes asked for.
+    pub pieces: BoxStream<'static, Result<Bytes, Failure>>,
+}
+
+impl fmt::Debug for BlobReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobReader")
+            .field("info", &self.info)
+            .field("length", &self.length)
+            .finish_non_exhaustive()
+    }
+}
+
+impl BlobReader {
+    /// Reads all pieces into memory.
+    ///
+    /// # Errors
+    /// What the storage failed with; `Unknown` if it delivered fewer or more bytes than it announced.
+    pub async fn collect(mut self) -> Result<Blob, Failure> {
+        let mut bytes = match self.pieces.try_next().await? {
+            Some(piece) if piece.len() as u64 == self.length => {
+                return Ok(Blob { info: self.info, bytes: piece });
+            }
+            Some(piece) => BytesMut::from(piece),
+            None => BytesMut::new(),
+        };
+        while let Some(piece) = self.pieces.try_next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        if bytes.len() as u64 != self.length {
+            let message = format!("{} of {} bytes were delivered", bytes.len(), self.length);
+            return Err(Failure::new("blobs", FailureKind::Unknown, message));
+        }
+        Ok(Blob { info: self.info, bytes: bytes.freeze() })
+    }
+}
+
+/// For storages that hold their objects in memory.
+impl From<Blob> for BlobReader {
+    fn from(blob: Blob) -> Self {
+        let length = blob.bytes.len() as u64;
+        let pieces = stream::unfold(blob.bytes, |mut rest| async move {
+            let piece = rest.split_to(rest.len().min(MAX_PIECE));
+            (!piece.is_empty()).then_some((Ok(piece), rest))
+        });
+        Self { info: blob.info, length, pieces: pieces.fuse().boxed() }
+    }
 }
 
 /// Part of a listing in order of names.
@@ -202,7 +235,7 @@ pub struct PresignedPut {
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use bytes::Bytes;
 /// use dream_core::ports::{
-///     Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, Failure, FailureKind, PresignedPut,
+///     BlobInfo, BlobKey, BlobPage, BlobReader, Blobs, ByteRange, Failure, FailureKind, PresignedPut,
 /// };
 /// use std::time::Duration;
 ///
@@ -215,7 +248,7 @@ pub struct PresignedPut {
 ///     async fn put(&self, _: &BlobKey, _: &str, _: Bytes) -> Result<(), Failure> {
 ///         Err(Failure::new("nowhere", FailureKind::Refused, "nothing is kept here"))
 ///     }
-///     async fn get(&self, _: &BlobKey, _: Option<ByteRange>) -> Result<Option<Blob>, Failure> { Ok(None) }
+///     async fn open(&self, _: &BlobKey, _: Option<ByteRange>) -> Result<Option<BlobReader>, Failure> { Ok(None) }
 ///     async fn head(&self, _: &BlobKey) -> Result<Option<BlobInfo>, Failure> { Ok(None) }
 ///     async fn delete(&self, _: &BlobKey) -> Result<(), Failure> { Ok(()) }
 ///     async fn list(&self, _: &str, _: Option<&BlobKey>) -> Result<BlobPage, Failure> {
@@ -237,11 +270,19 @@ pub trait Blobs: Debug + Send + Sync + 'static {
     /// Writes the object whole or not at all. Safe to repeat.
     async fn put(&self, key: &BlobKey, content_type: &str, bytes: Bytes) -> Result<(), Failure>;
 
-    /// Reads the object or a range of it; `None` if there is none. A range that starts behind the end
-    /// fails as `Refused`.
-    async fn get(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<Blob>, Failure>;
+    /// Opens the object or a range of it for reading; `None` if there is none. A range without a byte of the object
+    /// fails as `Refused`. An open reader may fail once its object is deleted or replaced; it never mixes two versions.
+    async fn open(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<BlobReader>, Failure>;
 
-    /// What is known about the object; `None` if there is none.
+    /// Reads the object or a range of it into memory; otherwise as [`Blobs::open`].
+    async fn get(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<Blob>, Failure> {
+        match self.open(key, range).await? {
+            Some(reader) => reader.collect().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// What is known about the object, without reading its content; `None` if there is none.
     async fn head(&self, key: &BlobKey) -> Result<Option<BlobInfo>, Failure>;
 
     /// Removes the object. Removing what is not there succeeds. Safe to repeat.

@@ -12,7 +12,7 @@ mod image_api;
 mod pay;
 mod wechat;
 
-pub use blobs::{Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, PresignedPut};
+pub use blobs::{Blob, BlobInfo, BlobKey, BlobPage, BlobReader, Blobs, ByteRange, MAX_PIECE, PresignedPut};
 pub use cache::{Cache, Invalidation};
 pub use clock::Clock;
 pub use content_check::{ContentCheck, ImageCheck, Scene, TextCheck, Verdict};

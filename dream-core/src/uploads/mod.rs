@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::jobs;
 use crate::kernel::{Timestamp, UserId};
 use crate::media::{self, PictureKind};
-use crate::ports::{BlobInfo, BlobKey, ByteRange, EntropyExt as _};
+use crate::ports::{BlobInfo, BlobKey, BlobReader, ByteRange, EntropyExt as _};
 use crate::settings::Settings;
 use crate::stats::{self, Delta};
 use crate::store::{Change, Tx};
@@ -131,24 +131,6 @@ impl Session {
 }
 
 /// Which bytes of a picture are wanted.
-///
-/// ```
-/// # dream_testkit::world::example(async |world| {
-/// use dream_core::ports::ByteRange;
-/// use dream_core::uploads::Part;
-///
-/// # let me = world.alice().await.session().await;
-/// # let mut png = std::io::Cursor::new(Vec::new());
-/// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
-/// # let key = me.upload_picture(png.into_inner().into(), "me.png").await?.key;
-/// let first = ByteRange { first: 0, last: 7 };
-/// let start = world.nobody().stored_picture(&key, |_| Part::Range(first)).await?;
-/// assert_eq!(&start.bytes[..], b"\x89PNG\r\n\x1a\n");
-/// // For a `HEAD`, or where the client has it already.
-/// assert!(world.nobody().stored_picture(&key, |_| Part::Nothing).await?.bytes.is_empty());
-/// # Ok(())
-/// # });
-/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// All of them.
@@ -160,37 +142,37 @@ pub enum Part {
 }
 
 /// A picture of our storage, or the part of it that was asked for.
-///
-/// ```
-/// # dream_testkit::world::example(async |world| {
-/// use dream_core::Code;
-/// use dream_core::uploads::Part;
-///
-/// # let me = world.alice().await.session().await;
-/// # let mut png = std::io::Cursor::new(Vec::new());
-/// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
-/// # let key = me.upload_picture(png.into_inner().into(), "me.png").await?.key;
-/// let picture = world.nobody().stored_picture(&key, |_| Part::Whole).await?;
-/// assert_eq!(picture.kind.mime(), "image/png");
-/// assert_eq!(picture.info.size, picture.bytes.len() as u64);
-///
-/// let absent = world.nobody().stored_picture(&"no/such.png".parse().unwrap(), |_| Part::Whole).await;
-/// assert_eq!(absent.unwrap_err().code(), Code::ImageNotFound);
-/// # Ok(())
-/// # });
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct StoredPicture {
     /// What it is.
     pub kind: PictureKind,
     /// What is known about the whole of it.
     pub info: BlobInfo,
-    /// The bytes asked for.
-    pub bytes: Bytes,
+    /// The bytes asked for, to be read piece by piece; nothing is read for [`Part::Nothing`].
+    pub content: Option<BlobReader>,
 }
 
 impl Guest {
     /// A picture of our storage. `which` says what of it is wanted, knowing its size.
+    ///
+    /// ```
+    /// # dream_testkit::world::example(async |world| {
+    /// use dream_core::ports::ByteRange;
+    /// use dream_core::uploads::Part;
+    ///
+    /// # let me = world.alice().await.session().await;
+    /// # let mut png = std::io::Cursor::new(Vec::new());
+    /// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
+    /// # let key = me.upload_picture(png.into_inner().into(), "me.png").await?.key;
+    /// let first = ByteRange { first: 0, last: 7 };
+    /// let start = world.nobody().stored_picture(&key, |_| Part::Range(first)).await?;
+    /// let start = start.content.ok_or("it was asked for")?.collect().await?;
+    /// assert_eq!(&start.bytes[..], b"\x89PNG\r\n\x1a\n");
+    /// // For a `HEAD`, or where the client has it already, nothing but metadata is read.
+    /// assert!(world.nobody().stored_picture(&key, |_| Part::Nothing).await?.content.is_none());
+    /// # Ok(())
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// `IMAGE_NOT_FOUND`, also for an object that is no picture, or one that came with a request for a generation; `UPSTREAM_ERROR` and its kin if it could not be read.
@@ -207,12 +189,12 @@ impl Guest {
         let info = blobs.head(key).await?.ok_or_else(absent)?;
         let kind = info.content_type.as_deref().and_then(PictureKind::parse).ok_or_else(absent)?;
         let range = match which(&info) {
-            Part::Nothing => return Ok(StoredPicture { kind, info, bytes: Bytes::new() }),
+            Part::Nothing => return Ok(StoredPicture { kind, info, content: None }),
             Part::Whole => None,
             Part::Range(range) => Some(range),
         };
-        let blob = blobs.get(key, range).await?.ok_or_else(absent)?;
-        Ok(StoredPicture { kind, info: blob.info, bytes: blob.bytes })
+        let content = blobs.open(key, range).await?.ok_or_else(absent)?;
+        Ok(StoredPicture { kind, info: content.info.clone(), content: Some(content) })
     }
 }
 

@@ -2,13 +2,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use dream_core::adapters::{DiskBlobs, R2Blobs, R2Config, SystemClock};
-use dream_core::ports::{BlobKey, Blobs, Clock, FailureKind};
+use dream_core::ports::{
+    Blob, BlobInfo, BlobKey, BlobPage, BlobReader, Blobs, ByteRange, Clock, Failure, FailureKind, MAX_PIECE,
+    PresignedPut,
+};
 use dream_testkit::clock::TestClock;
 use dream_testkit::conformance::blobs;
 use dream_testkit::fakes::r2::{FakeR2, R2Options, operation};
 use dream_testkit::faults::Fault;
+use dream_testkit::flaky_blobs::FlakyBlobs;
+use futures_util::TryStreamExt as _;
 use tempfile::TempDir;
 
 async fn on_disk(folder: &Path) -> DiskBlobs {
@@ -23,6 +29,98 @@ fn key(name: &str) -> BlobKey {
 async fn the_disk_keeps_the_promises_of_blobs() {
     let folder = TempDir::new().unwrap();
     blobs::all(&on_disk(&folder.path().join("made/on/demand")).await).await.unwrap();
+}
+
+/// Repeats every call until it succeeds or is refused, as whoever uses a storage may.
+#[derive(Debug)]
+struct Repeating(FlakyBlobs);
+
+macro_rules! repeat {
+    ($call:expr) => {
+        loop {
+            match $call.await {
+                Err(failure) if failure.is_transient() => {}
+                done => break done,
+            }
+        }
+    };
+}
+
+#[async_trait]
+impl Blobs for Repeating {
+    async fn put(&self, key: &BlobKey, content_type: &str, bytes: Bytes) -> Result<(), Failure> {
+        repeat!(self.0.put(key, content_type, bytes.clone()))
+    }
+
+    async fn open(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<BlobReader>, Failure> {
+        let opened = async || match self.0.open(key, range).await? {
+            Some(reader) => reader.collect().await.map(|blob| Some(blob.into())),
+            None => Ok(None),
+        };
+        repeat!(opened())
+    }
+
+    async fn get(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<Blob>, Failure> {
+        repeat!(self.0.get(key, range))
+    }
+
+    async fn head(&self, key: &BlobKey) -> Result<Option<BlobInfo>, Failure> {
+        repeat!(self.0.head(key))
+    }
+
+    async fn delete(&self, key: &BlobKey) -> Result<(), Failure> {
+        repeat!(self.0.delete(key))
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&BlobKey>) -> Result<BlobPage, Failure> {
+        repeat!(self.0.list(prefix, after))
+    }
+
+    fn public_url(&self, key: &BlobKey) -> String {
+        self.0.public_url(key)
+    }
+
+    fn key_of(&self, url: &str) -> Option<BlobKey> {
+        self.0.key_of(url)
+    }
+
+    fn presign_put(&self, key: &BlobKey, content_type: &str, ttl: Duration) -> Option<PresignedPut> {
+        self.0.presign_put(key, content_type, ttl)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storage_that_fails_half_of_the_time_keeps_the_promises_for_those_who_repeat() {
+    let folder = TempDir::new().unwrap();
+    let flaky = FlakyBlobs::new(Arc::new(on_disk(folder.path()).await), 7);
+    blobs::all(&Repeating(flaky)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_large_object_is_read_from_r2_in_pieces_of_one_version() {
+    let clock = Arc::new(TestClock::default());
+    let r2 = fake(clock.clone()).await;
+    let blobs = in_r2(&r2, clock);
+    let large = Bytes::from(vec![7; 2 * MAX_PIECE + 1]);
+    blobs.put(&key("a"), "image/png", large.clone()).await.unwrap();
+    let reads = || {
+        let ranges = r2.requests().into_iter().filter(|recorded| recorded.request.method == "GET");
+        ranges
+            .map(|recorded| recorded.request.header("range").unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let mut reader = blobs.open(&key("a"), None).await.unwrap().unwrap();
+    assert!(reader.pieces.try_next().await.unwrap().is_some());
+    assert_eq!(reads(), ["bytes=0-262143"], "the rest is read when it is asked for");
+    let rest: Vec<Bytes> = reader.pieces.try_collect().await.unwrap();
+    assert_eq!(rest.concat().len(), large.len() - MAX_PIECE);
+    assert_eq!(reads(), ["bytes=0-262143", "bytes=262144-524287", "bytes=524288-524288"]);
+
+    let mut replaced = blobs.open(&key("a"), None).await.unwrap().unwrap();
+    assert!(replaced.pieces.try_next().await.unwrap().is_some());
+    blobs.put(&key("a"), "image/png", Bytes::from(vec![8; 3 * MAX_PIECE])).await.unwrap();
+    let failure = replaced.pieces.try_next().await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Refused, "{failure}");
 }
 
 #[tokio::test]

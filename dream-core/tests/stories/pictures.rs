@@ -11,7 +11,7 @@ use dream_core::adapters::DiskBlobs;
 use dream_core::gallery::{self, Publication};
 use dream_core::jobs::{GenerateRequest, InlinePicture};
 use dream_core::ports::{
-    Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, Failure, FailureKind, JobState, PresignedPut,
+    BlobInfo, BlobKey, BlobPage, BlobReader, Blobs, ByteRange, Failure, FailureKind, JobState, PresignedPut,
 };
 use dream_testkit::backends::Backend;
 use dream_testkit::fakes::image_api::operation;
@@ -81,8 +81,8 @@ impl Blobs for SlowRemoval {
         self.inner.put(key, content_type, bytes).await
     }
 
-    async fn get(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<Blob>, Failure> {
-        self.inner.get(key, range).await
+    async fn open(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<BlobReader>, Failure> {
+        self.inner.open(key, range).await
     }
 
     async fn head(&self, key: &BlobKey) -> Result<Option<BlobInfo>, Failure> {

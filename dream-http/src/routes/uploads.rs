@@ -1,4 +1,8 @@
 //! Uploads, and the pictures of our storage.
+//!
+//! A stored picture is streamed: a response holds one piece of it in memory, whatever its size. A `HEAD` and a conditional
+//! request that matches read the metadata of the object only. Both routes have a rate limit of their own, since a page
+//! shows many pictures.
 
 use dream_core::media::MAX_BYTES;
 use dream_core::ports::{BlobInfo, BlobKey};
@@ -8,8 +12,9 @@ use http::HeaderValue;
 
 use crate::file::{File, Portion, Wanted};
 use crate::input::{Path, Upload};
-use crate::reply::Created;
+use crate::reply::{Created, Payload};
 use crate::table::{Row, get, post};
+use crate::throttle::LimitClass;
 use crate::wire::uploads::UploadedImage;
 
 const LIMIT: u64 = MAX_BYTES as u64;
@@ -20,12 +25,15 @@ pub(crate) fn rows() -> Vec<Row> {
         post("/v1/upload/image", upload)
             .doc("Keeps a JPEG, PNG, GIF or WebP picture, written anew without metadata")
             .fails(&[Code::ImageInvalid, Code::UpstreamError, Code::UpstreamTimeout]),
-        get("/uploads/{filename}", uploaded).doc("An uploaded picture").fails(READ_FAILS).unmetered(),
+        get("/uploads/{filename}", uploaded)
+            .doc("An uploaded picture")
+            .fails(READ_FAILS)
+            .limited_as(LimitClass::Files),
         // Where pictures are kept on the local disk, those of characters and results are read here as well.
         get("/uploads/{folder}/{filename}", kept)
             .doc("A picture of a character, or a result that was copied")
             .fails(READ_FAILS)
-            .unmetered(),
+            .limited_as(LimitClass::Files),
     ]
 }
 
@@ -52,6 +60,7 @@ async fn read(guest: &Guest, key: &BlobKey, wanted: &Wanted) -> Result<File> {
         .stored_picture(key, |info| {
             portion = wanted.portion(info.size, &etag(info));
             match portion {
+                Portion::Whole if wanted.is_head() => Part::Nothing,
                 Portion::Whole => Part::Whole,
                 Portion::Part(range) => Part::Range(range),
                 Portion::Known | Portion::Outside => Part::Nothing,
@@ -63,7 +72,11 @@ async fn read(guest: &Guest, key: &BlobKey, wanted: &Wanted) -> Result<File> {
         etag: etag(&picture.info),
         size: picture.info.size,
         portion,
-        bytes: picture.bytes,
+        body: match picture.content {
+            Some(content) => Payload::pieces(content.pieces, content.length),
+            None if portion == Portion::Whole => Payload::unsent(picture.info.size),
+            None => Payload::default(),
+        },
     })
 }
 

@@ -1,9 +1,12 @@
 //! What everybody may read.
 
+use dream_http::gate::Guard;
 use dream_testkit::on_every_backend;
+use dream_testkit::world::ADMIN_KEY;
 use reqwest::Method;
 use serde_json::json;
 
+use crate::credentials::a_path_of;
 use crate::site::{Site, members};
 
 on_every_backend!(plans_templates_and_gallery_are_there_for_everybody, |backend| async move {
@@ -66,5 +69,38 @@ on_every_backend!(health_tells_of_the_database, |backend| async move {
     let ready = site.nobody().get("/health/ready").await.ok(200);
     assert_eq!(members(&ready), ["dependencies", "status"]);
     assert_eq!(ready["dependencies"][0], json!({ "name": "database", "state": "up", "required": true }));
+    site.close().await;
+});
+
+on_every_backend!(no_answer_that_depends_on_the_caller_is_public, |backend| async move {
+    let site = Site::open(&backend).await;
+    site.world.dream().plant_seeds().await.unwrap();
+    let token = format!("Bearer {}", site.world.alice().await.tokens().access);
+    let header = |response: &reqwest::Response, name: &str| {
+        let values = response.headers().get_all(name).iter();
+        values.map(|value| value.to_str().unwrap().to_ascii_lowercase()).collect::<Vec<_>>().join(", ")
+    };
+    for row in site.app.table().rows().iter().filter(|row| !row.is_write() && row.guard() != Guard::Open) {
+        for (name, value) in [("authorization", token.as_str()), ("x-admin-key", ADMIN_KEY)] {
+            let request = site.request(Method::GET, &a_path_of(row.path())).header(name, value);
+            let response = request.send().await.unwrap();
+            // A public row for everybody does not look at the key of an admin.
+            let depends = name == "authorization" || row.guard() == Guard::Admin;
+            let cache = header(&response, "cache-control");
+            assert!(
+                !depends || (cache.contains("no-store") && !cache.contains("public")),
+                "{row:?}: {cache}"
+            );
+        }
+    }
+    let list = "/v1/gallery/images";
+    let mine = site.request(Method::GET, list).header("authorization", &token).send().await.unwrap();
+    assert_eq!((mine.status().as_u16(), header(&mine, "cache-control").as_str()), (200, "private, no-store"));
+    for _ in 0..2 {
+        let everybodys = site.request(Method::GET, list).send().await.unwrap();
+        assert_eq!(header(&everybodys, "cache-control"), "public, no-cache");
+        assert!(header(&everybodys, "vary").contains("authorization"));
+    }
+    assert!(header(&mine, "vary").contains("authorization"));
     site.close().await;
 });

@@ -92,6 +92,59 @@ on_every_backend!(a_picture_is_uploaded_and_served_under_a_name_of_ours, |backen
     site.close().await;
 });
 
+on_every_backend!(a_head_reads_metadata_only_and_a_get_reads_in_pieces, |backend| async move {
+    const SIZE: usize = 600_000;
+    let site = Site::on(TestDream::on(&backend).on_r2()).await;
+    let (r2, key) = (site.world.r2(), "large.png".parse().unwrap());
+    site.world.blobs().put(&key, "image/png", vec![7; SIZE].into()).await.unwrap();
+    let reads = || {
+        let all = r2.requests().into_iter().map(|recorded| recorded.request.method.to_string());
+        all.filter(|method| ["GET", "HEAD"].contains(&method.as_str())).collect::<Vec<_>>()
+    };
+    let before = reads().len();
+    let head =
+        site.request(Method::HEAD, "/uploads/large.png").header("range", "bytes=0-9").send().await.unwrap();
+    assert_eq!(
+        (head.status().as_u16(), header(&head, "content-length")),
+        (200, "600000"),
+        "a range is for a GET"
+    );
+    assert_eq!((header(&head, "content-type"), header(&head, "accept-ranges")), ("image/png", "bytes"));
+    let etag = header(&head, "etag").to_owned();
+    let known = read(&site, "/uploads/large.png", &[("if-none-match", &etag)]).await;
+    assert_eq!(known.status(), 304);
+    assert_eq!(reads()[before..], ["HEAD", "HEAD"]);
+    let whole = read(&site, "/uploads/large.png", &[]).await;
+    assert_eq!(header(&whole, "content-length"), "600000");
+    assert_eq!(whole.bytes().await.unwrap(), vec![7; SIZE]);
+    assert_eq!(reads()[before + 2..], ["HEAD", "GET", "GET", "GET"]);
+    site.world.blobs().delete(&key).await.unwrap();
+    site.close().await;
+});
+
+on_every_backend!(stored_pictures_have_a_rate_limit_of_their_own, |backend| async move {
+    let limit = |count| std::num::NonZeroU32::new(count);
+    let settings = dream_http::Settings {
+        throttle: limit(3)
+            .map(|limit| dream_http::ThrottleRule { limit, period: std::time::Duration::from_mins(1) }),
+        class_limits: dream_http::ClassLimits { files: limit(5), ..dream_http::ClassLimits::default() },
+        ..crate::site::settings()
+    };
+    let site = Site::at(settings, TestDream::on(&backend)).await;
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        statuses.push(read(&site, "/uploads/none.png", &[]).await.status().as_u16());
+    }
+    assert_eq!(statuses, [404, 404, 404, 404, 404, 429]);
+    let plans = read(&site, "/v1/vip/plans", &[]).await;
+    assert_eq!(
+        (plans.status().as_u16(), header(&plans, "x-ratelimit-remaining")),
+        (200, "2"),
+        "counted apart"
+    );
+    site.close().await;
+});
+
 on_every_backend!(every_format_is_taken_by_content_and_nothing_else_is, |backend| async move {
     let site = Site::open(&backend).await;
     let alice = site.user("alice").await;

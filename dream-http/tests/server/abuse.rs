@@ -136,7 +136,7 @@ async fn a_compressed_body_is_never_blown_up() {
 }
 
 /// Resident memory of this process, in bytes.
-fn memory() -> u64 {
+pub(crate) fn memory() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
     pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }

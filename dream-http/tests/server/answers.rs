@@ -274,3 +274,14 @@ async fn the_service_says_who_and_how_it_is() {
     }
     assert_eq!(house.get("/health/live").await.json()["status"], "ok");
 }
+
+#[tokio::test]
+async fn clients_that_come_over_https_are_told_to_use_nothing_else() {
+    let house = House::with(Settings { https: true, ..settings() }).await;
+    for target in ["/health", "/v1/nothing", "/v1/test/fail", "/v1/test/public"] {
+        let answer = house.get(target).await;
+        let policy = answer.header("strict-transport-security");
+        assert_eq!(policy, "max-age=15552000; includeSubDomains", "{target}");
+    }
+    assert_eq!(House::open().await.get("/health").await.header("strict-transport-security"), "");
+}

@@ -201,7 +201,7 @@ pub(crate) struct House {
     pub app: Arc<App>,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl House {
@@ -241,11 +241,17 @@ impl House {
         let running = tokio::spawn(server.serve(async move {
             let _ = stopped.await;
         }));
-        Self { address, levers, app, stop: Some(stop), running, _folder: folder }
+        Self { address, levers, app, stop: Some(stop), running, folder }
     }
 
     pub(crate) async fn connect(&self) -> Wire {
         Wire { stream: TcpStream::connect(self.address).await.unwrap(), read: Vec::new() }
+    }
+
+    /// Stores a picture of so many bytes, all of them zero, under `/uploads/`.
+    pub(crate) fn store_picture(&self, name: &str, size: u64) {
+        let file = std::fs::File::create(self.folder.path().join("blobs").join(name)).unwrap();
+        file.set_len(size).unwrap();
     }
 
     /// One request on a connection of its own.
@@ -317,6 +323,11 @@ impl Wire {
         let mut rest = Vec::new();
         let ended = timeout(PATIENCE, self.stream.read_to_end(&mut rest)).await;
         ended.is_ok() && self.read.is_empty() && rest.is_empty()
+    }
+
+    /// Waits for the first bytes of an answer, and leaves them unread.
+    pub(crate) async fn until_readable(&self) {
+        timeout(PATIENCE, self.stream.readable()).await.expect("the server answers").unwrap();
     }
 
     async fn more(&mut self) -> bool {

@@ -17,4 +17,5 @@ mod input;
 mod limits;
 mod log;
 mod nowhere;
+mod slow_readers;
 mod stopping;

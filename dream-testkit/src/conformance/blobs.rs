@@ -1,7 +1,7 @@
 //! What every [`Blobs`] keeps.
 
 use bytes::Bytes;
-use dream_core::ports::{Blob, BlobKey, Blobs, ByteRange, Failure, FailureKind};
+use dream_core::ports::{Blob, BlobKey, Blobs, ByteRange, Failure, FailureKind, MAX_PIECE};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{LONG, SOON};
@@ -64,6 +64,9 @@ pub async fn all_but_signatures(blobs: &dyn Blobs) -> Result<(), Failure> {
     any_name_of_the_alphabet_will_do(blobs).await?;
     a_part_is_read_by_its_range(blobs).await?;
     a_range_outside_of_the_object_is_refused(blobs).await?;
+    a_reader_yields_small_pieces_that_add_up(blobs).await?;
+    metadata_is_read_alone_and_is_the_readers(blobs).await?;
+    a_reader_never_mixes_two_versions(blobs).await?;
     what_was_deleted_is_gone(blobs).await?;
     of_puts_at_once_one_is_read_whole(blobs).await?;
     a_listing_is_in_the_order_of_names(blobs).await?;
@@ -183,6 +186,75 @@ async fn a_range_outside_of_the_object_is_refused(blobs: &dyn Blobs) -> Result<(
     for range in [behind, Some(ByteRange { first: 3, last: 2 })] {
         let refused = blobs.get(&key, range).await;
         assert!(matches!(&refused, Err(failure) if failure.kind == FailureKind::Refused), "{refused:?}");
+    }
+    blobs.delete(&key).await
+}
+
+/// However large the object or the range is, no piece is larger than announced, and none is missing.
+async fn a_reader_yields_small_pieces_that_add_up(blobs: &dyn Blobs) -> Result<(), Failure> {
+    const SIZE: usize = 2 * MAX_PIECE + 4321;
+    let key = key("reader/a.bin");
+    assert!(blobs.open(&key, None).await?.is_none());
+    let bytes: Bytes = (0..SIZE).map(|place| place.to_le_bytes()[place % 3]).collect();
+    blobs.put(&key, "application/octet-stream", bytes.clone()).await?;
+    let piece = MAX_PIECE as u64;
+    for range in [
+        None,
+        Some(ByteRange { first: 0, last: u64::MAX }),
+        Some(ByteRange { first: 7, last: piece + 6 }),
+        Some(ByteRange { first: piece - 1, last: 2 * piece }),
+        Some(ByteRange { first: SIZE as u64 - 1, last: SIZE as u64 }),
+    ] {
+        let expected = range
+            .and_then(|range| range.within(SIZE as u64))
+            .map_or(bytes.clone(), |part| bytes.slice(part.first as usize..=part.last as usize));
+        let Some(reader) = blobs.open(&key, range).await? else { unreachable!("it was just put") };
+        assert_eq!((reader.info.size, reader.length), (SIZE as u64, expected.len() as u64), "{range:?}");
+        let pieces: Vec<Bytes> = reader.pieces.try_collect().await?;
+        assert!(pieces.iter().all(|piece| (1..=MAX_PIECE).contains(&piece.len())), "{range:?}");
+        assert!(pieces.concat() == expected, "{range:?}");
+    }
+    let outside = blobs.open(&key, Some(ByteRange { first: SIZE as u64, last: u64::MAX })).await;
+    assert!(matches!(&outside, Err(failure) if failure.kind == FailureKind::Refused), "{outside:?}");
+    blobs.put(&key, "application/octet-stream", Bytes::new()).await?;
+    let Some(empty) = blobs.open(&key, None).await? else { unreachable!("it was just put") };
+    assert_eq!((empty.info.size, empty.length), (0, 0));
+    assert_eq!(empty.pieces.try_collect::<Vec<Bytes>>().await?, [Bytes::new(); 0]);
+    blobs.delete(&key).await
+}
+
+/// What `head` says is what a reader says, with or without a range.
+async fn metadata_is_read_alone_and_is_the_readers(blobs: &dyn Blobs) -> Result<(), Failure> {
+    let key = key("reader/b.png");
+    blobs.put(&key, "image/png", Bytes::from_static(b"0123456789")).await?;
+    let known = blobs.head(&key).await?;
+    assert_eq!(
+        known.as_ref().map(|info| (info.size, info.content_type.as_deref())),
+        Some((10, Some("image/png")))
+    );
+    for range in [None, Some(ByteRange { first: 3, last: 4 })] {
+        assert_eq!(blobs.open(&key, range).await?.map(|reader| reader.info), known, "{range:?}");
+    }
+    blobs.delete(&key).await
+}
+
+/// A reader whose object is replaced or deleted meanwhile yields all of what it opened, or fails.
+async fn a_reader_never_mixes_two_versions(blobs: &dyn Blobs) -> Result<(), Failure> {
+    const SIZE: usize = 3 * MAX_PIECE;
+    let key = key("reader/c.bin");
+    for replaced in [true, false] {
+        blobs.put(&key, "application/octet-stream", Bytes::from(vec![1; SIZE])).await?;
+        let Some(mut reader) = blobs.open(&key, None).await? else { unreachable!("it was just put") };
+        let Some(first) = reader.pieces.try_next().await? else { unreachable!("it is not empty") };
+        if replaced {
+            blobs.put(&key, "application/octet-stream", Bytes::from(vec![2; SIZE])).await?;
+        } else {
+            blobs.delete(&key).await?;
+        }
+        if let Ok(rest) = reader.pieces.try_collect::<Vec<Bytes>>().await {
+            let whole = [first, rest.concat().into()].concat();
+            assert!(whole.len() == SIZE && whole.iter().all(|byte| *byte == 1), "replaced: {replaced}");
+        }
     }
     blobs.delete(&key).await
 }

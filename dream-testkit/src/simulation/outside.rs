@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use dream_core::kernel::Timestamp;
 use dream_core::ports::{
-    Blob, BlobInfo, BlobKey, BlobPage, Blobs, ByteRange, Cache, Failure, FailureKind, ImageApi, ImageRequest,
-    Invalidation, JobError, JobState, LoginCode, Phone, PhoneCode, PresignedPut, Tenant, UpstreamJob, WeChat,
-    WeChatLogin,
+    Blob, BlobInfo, BlobKey, BlobPage, BlobReader, Blobs, ByteRange, Cache, Failure, FailureKind, ImageApi,
+    ImageRequest, Invalidation, JobError, JobState, LoginCode, Phone, PhoneCode, PresignedPut, Tenant,
+    UpstreamJob, WeChat, WeChatLogin,
 };
 use dream_core::protocol::webhook::WebhookVerifier;
 use secrecy::SecretString;
@@ -309,10 +309,17 @@ impl Blobs for Shelf {
         super::outside_fails_after(&self.stage, SHELF, "put").await
     }
 
-    async fn get(&self, key: &BlobKey, _: Option<ByteRange>) -> Result<Option<Blob>, Failure> {
+    async fn open(&self, key: &BlobKey, range: Option<ByteRange>) -> Result<Option<BlobReader>, Failure> {
         self.call("get").await?;
-        let found = lock(&self.objects).get(key).cloned();
-        Ok(found.map(|found| Blob { info: Self::info(key, &found), bytes: found.1 }))
+        let Some(found) = lock(&self.objects).get(key).cloned() else { return Ok(None) };
+        let mut blob = Blob { info: Self::info(key, &found), bytes: found.1 };
+        if let Some(range) = range {
+            let outside = || Failure::new(SHELF, FailureKind::Refused, "a range outside of the object");
+            let ByteRange { first, last } = range.within(blob.info.size).ok_or_else(outside)?;
+            let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+            blob.bytes = blob.bytes.slice(at(first)..=at(last));
+        }
+        Ok(Some(blob.into()))
     }
 
     async fn head(&self, key: &BlobKey) -> Result<Option<BlobInfo>, Failure> {
@@ -327,11 +334,16 @@ impl Blobs for Shelf {
     }
 
     async fn list(&self, prefix: &str, after: Option<&BlobKey>) -> Result<BlobPage, Failure> {
+        const PAGE: usize = 1000;
         let objects = lock(&self.objects);
         let wanted = objects
             .iter()
             .filter(|(key, _)| key.as_str().starts_with(prefix) && after.is_none_or(|after| *key > after));
-        Ok(BlobPage { items: wanted.map(|(key, found)| Self::info(key, found)).collect(), next: None })
+        let mut items: Vec<_> = wanted.map(|(key, found)| Self::info(key, found)).take(PAGE + 1).collect();
+        let more = items.len() > PAGE;
+        items.truncate(PAGE);
+        let next = items.last().filter(|_| more).map(|info| info.key.clone());
+        Ok(BlobPage { items, next })
     }
 
     fn public_url(&self, key: &BlobKey) -> String {
@@ -458,5 +470,27 @@ impl WeChat for Door {
 
     async fn phone(&self, _: PhoneCode, _: &str) -> Result<Phone, Failure> {
         Err(Failure::new("wechat", FailureKind::Refused, "no code"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance;
+
+    #[tokio::test]
+    async fn the_simulated_storage_keeps_the_promises_of_blobs() {
+        let stage = Stage::new();
+        let shelf = Shelf::new(stage.clone());
+        let play = async {
+            loop {
+                stage.let_one_go();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            kept = conformance::blobs::all(&*shelf) => kept.unwrap(),
+            () = play => unreachable!("the play has no end"),
+        }
     }
 }
