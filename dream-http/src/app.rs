@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,9 +13,11 @@ use dream_core::ports::{Entropy, Invalidation};
 use dream_core::{Code, DependencyHealth, Dream, Error, Result};
 use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::body_limits::Bodies;
 use crate::call::{Call, Caller, Notes};
 use crate::entropy::ThreadEntropy;
 use crate::meters::Meters;
@@ -26,8 +29,6 @@ use crate::settings::Settings;
 use crate::table::{Options, Row, Table};
 use crate::throttle::{Allowance, Refusal, Throttle};
 
-/// Bodies below this size are not counted against the memory for bodies.
-const SMALL_BODY: u64 = 64 * 1024;
 /// How long the state of the dependencies is believed.
 const PROBE_TTL: Duration = Duration::from_secs(1);
 
@@ -114,8 +115,11 @@ pub struct App {
     meters: Meters,
     places: Arc<Semaphore>,
     waiting_places: Arc<Semaphore>,
-    body_memory: Arc<Semaphore>,
     response_memory: Arc<ResponseMemory>,
+    callback_places: Arc<Semaphore>,
+    bodies: Arc<Bodies>,
+    callback_bodies: Arc<Bodies>,
+    parsing: Semaphore,
     probe: Probe,
     probed: Mutex<Option<(Instant, Vec<DependencyHealth>)>>,
     metrics: Option<RenderMetrics>,
@@ -271,8 +275,11 @@ impl AppBuilder {
             throttle: self.settings.throttle.and_then(|rule| Throttle::new(rule, self.settings.class_limits)),
             places: Arc::new(Semaphore::new(limits.requests)),
             waiting_places: Arc::new(Semaphore::new(limits.waiting_requests)),
-            body_memory: Arc::new(Semaphore::new(kib(limits.body_memory as u64) as usize)),
             response_memory: ResponseMemory::new(limits.response_memory),
+            callback_places: Arc::new(Semaphore::new(limits.callback_requests)),
+            bodies: Bodies::new(limits.bodies()),
+            callback_bodies: Bodies::new(limits.callback_bodies()),
+            parsing: Semaphore::new(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
             probe: self.probe,
             probed: Mutex::new(None),
             metrics: self.metrics,
@@ -515,19 +522,27 @@ impl App {
         if !options.shed {
             return Ok(None);
         }
-        let places = if options.waits { &self.waiting_places } else { &self.places };
+        let places = match (options.is_callback, options.waits) {
+            (true, _) => &self.callback_places,
+            (false, true) => &self.waiting_places,
+            (false, false) => &self.places,
+        };
         Arc::clone(places).try_acquire_owned().map(Some).map_err(|_| Error::new(Code::Unavailable))
     }
 
-    /// Room in memory for a body of this size.
-    pub(crate) fn room_for_body(&self, bytes: u64) -> Result<Option<OwnedSemaphorePermit>> {
-        if bytes <= SMALL_BODY {
-            return Ok(None);
-        }
-        Arc::clone(&self.body_memory)
-            .try_acquire_many_owned(kib(bytes))
-            .map(Some)
-            .map_err(|_| Error::new(Code::Unavailable))
+    /// Where the bodies of a route are counted.
+    pub(crate) fn bodies(&self, options: &Options) -> &Arc<Bodies> {
+        if options.is_callback { &self.callback_bodies } else { &self.bodies }
+    }
+
+    /// Does work that occupies a processor for long, such as parsing a large body, on a thread of its own. As much of it
+    /// runs at once as there are processors.
+    pub(crate) async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let _turn = self.parsing.acquire().await.map_err(Error::internal)?;
+        spawn_blocking(work).await.map_err(Error::internal)
     }
 
     /// The state of the dependencies, at most a second old.
@@ -562,10 +577,4 @@ fn note(notes: &Notes, counted: Result<Allowance, Refusal>) -> Result<()> {
     // It was empty a moment ago, and one request runs in one task at a time.
     let _ = notes.allowance.set(allowance);
     outcome
-}
-
-fn kib(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(1024))
-        .unwrap_or(u32::MAX)
-        .min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX))
 }

@@ -8,13 +8,14 @@ use dream_core::Result;
 use dream_core::kernel::{KeyName, RequestId, UserId};
 use http::request::Parts;
 use http::{HeaderMap, Method};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
-use crate::incoming::RequestBody;
+use crate::incoming::{RequestBody, Sender};
 use crate::input::QueryPairs;
 use crate::problem::Lang;
 use crate::table::Options;
-use crate::throttle::Allowance;
+use crate::throttle::{self, Allowance};
 
 /// Who made a call, for the log and the limits. It gives no right to anything.
 ///
@@ -77,6 +78,8 @@ pub struct Call {
     path_parts: Vec<Option<String>>,
     query: Option<QueryPairs>,
     body: RequestBody,
+    /// Its slot among the requests at once, where its route needs one.
+    slot: Option<OwnedSemaphorePermit>,
     notes: Arc<Notes>,
 }
 
@@ -98,7 +101,17 @@ impl Call {
         body: RequestBody,
     ) -> Self {
         let Arrival { app, lang, id, client, notes } = arrival;
-        Self { app, head, options, lang, id, client, path_parts, query: None, body, notes }
+        Self { app, head, options, lang, id, client, path_parts, query: None, body, slot: None, notes }
+    }
+
+    /// Takes a slot among the requests at once, where its route needs one.
+    pub(crate) fn take_slot(&mut self) -> Result<()> {
+        self.slot = self.app.place(&self.options)?;
+        Ok(())
+    }
+
+    pub(crate) fn free_slot(&mut self) {
+        self.slot = None;
     }
 
     /// The application that answers.
@@ -153,13 +166,29 @@ impl Call {
         self.query.get_or_insert_with(|| QueryPairs::parse(text))
     }
 
-    /// The whole body, if it has at most `limit` bytes and arrives in time.
+    /// The whole body, if it has at most `limit` bytes and arrives in time. The request has no slot while the body is
+    /// awaited, and takes one again for what follows.
     ///
     /// # Errors
-    /// [`dream_core::Code::PayloadTooLarge`], [`dream_core::Code::InvalidJson`] for one that breaks off, and
-    /// [`dream_core::Code::Unavailable`] while too many large bodies are in memory.
+    /// [`dream_core::Code::PayloadTooLarge`], [`dream_core::Code::InvalidJson`] for one that breaks off,
+    /// [`dream_core::Code::RateLimited`] while other bodies of this user or address take their share of the memory, and
+    /// [`dream_core::Code::Unavailable`] while too many bodies are in memory or awaited.
     pub async fn body_bytes(&mut self, limit: u64) -> Result<Bytes> {
-        self.body.collect(limit, &self.app).await
+        let sender = Sender {
+            bodies: Arc::clone(self.app.bodies(&self.options)),
+            address: throttle::network(self.client),
+            user: match self.notes.caller.get() {
+                Some(Caller::User(user)) => Some(user.get()),
+                Some(Caller::Admin(_) | Caller::Unknown) | None => None,
+            },
+            patience: self.app.settings().limits.body_time,
+        };
+        let had_slot = self.slot.is_some();
+        let body = self.body.collect(limit, &sender, &mut self.slot).await?;
+        if had_slot && self.slot.is_none() {
+            self.take_slot()?;
+        }
+        Ok(body)
     }
 
     pub(crate) fn notes(&self) -> &Notes {

@@ -79,6 +79,7 @@
 
 mod app;
 mod beside;
+mod body_limits;
 mod call;
 mod client_address;
 mod connection;

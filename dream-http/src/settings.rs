@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::body_limits::BodyBounds;
 use crate::origin::Origins;
 use crate::throttle::{ClassLimits, ThrottleRule};
 
@@ -94,18 +95,33 @@ pub struct Limits {
     pub requests: usize,
     /// Requests at once whose answer is held back, such as those that wait for a job.
     pub waiting_requests: usize,
-    /// Request bodies in memory at once, in bytes, not counting small ones.
+    /// Signed callbacks at once: payment notifications, webhooks and pushed messages. They have slots of their own, so
+    /// that no flood of other requests keeps them out.
+    pub callback_requests: usize,
+    /// Request bodies at once of which more has to be awaited. Where there is one more, the one that stalls most is given
+    /// up. A request has no slot while its body is awaited.
+    pub awaited_bodies: usize,
+    /// The same for callbacks, counted apart.
+    pub awaited_callback_bodies: usize,
+    /// How many of either may be of one address.
+    pub awaited_bodies_per_address: usize,
+    /// Request bodies in memory at once, in bytes that have arrived; callbacks have a quarter of that beside it. Bodies
+    /// up to 64 KiB that come together with their heads are not counted.
     pub body_memory: usize,
     /// Bytes that response bodies hold at once until they are sent, not counting small ones; more are told 503. One
     /// client address may hold a quarter of it.
     pub response_memory: usize,
+    /// How much of it bodies from one address may take.
+    pub body_memory_per_address: usize,
+    /// How much of it bodies from one user may take.
+    pub body_memory_per_user: usize,
     /// Header lines of a request.
     pub headers: usize,
     /// Bytes of a request's head.
     pub header_bytes: usize,
     /// Time for a request's head to arrive, also counted while a connection is idle.
     pub header_time: Duration,
-    /// Time for a small body to arrive; large ones get more.
+    /// Time for a body to arrive, and time without any progress; each 64 KiB that arrive extend it by a second.
     pub body_time: Duration,
     /// Time for an answer to be made.
     pub answer_time: Duration,
@@ -123,14 +139,37 @@ pub struct Limits {
     pub drain_time: Duration,
 }
 
+impl Limits {
+    pub(crate) fn bodies(&self) -> BodyBounds {
+        BodyBounds {
+            count: self.awaited_bodies,
+            count_per_address: self.awaited_bodies_per_address,
+            memory: self.body_memory,
+            memory_per_address: self.body_memory_per_address,
+            memory_per_user: self.body_memory_per_user,
+        }
+    }
+
+    pub(crate) fn callback_bodies(&self) -> BodyBounds {
+        let memory = self.body_memory / 4;
+        BodyBounds { count: self.awaited_callback_bodies, memory, ..self.bodies() }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
             requests: 1024,
             waiting_requests: 8192,
+            callback_requests: 128,
+            awaited_bodies: 4096,
+            awaited_callback_bodies: 1024,
+            awaited_bodies_per_address: 256,
             body_memory: 256 * 1024 * 1024,
             response_memory: 128 * 1024 * 1024,
+            body_memory_per_address: 64 * 1024 * 1024,
+            body_memory_per_user: 32 * 1024 * 1024,
             headers: 64,
             header_bytes: 32 * 1024,
             header_time: Duration::from_secs(30),

@@ -180,10 +180,11 @@ async fn run(
     body: RequestBody,
 ) -> Response<Payload> {
     let mut call = Call::new(visit.arrival(), head, row.options, ids, body);
-    let outcome = match visit.app.place(&row.options) {
-        Ok(_place) => guarded(visit, row, &mut call).await,
+    let outcome = match call.take_slot() {
+        Ok(()) => guarded(visit, row, &mut call).await,
         Err(busy) => Err(busy),
     };
+    call.free_slot();
     let wording = row.options.wording;
     let mut response = respond(visit, outcome, call.headers(), wording, cache_control(row, call.headers()));
     vary(row, &mut response);

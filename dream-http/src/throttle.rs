@@ -22,7 +22,7 @@ type Limiter = RateLimiter<Key, DashMapStateStore<Key>, DefaultClock, StateInfor
 
 /// Whose requests are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
+pub(crate) enum Key {
     User(i64),
     Address(IpAddr),
 }

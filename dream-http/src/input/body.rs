@@ -12,6 +12,10 @@ use crate::openapi::Sketch;
 
 /// The most bytes that are read where a route does not say otherwise.
 pub const DEFAULT_BODY: u64 = 64 * 1024;
+/// Bodies up to this size are parsed at once; others on a thread of their own, so that nobody waits behind them.
+const AT_ONCE: usize = 64 * 1024;
+/// How many values more than its schema has a body may have.
+const FAULTY_VALUES: usize = 1000;
 
 /// A JSON body of at most `LIMIT` bytes. An empty one is read as `{}`, so that what is missing gets named.
 ///
@@ -48,8 +52,10 @@ impl<T: Deserr<Faults> + Shape + Send + 'static, const LIMIT: u64> Input for Bod
         if json.is_none() {
             return Err(Error::new(Code::UnsupportedMediaType));
         }
-        let (value, faults) = strict::parse(&bytes)?;
-        from_json(value, faults).map(Self)
+        if bytes.len() <= AT_ONCE {
+            return read_json(&bytes).map(Self);
+        }
+        call.app().off_thread(move || read_json(&bytes)).await?.map(Self)
     }
 
     fn describe(sketch: &mut Sketch<'_>) {
@@ -83,6 +89,14 @@ impl<T: Deserr<Faults> + Shape + Send + 'static, const LIMIT: u64> Input for Bod
 /// [`Code::ValidationFailed`] that names every faulty field.
 pub fn read_value<T: Deserr<Faults>>(value: Value) -> Result<T> {
     from_json(value, Faults::default())
+}
+
+/// Parses a body, within what its schema can hold: twice the values that a valid body has at most, so that one with too
+/// long a list or with unknown fields is still told every fault.
+fn read_json<T: Deserr<Faults> + Shape>(bytes: &[u8]) -> Result<T> {
+    const { assert!(T::VALUES < usize::MAX / 4, "a schema without bounds") };
+    let (value, faults) = strict::parse(bytes, 2 * T::VALUES + FAULTY_VALUES)?;
+    from_json(value, faults)
 }
 
 fn from_json<T: Deserr<Faults>>(value: Value, mut faults: Faults) -> Result<T> {

@@ -31,6 +31,8 @@ use crate::openapi::Schemas;
 pub trait Shape: Sized {
     /// Whether it is written as a text, so that an empty one can say that there is none.
     const TEXT: bool = false;
+    /// How many JSON values one consists of at most, itself included: what parsing a body may cost depends on it.
+    const VALUES: usize = 1;
 
     /// What a field of this type is when it is not there; `None` if it must be there.
     fn absent() -> Option<Self> {
@@ -376,6 +378,8 @@ fn described(schema: RefOr<Schema>, description: Option<String>) -> RefOr<Schema
 }
 
 impl<T: Shape> Shape for Option<T> {
+    const VALUES: usize = T::VALUES;
+
     fn absent() -> Option<Self> {
         Some(None)
     }
@@ -426,6 +430,8 @@ impl<T: Word> Shape for Blank<T> {
 }
 
 impl<T: Shape> Shape for Clearable<T> {
+    const VALUES: usize = T::VALUES;
+
     fn absent() -> Option<Self> {
         Some(Self(Patch::Keep))
     }
@@ -443,6 +449,8 @@ impl<T: Word> Shape for TextOrNumber<T> {
 }
 
 impl<T: Shape, const MIN: usize, const MAX: usize> Shape for List<T, MIN, MAX> {
+    const VALUES: usize = T::VALUES.saturating_mul(MAX).saturating_add(1);
+
     fn shape(schemas: &mut Schemas) -> RefOr<Schema> {
         ArrayBuilder::new()
             .items(T::shape(schemas))
@@ -453,6 +461,8 @@ impl<T: Shape, const MIN: usize, const MAX: usize> Shape for List<T, MIN, MAX> {
 }
 
 impl Shape for AnyObject {
+    const VALUES: usize = AnyObject::MAX_VALUES;
+
     fn shape(_: &mut Schemas) -> RefOr<Schema> {
         ObjectBuilder::new().schema_type(Type::Object).into()
     }
@@ -530,6 +540,12 @@ macro_rules! input {
         }
 
         impl $crate::input::Shape for $name {
+            const VALUES: usize = {
+                let values: usize = 1;
+                $(let values = values.saturating_add(<$type as $crate::input::Shape>::VALUES);)*
+                values
+            };
+
             fn shape(schemas: &mut $crate::openapi::Schemas)
                 -> ::utoipa::openapi::RefOr<::utoipa::openapi::Schema>
             {

@@ -1,6 +1,9 @@
 //! JSON, read more strictly than usual: a key that stands twice, a NUL in a text and deep nesting are faults.
+//!
+//! The values of a body are counted while it is parsed. A list of empty lists takes ten times the memory of its text, so
+//! the size of a body alone does not bound what parsing it costs.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use dream_core::{Code, Error, Fault, Result};
@@ -17,10 +20,11 @@ const MAX_DEPTH: u8 = 24;
 /// together with those of its fields.
 ///
 /// # Errors
-/// [`Code::InvalidJson`] for what is not JSON, or nests too deeply.
-pub(crate) fn parse(bytes: &[u8]) -> Result<(Value, Faults)> {
+/// [`Code::InvalidJson`] for what is not JSON, nests too deeply, or has more than `most` values.
+pub(crate) fn parse(bytes: &[u8], most: usize) -> Result<(Value, Faults)> {
     let faults = RefCell::new(Faults::default());
-    let tree = Tree { place: Place::Root, depth: 0, faults: &faults };
+    let left = Cell::new(most);
+    let tree = Tree { place: Place::Root, depth: 0, faults: &faults, left: &left };
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = tree.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     match value {
@@ -51,6 +55,8 @@ struct Tree<'p> {
     place: Place<'p>,
     depth: u8,
     faults: &'p RefCell<Faults>,
+    /// How many values may still come.
+    left: &'p Cell<usize>,
 }
 
 impl Tree<'_> {
@@ -67,6 +73,8 @@ impl Tree<'_> {
 impl<'de> DeserializeSeed<'de> for Tree<'_> {
     type Value = Value;
     fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.ok_or_else(|| serde::de::Error::custom("more values than the schema has"))?);
         reader.deserialize_any(self)
     }
 }
@@ -117,7 +125,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
         let mut list = Vec::new();
         loop {
             let place = Place::Index(&self.place, list.len());
-            match items.next_element_seed(Tree { place, depth, faults: self.faults })? {
+            match items.next_element_seed(Tree { place, depth, ..self })? {
                 Some(item) => list.push(item),
                 None => return Ok(Value::Array(list)),
             }
@@ -129,8 +137,8 @@ impl<'de> Visitor<'de> for Tree<'_> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             let place = Place::Key(&self.place, &key);
-            let value = entries.next_value_seed(Tree { place, depth, faults: self.faults })?;
-            let entry = Tree { place, depth, faults: self.faults };
+            let value = entries.next_value_seed(Tree { place, depth, ..self })?;
+            let entry = Tree { place, depth, ..self };
             if key.contains('\0') {
                 entry.fault(Fault::Unknown);
             } else if map.contains_key(&key) {

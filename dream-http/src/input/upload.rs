@@ -11,6 +11,8 @@ use super::{Faults, Input};
 use crate::call::Call;
 use crate::openapi::Sketch;
 
+/// A form of more parts than this is not read to its end: it may have only one.
+const MAX_PARTS: usize = 16;
 /// What boundaries and part headers may add to the file.
 const FORM_OVERHEAD: u64 = 16 * 1024;
 
@@ -46,7 +48,12 @@ impl<const LIMIT: u64> Input for Upload<LIMIT> {
         let mut form = multer::Multipart::new(body, boundary);
         let mut file = None;
         let mut faults = Faults::default();
+        let mut parts = 0;
         while let Some(field) = form.next_field().await.map_err(broken)? {
+            parts += 1;
+            if parts > MAX_PARTS {
+                return Err(Error::invalid_field("body", Fault::Format("multipart/form-data")));
+            }
             let name = field.name().unwrap_or("").to_owned();
             match (name.as_str(), file.is_some()) {
                 ("file", false) => file = Some(one_file(field).await?),

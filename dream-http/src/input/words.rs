@@ -269,6 +269,11 @@ impl Word for Flag {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnyObject(pub serde_json::Map<String, serde_json::Value>);
 
+impl AnyObject {
+    /// How many values one has at most: as many as the 16 KiB of a job's parameters can hold.
+    pub const MAX_VALUES: usize = 8 * 1024;
+}
+
 impl Deserr<Faults> for AnyObject {
     fn deserialize_from_value<V: IntoValue>(
         value: Value<V>,

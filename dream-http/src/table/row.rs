@@ -97,6 +97,8 @@ pub(crate) struct Options {
     pub(crate) class: Option<LimitClass>,
     pub(crate) shed: bool,
     pub(crate) waits: bool,
+    /// A signed callback, which has slots and room for bodies of its own.
+    pub(crate) is_callback: bool,
     pub(crate) strict_query: bool,
     pub(crate) listed: bool,
     pub(crate) answer_time: Option<Duration>,
@@ -228,7 +230,7 @@ where
         fails: Vec::new(),
         describe: describe::<I, O>,
         run,
-        options: Options::default(),
+        options: Options { is_callback: matches!(G::GUARD, Guard::Signed), ..Options::default() },
     }
 }
 
@@ -240,6 +242,7 @@ impl Default for Options {
             class: None,
             shed: true,
             waits: false,
+            is_callback: false,
             strict_query: true,
             listed: true,
             answer_time: None,

@@ -119,6 +119,8 @@ impl Deserr<Faults> for Params {
 }
 
 impl Shape for Params {
+    const VALUES: usize = AnyObject::VALUES;
+
     fn shape(schemas: &mut Schemas) -> RefOr<Schema> {
         AnyObject::shape(schemas)
     }

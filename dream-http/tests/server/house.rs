@@ -12,7 +12,9 @@ use dream_core::adapters::DiskBlobs;
 use dream_core::kernel::{JobId, UserId};
 use dream_core::{Code, DatabaseOptions, Dream, Durability, Error, Result};
 use dream_http::gate::{Anyone, Gate, Guard, bearer};
-use dream_http::input::{AnyObject, Body, Flag, List, Paged, Parsed, Path as Ids, Query, Text, Whole};
+use dream_http::input::{
+    AnyObject, Body, Flag, List, Paged, Parsed, Path as Ids, Query, Text, Upload, Whole,
+};
 use dream_http::reply::Created;
 use dream_http::table::{Row, get, post};
 use dream_http::{App, Call, Caller, Door, Limits, Server, Settings, ThrottleRule};
@@ -56,6 +58,17 @@ dream_http::input! {
         yes: bool,
     }
 }
+
+dream_http::input! {
+    pub(crate) struct TestLarge {
+        items: List<Text<0, 100>, 0, 1000>,
+        free: Option<AnyObject>,
+        text: Option<Text<0, { 20 << 20 }>>,
+    }
+}
+
+/// The largest body that `/v1/test/large` takes.
+pub(crate) const LARGE: u64 = 20 << 20;
 
 dream_http::input! {
     pub(crate) struct TestFilter {
@@ -106,6 +119,20 @@ async fn order(_: Anyone, Body(order): Body<TestOrder>) -> Result<Created<TestEc
     Ok(Created(echo(format!("{} {nick_name} {tags} {job} {yes} {free}{kind}", order.count.0))))
 }
 
+async fn large(_: Anyone, Body(body): Body<TestLarge, LARGE>) -> Result<TestEcho> {
+    let text = body.text.map_or(0, |Text(text)| text.len());
+    let free = body.free.map_or(0, |AnyObject(free)| free.len());
+    Ok(echo(format!("{} {free} {text}", body.items.0.len())))
+}
+
+async fn form(_: Anyone, file: Upload<1024>) -> Result<TestEcho> {
+    Ok(echo(file.bytes.len().to_string()))
+}
+
+async fn large_of_a_member(me: Member, Body(body): Body<TestLarge, LARGE>) -> Result<TestEcho> {
+    Ok(echo(format!("{} {}", me.0, body.items.0.len())))
+}
+
 async fn me(me: Member, (): ()) -> Result<TestEcho> {
     Ok(echo(me.0.to_string()))
 }
@@ -126,6 +153,22 @@ async fn big(_: Anyone, (): ()) -> Result<TestEcho> {
     Ok(echo("dream ".repeat(1000)))
 }
 
+/// Bytes of an answer of `/v1/test/pages`.
+const PAGE: usize = 256 * 1024;
+
+/// Text that does not compress, other for each seed.
+fn noise(length: usize, seed: u64) -> String {
+    let mut state = seed | 1 << 40;
+    let letter = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'0' + u8::try_from(state >> 58).unwrap_or(0))
+    };
+    std::iter::repeat_with(letter)
+        .take(length)
+        .map(|letter| if letter == '\\' { '~' } else { letter })
+        .collect()
+}
+
 fn rows(levers: &Arc<Levers>) -> Vec<Row> {
     let waiting = |levers: &Arc<Levers>| {
         let levers = Arc::clone(levers);
@@ -139,13 +182,35 @@ fn rows(levers: &Arc<Levers>) -> Vec<Row> {
             }
         }
     };
+    let levers_of_held = Arc::clone(levers);
+    let held = move |_: Member, Body(_): Body<TestLarge, LARGE>| {
+        let levers = Arc::clone(&levers_of_held);
+        async move {
+            levers.begun.fetch_add(1, Ordering::SeqCst);
+            levers.go_on.notified().await;
+            Ok(echo("done"))
+        }
+    };
     let counted = Arc::clone(levers);
     let public = move |_: Anyone, (): ()| {
         let call = counted.begun.fetch_add(1, Ordering::SeqCst);
         async move { Ok(echo("dream ".repeat(1000) + &call.to_string())) }
     };
+    let counted = Arc::clone(levers);
+    let pages = move |_: Anyone, (Paged(page), Query(filter)): (Paged, Query<TestFilter>)| {
+        counted.begun.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let wait = filter.wait.map_or(0, |Parsed(wait)| wait.0);
+            Ok(echo(noise(PAGE, wait.unsigned_abs() * 1000 + page.limit.get().unsigned_abs())))
+        }
+    };
     vec![
         get("/v1/test/list", list),
+        post("/v1/test/large", large),
+        post("/v1/test/form", form),
+        post("/v1/test/large/mine", large_of_a_member),
+        post("/v1/test/large/held", held),
+        get("/v1/test/pages", pages).public(Duration::from_secs(2), "tests"),
         post("/v1/test/orders", order).fails(&[Code::OrderNotPayable]),
         get("/v1/test/me", me),
         get("/v1/test/jobs/{jobId}", job),

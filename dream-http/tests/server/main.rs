@@ -11,6 +11,7 @@ mod abuse;
 mod answers;
 mod bodies;
 mod connections;
+mod floods;
 mod handover;
 mod house;
 mod input;
