@@ -148,12 +148,13 @@ fn listed(users: &[User]) -> String {
     table(&columns, rows)
 }
 
-fn described(user: &User) -> String {
+pub(super) fn described(user: &User) -> String {
     pairs(&[
         ("id", user.id.to_string()),
         ("name", or_dash(user.nick_name.as_deref())),
         ("level", user.membership.level().as_str().to_owned()),
         ("until", or_dash(user.membership.expires_at())),
+        ("then VIP until", or_dash(user.membership.vip_until())),
         ("points", user.balance.get().to_string()),
         ("openid", or_dash(user.openid.as_deref())),
         ("unionid", or_dash(user.unionid.as_deref())),

@@ -187,6 +187,10 @@ async fn state(world: &TestDream) -> BTreeMap<&'static str, Vec<String>> {
             "CAST(id AS TEXT) || coalesce(openid, '-') || coalesce(nick_name, '-') || CAST(updated_at AS TEXT)",
         ),
         ("memberships", "CAST(user_id AS TEXT) || level || coalesce(CAST(expires_at AS TEXT), '-')"),
+        (
+            "membership_spans",
+            "CAST(user_id AS TEXT) || level || coalesce(granted_by, '-') || CAST(ends_at AS TEXT)",
+        ),
         ("accounts", "CAST(user_id AS TEXT) || ' ' || CAST(balance AS TEXT) || ' ' || CAST(earned AS TEXT)"),
         ("ledger_entries", "CAST(id AS TEXT) || cause || cause_id || ' ' || CAST(balance_after AS TEXT)"),
         ("plans", "CAST(id AS TEXT) || plan_id || CAST(current_price AS TEXT) || CAST(updated_at AS TEXT)"),

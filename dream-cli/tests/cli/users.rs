@@ -27,6 +27,7 @@ async fn state(world: &TestDream) -> Vec<String> {
          || ' ' || coalesce(openid, 'gone') FROM users ORDER BY id",
         "SELECT 'vip ' || CAST(user_id AS TEXT) || ' ' || level || ' ' || coalesce(CAST(expires_at AS TEXT), '-') \
          FROM memberships ORDER BY user_id",
+        "SELECT 'span ' || CAST(id AS TEXT) || ' ' || level || ' ' || CAST(ends_at AS TEXT) FROM membership_spans ORDER BY id",
         "SELECT 'account ' || CAST(user_id AS TEXT) || ' ' || CAST(balance AS TEXT) FROM accounts ORDER BY user_id",
         "SELECT 'entry ' || CAST(id AS TEXT) || ' ' || CAST(amount AS TEXT) FROM ledger_entries ORDER BY id",
         "SELECT 'log ' || action || ' ' || actor FROM audit_log ORDER BY id",
@@ -99,6 +100,30 @@ on_every_backend!(a_dry_run_shows_what_would_come_of_it_and_changes_nothing, |ba
     short.failed(4, "INVALID_STATE");
     let nobody = shell.run(&["vip", "cancel", "999999", "--dry-run"]).await;
     nobody.failed(3, "USER_NOT_FOUND");
+    world.finish().await;
+});
+
+on_every_backend!(vip_set_on_an_svip_shows_before_and_after_and_does_not_downgrade, |backend| async move {
+    let (world, shell) = world(&backend).await;
+    let alice = world.alice().await;
+    let user = id(&alice);
+    shell.out(&["vip", "set", &user, "SVIP", "--days", "30", "--yes"]).await;
+    let before = state(&world).await;
+    let json = shell.json(&["vip", "set", &user, "VIP", "--days", "7", "--dry-run"]).await;
+    let levels = |spans: &serde_json::Value| -> Vec<String> {
+        spans.as_array().unwrap().iter().map(|span| span["vipLevel"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!((levels(&json["before"]), json["vipLevel"].as_str()), (vec!["SVIP".to_owned()], Some("SVIP")));
+    assert_eq!(levels(&json["after"]), ["SVIP", "VIP"]);
+    assert_eq!(json["after"][1]["startsAt"], json["before"][0]["endsAt"]);
+    assert_eq!(state(&world).await, before);
+    let shown = shell.out(&["vip", "set", &user, "VIP", "--days", "7", "--yes"]).await;
+    assert_eq!(columns(&shown, "SPAN"), ["SPAN", "FROM", "UNTIL", "ORDER OR GRANT"]);
+    assert_eq!(columns(&shown, "level"), ["level", "SVIP"]);
+    assert!(shown.contains("before") && shown.contains("after"), "{shown}");
+    let until = json["before"][0]["endsAt"].as_str().unwrap();
+    let refused = shell.run(&["vip", "set", &user, "VIP", "--until", until, "--dry-run"]).await;
+    refused.failed(4, "VIP_HIGHER_ACTIVE");
     world.finish().await;
 });
 

@@ -8,7 +8,7 @@ use crate::kernel::{KeyName, PageRequest, RequestId, SortKey, Timestamp, UserId}
 use crate::stats;
 use crate::store::{Arg, Db, Row, Sql, StoreError, Tx};
 use crate::users::{User, name_key, read_user, user_view};
-use crate::vip::Level;
+use crate::vip::{self, Level};
 
 pub(super) async fn key_named(db: &mut impl Db, key_hash: &str, now: Timestamp) -> Result<Option<KeyName>> {
     let sql =
@@ -191,7 +191,7 @@ macro_rules! is_wanted {
         "u.deleted_at IS NULL \
          AND (CAST($1 AS TEXT) IS NULL OR u.name_key LIKE $1 ESCAPE '\\' OR u.openid = $2 OR u.phone = $2 \
               OR u.id = $3) \
-         AND (CAST($4 AS TEXT) IS NULL OR (CASE WHEN m.expires_at > $5 THEN m.level ELSE 'NORMAL' END) = $4) "
+         AND (CAST($4 AS TEXT) IS NULL OR (CASE WHEN m.expires_at > $5 THEN m.level WHEN m.vip_until > $5 THEN 'VIP' ELSE 'NORMAL' END) = $4) "
     };
 }
 
@@ -229,10 +229,10 @@ pub(super) async fn count_users(db: &mut impl Db, wanted: &WantedUsers<'_>) -> R
         (None, None) => stats::living_users(db).await,
         (None, Some(Level::Normal)) => {
             let all = stats::living_users(db).await?;
-            let vip = count_level(db, Level::Vip, wanted.now).await?;
-            Ok(all - vip - count_level(db, Level::Svip, wanted.now).await?)
+            let vip = vip::count_at(db, Level::Vip, wanted.now).await?;
+            Ok(all - vip - vip::count_at(db, Level::Svip, wanted.now).await?)
         }
-        (None, Some(level)) => count_level(db, level, wanted.now).await,
+        (None, Some(level)) => vip::count_at(db, level, wanted.now).await,
         (Some(_), _) => {
             const TEXT: &str = concat!(
                 "SELECT count(*) AS found FROM (SELECT u.id FROM users u JOIN memberships m ON m.user_id = u.id \
@@ -244,12 +244,6 @@ pub(super) async fn count_users(db: &mut impl Db, wanted: &WantedUsers<'_>) -> R
             db.one(sql).await?.get("found")
         }
     }
-}
-
-/// A deleted user has no level, so only the index is looked at.
-async fn count_level(db: &mut impl Db, level: Level, now: Timestamp) -> Result<i64> {
-    let sql = Sql::new("SELECT count(*) AS users FROM memberships WHERE level = $1 AND expires_at > $2");
-    db.one(sql.bind(level.as_str()).bind(now)).await?.get("users")
 }
 
 #[cfg(test)]

@@ -70,6 +70,13 @@ rules! {
     OpenOrderHasTask = "open_order_has_task",
     /// A refund that has not ended is waiting to be followed.
     OpenRefundHasTask = "open_refund_has_task",
+    /// A membership is what its spans add up to.
+    MembershipEqualsSpans = "membership_equals_spans",
+    /// The spans of a user do not overlap, and none runs while a higher level waits.
+    SpansInOrder = "spans_in_order",
+    /// A plan that was paid has one span of its length and its user, refunds took what they say from it, and no other
+    /// order has a span.
+    PaidPlanHasSpan = "paid_plan_has_span",
     /// The photos counted on a character are those it has.
     CountEqualsPhotos = "count_equals_photos",
     /// The orders and generations counted on a user's page are those on record.

@@ -43,6 +43,9 @@ fn statement(rule: AuditRule) -> Sql<'static> {
         AuditRule::SurplusGoesBack => SURPLUS_GOES_BACK,
         AuditRule::OpenOrderHasTask => OPEN_ORDER_HAS_TASK,
         AuditRule::OpenRefundHasTask => OPEN_REFUND_HAS_TASK,
+        AuditRule::MembershipEqualsSpans => MEMBERSHIP_EQUALS_SPANS,
+        AuditRule::SpansInOrder => SPANS_IN_ORDER,
+        AuditRule::PaidPlanHasSpan => PAID_PLAN_HAS_SPAN,
         AuditRule::CountEqualsPhotos => COUNT_EQUALS_PHOTOS,
         AuditRule::FiguresEqualRecords => FIGURES_EQUAL_RECORDS,
         AuditRule::TotalsEqualRecords => TOTALS_EQUAL_RECORDS,
@@ -258,6 +261,44 @@ const OPEN_ORDER_HAS_TASK: &str = "SELECT 'order:' || r.order_id AS subject, 'no
 const OPEN_REFUND_HAS_TASK: &str = "SELECT 'refund:' || r.refund_id AS subject, 'nobody follows it' AS detail \
      FROM refunds r WHERE r.status = 'PROCESSING' AND NOT EXISTS (SELECT 1 FROM outbox o \
      WHERE o.subject = r.refund_id AND o.kind = 'refund.follow') ORDER BY r.id LIMIT $1";
+
+// A membership is written with every change of its spans, so what had not ended then is what it adds up.
+const MEMBERSHIP_EQUALS_SPANS: &str = "SELECT 'user:' || CAST(m.user_id AS TEXT) AS subject, \
+     m.level || ' until ' || coalesce(CAST(m.expires_at AS TEXT), '-') || ', then VIP until ' \
+     || coalesce(CAST(m.vip_until AS TEXT), '-') || '; spans: SVIP until ' || coalesce(CAST(s.svip AS TEXT), '-') \
+     || ', VIP until ' || coalesce(CAST(s.vip AS TEXT), '-') AS detail FROM memberships m LEFT JOIN ( \
+     SELECT o.user_id, max(CASE WHEN o.level = 'SVIP' THEN o.ends_at END) AS svip, \
+     max(CASE WHEN o.level = 'VIP' THEN o.ends_at END) AS vip FROM membership_spans o \
+     JOIN memberships n ON n.user_id = o.user_id WHERE o.ends_at > o.starts_at AND o.ends_at > n.updated_at \
+     GROUP BY o.user_id) s ON s.user_id = m.user_id \
+     WHERE m.level <> CASE WHEN s.svip IS NOT NULL THEN 'SVIP' WHEN s.vip IS NOT NULL THEN 'VIP' ELSE 'NORMAL' END \
+     OR coalesce(m.expires_at, 0) <> coalesce(s.svip, s.vip, 0) \
+     OR coalesce(m.vip_until, 0) <> CASE WHEN s.svip IS NOT NULL THEN coalesce(s.vip, 0) ELSE 0 END \
+     ORDER BY m.user_id LIMIT $1";
+
+const SPANS_IN_ORDER: &str = "SELECT 'user:' || CAST(a.user_id AS TEXT) AS subject, \
+     'span ' || CAST(a.id AS TEXT) || ' at ' || a.level || ' and span ' || CAST(b.id AS TEXT) || ' at ' || b.level AS detail \
+     FROM membership_spans a JOIN membership_spans b ON b.user_id = a.user_id AND b.id <> a.id \
+     JOIN memberships m ON m.user_id = a.user_id \
+     WHERE a.ends_at > a.starts_at AND b.ends_at > b.starts_at AND ( \
+     (a.id < b.id AND a.starts_at < b.ends_at AND b.starts_at < a.ends_at) \
+     OR (a.level = 'SVIP' AND b.level = 'VIP' AND b.starts_at < a.starts_at AND b.ends_at > m.updated_at)) \
+     ORDER BY a.user_id, a.id, b.id LIMIT $1";
+
+// A refund counts a begun day whole, so each may have taken up to a day less than it says.
+const PAID_PLAN_HAS_SPAN: &str = "SELECT 'order:' || coalesce(p.order_id, s.order_id) AS subject, \
+     coalesce(CAST(p.vip_days AS TEXT), 'no') || ' days paid, ' || CAST(coalesce(p.days_taken, 0) AS TEXT) \
+     || ' refunded; span of ' || coalesce(CAST(s.granted AS TEXT), '-') || ' microseconds, taken ' \
+     || coalesce(CAST(s.taken AS TEXT), '-') AS detail FROM ( \
+     SELECT o.order_id, o.user_id, f.vip_days, coalesce(r.days, 0) AS days_taken, coalesce(r.refunds, 0) AS refunds \
+     FROM orders o JOIN fulfilments f ON f.order_id = o.order_id LEFT JOIN ( \
+     SELECT order_id, CAST(sum(days_taken) AS BIGINT) AS days, count(*) AS refunds FROM refunds \
+     WHERE status <> 'FAILED' AND days_taken > 0 GROUP BY order_id) r ON r.order_id = o.order_id \
+     WHERE f.vip_days IS NOT NULL AND o.channel <> 'original') p \
+     FULL JOIN (SELECT order_id, user_id, granted, taken FROM membership_spans WHERE order_id IS NOT NULL) s \
+     ON s.order_id = p.order_id WHERE p.order_id IS NULL OR s.order_id IS NULL OR s.user_id <> p.user_id \
+     OR s.granted <> p.vip_days * 86400000000 OR s.taken < (p.days_taken - p.refunds) * 86400000000 \
+     ORDER BY 1 LIMIT $1";
 
 const FIGURES_EQUAL_RECORDS: &str = "SELECT 'user:' || CAST(c.user_id AS TEXT) AS subject, 'orders ' \
      || CAST(c.orders AS TEXT) || ', on record ' || CAST(coalesce(o.orders, 0) AS TEXT) \

@@ -158,21 +158,23 @@ pub(crate) async fn keep(
     Ok(())
 }
 
-/// Keeps the end of a membership as it is from now on.
-pub(crate) async fn keep_end(
+/// Plans an event for the end of each level that a user has time of. One event is kept for each user and level: where
+/// the end moved, reading the event finds out.
+pub(crate) async fn keep_ends(
     tx: &mut Tx,
     settings: &Settings,
     user: UserId,
     membership: Membership,
     now: Timestamp,
 ) -> Result<()> {
-    match membership.expires_at() {
-        Some(at) => {
+    for level in [Level::Svip, Level::Vip] {
+        if let Some(at) = membership.end_of(level) {
             let due_at = at.minus(settings.vip_notice).max(now);
-            keep(tx, settings, EventKind::VipEnding, &user.to_string(), due_at, now).await
+            let subject = format!("{user}:{}", level.as_str());
+            keep(tx, settings, EventKind::VipEnding, &subject, due_at, now).await?;
         }
-        None => Ok(()),
     }
+    Ok(())
 }
 
 /// Somebody who listens to what happens. See [the module](self) for what is promised.
@@ -341,7 +343,7 @@ async fn read(core: &Core, task: &Task) -> Result<Reading> {
     let TaskKind::Event(kind) = task.kind else {
         return Err(Error::internal("a task was taken for an event"));
     };
-    let garbled = || Error::internal(format!("an event about {:?}", task.subject));
+    let garbled = || garbled(&task.subject);
     let event = match kind {
         EventKind::OrderPaid => {
             let order = task.subject.parse().map_err(|_| garbled())?;
@@ -351,18 +353,28 @@ async fn read(core: &Core, task: &Task) -> Result<Reading> {
             let job = task.subject.parse().map_err(|_| garbled())?;
             jobs::read(core, &job).await?.map(Event::JobFinished)
         }
-        EventKind::VipEnding => return read_end(core, task.subject.parse().map_err(|_| garbled())?).await,
+        EventKind::VipEnding => return read_end(core, &task.subject).await,
     };
     Ok(event.ok_or(Instead::Void))
 }
 
 /// The level may have been lengthened or taken away since the row was written.
-async fn read_end(core: &Core, user: UserId) -> Result<Reading> {
+fn garbled(subject: &str) -> Error {
+    Error::internal(format!("an event about {subject:?}"))
+}
+
+async fn read_end(core: &Core, subject: &str) -> Result<Reading> {
+    // Without a level it was written by an earlier version, which knew one level of a user.
+    let (user, level) =
+        subject.split_once(':').map_or((subject, None), |(user, name)| (user, Level::parse(name)));
+    let user: UserId = user.parse().map_err(|_| garbled(subject))?;
     // As of the beginning of time nothing has ended yet, so one that did meanwhile is told of too.
     let stored = vip::membership_of(&mut core.store.db(), user, Timestamp::from_secs(0)).await?;
-    let Some((level, at)) = stored.and_then(|it| Some((it.level(), it.expires_at()?))) else {
-        return Ok(Err(Instead::Void));
-    };
+    let end = stored.and_then(|it| {
+        let level = level.unwrap_or(it.level());
+        Some((level, it.end_of(level)?))
+    });
+    let Some((level, at)) = end else { return Ok(Err(Instead::Void)) };
     let due_at = at.minus(core.settings.vip_notice);
     Ok(if due_at > core.now() {
         Err(Instead::NotBefore(due_at))

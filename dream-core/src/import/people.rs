@@ -15,7 +15,7 @@ use crate::stats::{Delta, UserDelta};
 use crate::store::Tx;
 use crate::templates;
 use crate::users::{self, AvatarUrl, NickName};
-use crate::vip::{Level, Membership};
+use crate::vip::Level;
 
 pub(super) struct Users;
 
@@ -25,7 +25,8 @@ pub(super) struct User {
     phone: Option<String>,
     nick_name: Option<String>,
     avatar_url: Option<AvatarUrl>,
-    membership: Membership,
+    /// Level and end at the original service.
+    had: Option<(Level, Timestamp)>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -47,7 +48,7 @@ impl Taking for Users {
             phone: cells.short("phone", 32),
             nick_name: nick_name.filter(|name| !name.trim().is_empty()).map(|name| name.trim().to_owned()),
             avatar_url: cells.parsed("avatar_url"),
-            membership: membership(cells),
+            had: membership(cells),
             created_at,
             updated_at: cells.time("updated_at").unwrap_or(created_at),
         })
@@ -73,8 +74,7 @@ impl Taking for Users {
             created_at: user.created_at,
             updated_at: user.updated_at,
         };
-        let (here, made) =
-            users::take_over(tx, &original, user.membership, context.settings, context.now).await?;
+        let (here, made) = users::take_over(tx, &original, user.had, context.settings, context.now).await?;
         if made {
             work.numbered(row.number(), here.get());
             work.count(user.created_at, Delta { new_users: 1, ..Delta::default() });
@@ -87,7 +87,7 @@ impl Taking for Users {
     }
 }
 
-fn membership(cells: &mut Cells<'_>) -> Membership {
+fn membership(cells: &mut Cells<'_>) -> Option<(Level, Timestamp)> {
     let level = match cells.text("vip_level").map(str::to_ascii_uppercase).as_deref() {
         None => Level::Normal,
         Some(word) => Level::parse(word).unwrap_or_else(|| {
@@ -96,14 +96,13 @@ fn membership(cells: &mut Cells<'_>) -> Membership {
         }),
     };
     if level == Level::Normal {
-        return Membership::NORMAL;
+        return None;
     }
     let Some(until) = cells.time("vip_expire_at") else {
         cells.changed(format!("{} has no end, and becomes NORMAL: see `dream vip set`", level.as_str()));
-        return Membership::NORMAL;
+        return None;
     };
-    // One that has ended is known to have been there.
-    Membership::at(level, Some(until), Timestamp::from_micros(until.as_micros().saturating_sub(1)))
+    Some((level, until))
 }
 
 pub(super) struct Entries;

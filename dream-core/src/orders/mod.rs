@@ -25,7 +25,7 @@ pub(crate) use refund::follow as follow_refund;
 pub use refund::{Refund, RefundStatus, VerifiedRefund};
 pub use rules::{RechargePackage, RechargePoints};
 pub use settle::{Settled, VerifiedPayment};
-pub(crate) use store::{Original, all_of, count_pending, exists, forget, plan_in_force, take_over};
+pub(crate) use store::{Original, all_of, count_pending, exists, forget, take_over};
 
 /// The channel that orders are paid through unless said otherwise.
 pub const WECHAT: &str = "wechat";

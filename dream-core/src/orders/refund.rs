@@ -385,7 +385,7 @@ impl Change for RequestRefund<'_> {
             self.take_points(tx, user, points_taken).await?;
         }
         let days_taken = match days_taken {
-            1.. => vip::take_back(tx, &self.admin.core.settings, user, days_taken, now).await?,
+            1.. => vip::take_back(tx, &self.admin.core.settings, user, self.order, days_taken, now).await?,
             _ => 0,
         };
         let (transaction, by) = (&payment.transaction_id, &self.admin.key_name.to_string());
@@ -595,8 +595,8 @@ impl Change for EndRefund<'_> {
             };
             points::book(tx, &booking, now).await?.ok_or(Code::Internal)?;
         }
-        if let (Goods::Vip { level, .. }, true) = (&order.goods, refund.days_taken > 0) {
-            vip::extend(tx, self.settings, user, *level, refund.days_taken, now).await?;
+        if refund.days_taken > 0 {
+            vip::give_back(tx, self.settings, user, &refund.order_id, refund.days_taken, now).await?;
         }
         Ok(true)
     }

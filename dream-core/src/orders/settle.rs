@@ -219,9 +219,11 @@ impl Settle<'_> {
     async fn fulfil(&self, tx: &mut Tx, order: &Order) -> Result<()> {
         let now = self.now;
         store::insert_payment(tx, self.channel, self.order_id, self.facts, false, now).await?;
-        let (membership, earned) = match &order.goods {
+        let (vip_until, earned) = match &order.goods {
             Goods::Vip { level, days, .. } => {
-                (Some(vip::extend(tx, self.settings, order.user, *level, *days, now).await?), Points::ZERO)
+                let plan = (*level, *days);
+                let until = vip::extend(tx, self.settings, order.user, self.order_id, plan, now).await?;
+                (Some(until), Points::ZERO)
             }
             Goods::Points(points) => {
                 let booking = Booking {
@@ -235,10 +237,10 @@ impl Settle<'_> {
                 (None, *points)
             }
         };
-        if !store::mark_paid(tx, self.order_id, self.facts, membership, now).await? {
+        if !store::mark_paid(tx, self.order_id, self.facts, vip_until, now).await? {
             return Err(Error::internal("a locked order changed its state"));
         }
-        store::insert_fulfilment(tx, order, membership, now).await?;
+        store::insert_fulfilment(tx, order, vip_until, now).await?;
         outbox::cancel(tx, TaskKind::OrderCheck, self.order_id.as_str()).await?;
         events::keep(tx, self.settings, EventKind::OrderPaid, self.order_id.as_str(), now, now).await?;
         let delta =

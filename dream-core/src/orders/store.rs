@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::kernel::{Fen, OrderId, PageRequest, PlanId, Points, RefundId, SortKey, Timestamp, UserId};
 use crate::ports::PaymentFacts;
 use crate::store::{Db, Row, Sql, StoreError, Tx, for_update, insert_under_id, under_id};
-use crate::vip::{Level, Membership};
+use crate::vip::Level;
 
 macro_rules! orders {
     ($rest:literal) => {
@@ -214,7 +214,7 @@ pub(super) async fn mark_paid(
     tx: &mut Tx,
     id: &OrderId,
     facts: &PaymentFacts,
-    vip: Option<Membership>,
+    vip_until: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<bool> {
     let sql = Sql::new(
@@ -224,7 +224,7 @@ pub(super) async fn mark_paid(
     .bind(id.as_str())
     .bind(facts.transaction_id.as_str())
     .bind(facts.paid_at)
-    .bind(vip.and_then(Membership::expires_at))
+    .bind(vip_until)
     .bind(now);
     Ok(tx.execute(sql).await? == 1)
 }
@@ -251,7 +251,7 @@ pub(super) async fn mark_refunded(tx: &mut Tx, id: &OrderId, now: Timestamp) -> 
 pub(super) async fn insert_fulfilment(
     tx: &mut Tx,
     order: &Order,
-    vip: Option<Membership>,
+    vip_until: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<()> {
     let (points, level, days) = match &order.goods {
@@ -266,7 +266,7 @@ pub(super) async fn insert_fulfilment(
     .bind(points)
     .bind(level)
     .bind(days)
-    .bind(vip.and_then(Membership::expires_at))
+    .bind(vip_until)
     .bind(now);
     tx.execute(sql).await?;
     Ok(())
@@ -332,23 +332,6 @@ pub(super) async fn payments_between(
         })
     };
     rows.iter().map(read).collect()
-}
-
-/// Which plan's days are running now of those that a user bought of this level. Days come on top of each other, so it is
-/// the one that ends first.
-pub(crate) async fn plan_in_force(
-    db: &mut impl Db,
-    user: UserId,
-    level: Level,
-    now: Timestamp,
-) -> Result<Option<PlanId>> {
-    let sql = Sql::new(
-        "SELECT o.plan_id FROM orders o JOIN fulfilments f ON f.order_id = o.order_id \
-         WHERE o.user_id = $1 AND o.status = 'PAID' AND o.plan_level = $2 AND f.vip_until > $3 \
-         ORDER BY f.vip_until, o.id LIMIT 1",
-    );
-    let row = db.optional(sql.bind(user.get()).bind(level.as_str()).bind(now)).await?;
-    row.map(|row| row.get("plan_id")).transpose()
 }
 
 /// A payment too many of an order that has not gone back and is not about to: the channel's number of it, and how much.

@@ -28,19 +28,23 @@ pub(crate) async fn arrive(tx: &mut Tx, arrival: &Arrival<'_>, now: Timestamp) -
 pub(crate) async fn take_over(
     tx: &mut Tx,
     user: &Original<'_>,
-    membership: vip::Membership,
+    had: Option<(vip::Level, Timestamp)>,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<(UserId, bool)> {
     if let Some(known) = store::of_openid(tx, user.openid).await? {
         points::lock_balance(tx, known).await?;
         store::fill_in(tx, known, user).await?;
-        vip::raise(tx, settings, known, membership, now).await?;
+        if let Some(had) = had {
+            vip::raise(tx, settings, known, had, now).await?;
+        }
         return Ok((known, false));
     }
     let made = store::take_over(tx, user).await?.ok_or_else(lost_user)?;
     vip::open(tx, made, now).await?;
-    vip::raise(tx, settings, made, membership, now).await?;
+    if let Some(had) = had {
+        vip::raise(tx, settings, made, had, now).await?;
+    }
     points::open(tx, made).await?;
     stats::open(tx, made).await?;
     Ok((made, true))
@@ -162,7 +166,7 @@ impl Change for Delete<'_> {
         characters::forget(tx, user, now).await?;
         uploads::forget(tx, user, now).await?;
         orders::forget(tx, user, now).await?;
-        vip::close(tx, user, now).await?;
+        vip::close(tx, self.settings, user, now).await?;
         admin::forget(tx, user).await?;
         store::erase(tx, user, now).await?;
         let delta = stats::Delta { deleted_users: 1, ..stats::Delta::default() };

@@ -12,6 +12,7 @@ use crate::kernel::{Timestamp, UserId};
 use crate::orders::{self, Order};
 use crate::points::{self, LedgerEntry};
 use crate::uploads::{self, Upload};
+use crate::vip::{self, Span};
 
 use super::{User, find};
 
@@ -36,6 +37,8 @@ pub struct UserExport {
     pub user: User,
     /// Logins that are remembered.
     pub logins: Vec<LoginRecord>,
+    /// The spans of the membership.
+    pub spans: Vec<Span>,
     /// The points ledger.
     pub ledger: Vec<LedgerEntry>,
     /// Orders.
@@ -82,6 +85,7 @@ async fn export(core: &Core, id: UserId) -> Result<Option<UserExport>> {
         at,
         user,
         logins: auth::logins_of(db, id).await?,
+        spans: vip::spans_of(db, id).await?,
         ledger: points::all_of(db, id).await?,
         orders: orders::all_of(db, id).await?,
         jobs: jobs::all_of(db, id).await?,

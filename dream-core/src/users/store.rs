@@ -14,7 +14,7 @@ macro_rules! user_view {
     ($rest:literal) => {
         concat!(
             "SELECT u.id, u.openid, u.unionid, u.phone, u.nick_name, u.avatar_url, u.created_at, u.updated_at, \
-             m.level, m.expires_at, a.balance FROM users u JOIN memberships m ON m.user_id = u.id \
+             m.level, m.expires_at, m.vip_until, a.balance FROM users u JOIN memberships m ON m.user_id = u.id \
              JOIN accounts a ON a.user_id = u.id ",
             $rest
         )

@@ -1,21 +1,25 @@
 //! VIP: plans, and the level that is in force.
+//!
+//! A membership is a list of [`Span`]s, each with its level and the order or grant it came from. The highest level that
+//! has time left is in force; lower spans wait, and their days are not lost. A refund removes exactly its own span.
 
 mod changes;
 mod rules;
+mod spans;
 mod store;
 
 use crate::access::{Admin, Guest, Session};
 use crate::error::{Code, Error, Fault, Result};
 use crate::jobs::quota::{Quota, usage};
 use crate::kernel::{Fen, PlanId, Timestamp, UserId};
-use crate::orders;
 use crate::users::User;
 
-pub(crate) use changes::{close, extend, open, raise, take_back};
+pub(crate) use changes::{close, extend, give_back, open, raise, take_back};
 pub use rules::{Level, Membership};
+pub use spans::{Span, SpanSource};
 pub(crate) use store::{
-    OriginalPlan, PlanTerms, count_active, find as membership_of, find_plan, insert_plan, take_over_plan,
-    terms,
+    OriginalPlan, PlanTerms, count_active, count_at, find as membership_of, find_plan, insert_plan, spans_of,
+    take_over_plan, terms,
 };
 
 /// Something that can be bought.
@@ -84,6 +88,9 @@ pub struct VipInfo {
 
 /// How an admin sets a level.
 ///
+/// Days are a span of their own, behind what is left of the level. A lower level than the one in force waits until that
+/// has ended.
+///
 /// ```
 /// # dream_testkit::world::example(async |world| {
 /// use dream_core::vip::{Level, VipTerm};
@@ -91,21 +98,32 @@ pub struct VipInfo {
 /// # let alice = world.alice().await;
 /// let admin = world.admin().await;
 /// admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(30), Some("a prize")).await?;
-/// let user = admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(7), Some("another")).await?;
-/// assert_eq!(user.membership.remaining_days(world.now()), 37, "days come on top");
+/// let changed = admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(7), Some("another")).await?;
+/// assert_eq!(changed.user.membership.remaining_days(world.now()), 37, "days come on top");
 ///
 /// let end = world.now().plus_days(3);
-/// let user = admin.set_vip(alice.id(), Level::Vip, VipTerm::Until(end), Some("a mistake")).await?;
-/// assert_eq!(user.membership.expires_at(), Some(end), "an instant stands for itself");
+/// let changed = admin.set_vip(alice.id(), Level::Vip, VipTerm::Until(end), Some("a mistake")).await?;
+/// assert_eq!(changed.user.membership.expires_at(), Some(end), "the level ends then");
 /// # Ok(())
 /// # });
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VipTerm {
-    /// This many days on top of what is left.
+    /// This many days on top of what is left of the level.
     Days(i64),
-    /// Until this instant.
+    /// The level ends at this instant: a further span reaches it, or the last spans of the level are cut.
     Until(Timestamp),
+}
+
+/// What an admin changed. Of a dry run: what would have changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VipChange {
+    /// The user afterwards.
+    pub user: User,
+    /// The spans with time left before the change, in the order in which they run.
+    pub before: Vec<Span>,
+    /// The same after it.
+    pub after: Vec<Span>,
 }
 
 impl Guest {
@@ -160,7 +178,7 @@ impl Session {
         let benefits = match membership.level() {
             Level::Normal => Vec::new(),
             level => {
-                let bought = orders::plan_in_force(&mut core.store.db(), self.user, level, now).await?;
+                let bought = store::running_plan(&mut core.store.db(), self.user, now).await?;
                 rules::shown_plan(&plans, level, bought.as_ref())
                     .map(|plan| plan.benefits.clone())
                     .unwrap_or_default()
@@ -171,7 +189,7 @@ impl Session {
 }
 
 impl Admin {
-    /// Sets a user's level. Days come on top of what is left of it.
+    /// Gives a user time at a level, or sets when that level ends. A higher level that is in force stays in force.
     ///
     /// ```
     /// # dream_testkit::world::example(async |world| {
@@ -180,8 +198,8 @@ impl Admin {
     ///
     /// # let alice = world.alice().await;
     /// let admin = world.admin().await;
-    /// let user = admin.set_vip(alice.id(), Level::Svip, VipTerm::Days(7), Some("a prize")).await?;
-    /// assert_eq!(user.membership.level(), Level::Svip);
+    /// let changed = admin.set_vip(alice.id(), Level::Svip, VipTerm::Days(7), Some("a prize")).await?;
+    /// assert_eq!(changed.user.membership.level(), Level::Svip);
     ///
     /// let refused = admin.set_vip(alice.id(), Level::Normal, VipTerm::Days(7), None).await.unwrap_err();
     /// assert_eq!(refused.code(), Code::ValidationFailed, "that is what `cancel_vip` is for");
@@ -190,14 +208,15 @@ impl Admin {
     /// ```
     ///
     /// # Errors
-    /// `USER_NOT_FOUND`; `VALIDATION_FAILED` for no days, too many, or an instant that has passed.
+    /// `USER_NOT_FOUND`; `VALIDATION_FAILED` for no days, too many, or an instant that has passed; `VIP_HIGHER_ACTIVE`
+    /// if a higher level lasts until that instant or longer.
     pub async fn set_vip(
         &self,
         user: UserId,
         level: Level,
         term: VipTerm,
         reason: Option<&str>,
-    ) -> Result<User> {
+    ) -> Result<VipChange> {
         let now = self.core.now();
         match term {
             VipTerm::Days(days) if !(1..=rules::MAX_DAYS).contains(&days) => {
@@ -214,7 +233,7 @@ impl Admin {
         self.run_vip(user, Some((level, term)), reason).await
     }
 
-    /// Ends a user's level at once.
+    /// Removes all membership time that a user has left, at every level.
     ///
     /// ```
     /// # dream_testkit::world::example(async |world| {
@@ -223,15 +242,15 @@ impl Admin {
     /// # let alice = world.alice().await;
     /// let admin = world.admin().await;
     /// admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(30), None).await?;
-    /// let user = admin.cancel_vip(alice.id(), Some("by mistake")).await?;
-    /// assert_eq!((user.membership.level(), user.membership.expires_at()), (Level::Normal, None));
+    /// let changed = admin.cancel_vip(alice.id(), Some("by mistake")).await?;
+    /// assert_eq!((changed.user.membership.level(), changed.after), (Level::Normal, vec![]));
     /// # Ok(())
     /// # });
     /// ```
     ///
     /// # Errors
     /// `USER_NOT_FOUND`.
-    pub async fn cancel_vip(&self, user: UserId, reason: Option<&str>) -> Result<User> {
+    pub async fn cancel_vip(&self, user: UserId, reason: Option<&str>) -> Result<VipChange> {
         self.run_vip(user, None, reason).await
     }
 
@@ -240,9 +259,8 @@ impl Admin {
         user: UserId,
         to: Option<(Level, VipTerm)>,
         reason: Option<&str>,
-    ) -> Result<User> {
+    ) -> Result<VipChange> {
         let change = changes::SetByAdmin { admin: self, user, to, reason, now: self.core.now() };
-        let user = self.core.store.run(&change).await?.ok_or(Code::UserNotFound)?;
-        Ok(user)
+        Ok(self.core.store.run(&change).await?.ok_or(Code::UserNotFound)?)
     }
 }

@@ -1,6 +1,7 @@
-//! Levels, and how time is added to them and taken away.
+//! Levels, and which of them is in force.
 
 use super::Plan;
+use super::spans::DAY;
 use crate::error::Result;
 use crate::kernel::{PlanId, Timestamp};
 use crate::store::Row;
@@ -64,30 +65,17 @@ impl Level {
     }
 }
 
-/// A level and until when it is in force. Always as of one instant: an expired one *is* `Normal`.
-///
-/// ```
-/// use dream_core::kernel::Timestamp;
-/// use dream_core::vip::{Level, Membership};
-///
-/// let now = Timestamp::from_secs(1_769_600_000);
-/// let month = Membership::NORMAL.extended(Level::Vip, 30, now).unwrap();
-/// assert_eq!((month.level(), month.remaining_days(now)), (Level::Vip, 30));
-/// // A second month comes on top of the first. A lower level is not sold while a higher one is in force.
-/// assert_eq!(month.extended(Level::Vip, 30, now).unwrap().remaining_days(now), 60);
-/// assert_eq!(Membership::at(Level::Svip, Some(now.plus_days(1)), now).extended(Level::Vip, 30, now), None);
-/// // One that is over is none.
-/// assert_eq!(Membership::at(Level::Vip, Some(now), now), Membership::NORMAL);
-/// ```
+/// The level in force, and what follows it. With several spans the highest level is in force, and VIP time waits behind SVIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Membership {
     level: Level,
     expires_at: Option<Timestamp>,
+    vip_until: Option<Timestamp>,
 }
 
 impl Membership {
     /// Without VIP.
-    pub const NORMAL: Membership = Membership { level: Level::Normal, expires_at: None };
+    pub const NORMAL: Membership = Membership { level: Level::Normal, expires_at: None, vip_until: None };
 
     /// What is in force at `now` of a level that was given until `expires_at`.
     ///
@@ -101,97 +89,66 @@ impl Membership {
     /// ```
     pub fn at(level: Level, expires_at: Option<Timestamp>, now: Timestamp) -> Self {
         match expires_at {
-            Some(until) if until > now && level > Level::Normal => Self { level, expires_at },
+            Some(until) if until > now && level > Level::Normal => {
+                Self { level, expires_at, vip_until: None }
+            }
             _ => Self::NORMAL,
         }
     }
 
+    /// The same with VIP time behind SVIP, until `vip_until`.
+    #[must_use]
+    pub(super) fn followed_by_vip(self, vip_until: Option<Timestamp>) -> Self {
+        Self { vip_until: vip_until.filter(|until| Some(*until) > self.expires_at), ..self }
+    }
+
+    /// What is in force at a later instant if nothing changes until then.
+    #[must_use]
+    pub fn as_of(self, now: Timestamp) -> Self {
+        match self.expires_at {
+            Some(until) if until > now => self,
+            _ => Self::at(Level::Vip, self.vip_until, now),
+        }
+    }
+
     pub(crate) fn read(row: &Row, now: Timestamp) -> Result<Self> {
-        Ok(Self::at(row.word("level", Level::parse)?, row.get("expires_at")?, now))
+        let stored = Self {
+            level: row.word("level", Level::parse)?,
+            expires_at: row.get("expires_at")?,
+            vip_until: row.get("vip_until")?,
+        };
+        Ok(stored.as_of(now))
     }
 
     /// The level in force.
-    ///
-    /// ```
-    /// use dream_core::vip::{Level, Membership};
-    ///
-    /// assert_eq!(Membership::NORMAL.level(), Level::Normal);
-    /// ```
     pub const fn level(self) -> Level {
         self.level
     }
 
-    /// Until when; `None` without VIP.
-    ///
-    /// ```
-    /// use dream_core::kernel::Timestamp;
-    /// use dream_core::vip::{Level, Membership};
-    ///
-    /// let now = Timestamp::from_secs(1_769_600_000);
-    /// let month = Membership::NORMAL.extended(Level::Vip, 30, now).unwrap();
-    /// assert_eq!(month.expires_at(), Some(now.plus_days(30)));
-    /// ```
+    /// Until when this level is in force; `None` without VIP.
     pub const fn expires_at(self) -> Option<Timestamp> {
         self.expires_at
     }
 
-    /// Days left, the begun one counted whole.
-    ///
-    /// ```
-    /// use dream_core::kernel::Timestamp;
-    /// use dream_core::vip::{Level, Membership};
-    /// use std::time::Duration;
-    ///
-    /// let now = Timestamp::from_secs(1_769_600_000);
-    /// let week = Membership::NORMAL.extended(Level::Vip, 7, now).unwrap();
-    /// assert_eq!(week.remaining_days(now.plus(Duration::from_mins(1))), 7, "the first one has begun");
-    /// assert_eq!(week.remaining_days(now.plus_days(6)), 1);
-    /// ```
+    /// Until when VIP is in force after SVIP has ended; `None` if nothing follows.
+    pub const fn vip_until(self) -> Option<Timestamp> {
+        self.vip_until
+    }
+
+    /// When this level ends, if it is in force or waits.
+    pub(crate) fn end_of(self, level: Level) -> Option<Timestamp> {
+        if self.level == level { self.expires_at } else { self.vip_until.filter(|_| level == Level::Vip) }
+    }
+
+    /// Days of the level in force that are left, the begun one counted whole.
     pub fn remaining_days(self, now: Timestamp) -> i64 {
-        const DAY: i64 = 86_400_000_000;
-        self.expires_at
-            .map_or(0, |until| (until.as_micros() - now.as_micros() + DAY - 1).div_euclid(DAY).max(0))
+        self.expires_at.map_or(0, |until| days_in(until.as_micros().saturating_sub(now.as_micros())))
     }
+}
 
-    /// What paying for `days` of `level` makes of it: the days come on top of what is left.
-    /// `None` if a higher level is in force.
-    ///
-    /// ```
-    /// use dream_core::kernel::Timestamp;
-    /// use dream_core::vip::{Level, Membership};
-    ///
-    /// let now = Timestamp::from_secs(1_769_600_000);
-    /// let vip = Membership::NORMAL.extended(Level::Vip, 30, now).unwrap();
-    /// // Days that are left count on at the higher level.
-    /// let svip = vip.extended(Level::Svip, 30, now).unwrap();
-    /// assert_eq!((svip.level(), svip.remaining_days(now)), (Level::Svip, 60));
-    /// assert_eq!(svip.extended(Level::Vip, 30, now), None);
-    /// ```
-    pub fn extended(self, level: Level, days: i64, now: Timestamp) -> Option<Self> {
-        if self.level > level {
-            return None;
-        }
-        let from = self.expires_at.map_or(now, |until| until.max(now));
-        Some(Self { level, expires_at: Some(from.plus_days(days)) })
-    }
-
-    /// What is left when `days` are taken back; never less than nothing.
-    ///
-    /// ```
-    /// use dream_core::kernel::Timestamp;
-    /// use dream_core::vip::{Level, Membership};
-    ///
-    /// let now = Timestamp::from_secs(1_769_600_000);
-    /// let month = Membership::NORMAL.extended(Level::Vip, 30, now).unwrap();
-    /// // What was paid for is given back, and the days with it.
-    /// assert_eq!(month.shortened(10, now).remaining_days(now), 20);
-    /// assert_eq!(month.shortened(30, now), Membership::NORMAL);
-    /// ```
-    #[must_use]
-    pub fn shortened(self, days: i64, now: Timestamp) -> Self {
-        let until = self.expires_at.map(|until| until.plus_days(-days));
-        Self::at(self.level, until, now)
-    }
+/// Whole days of so many microseconds, a begun one counted whole.
+pub(super) fn days_in(micros: i64) -> i64 {
+    (micros.max(0) + DAY - 1).div_euclid(DAY)
 }
 
 /// Which of the plans, shortest first, is shown to somebody at this level: the one that was bought, or the shortest.
@@ -203,7 +160,6 @@ pub(super) fn shown_plan<'a>(plans: &'a [Plan], level: Level, bought: Option<&Pl
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
 
     fn at(secs: i64) -> Timestamp {
         Timestamp::from_secs(secs)
@@ -216,26 +172,17 @@ mod tests {
     }
 
     #[test]
-    fn a_month_bought_after_a_year_comes_on_top() {
-        let year = Membership::NORMAL.extended(Level::Vip, 365, at(0)).unwrap();
-        let more = year.extended(Level::Vip, 30, at(86_400)).unwrap();
-        assert_eq!(more.expires_at(), Some(at(0).plus_days(395)));
-        assert_eq!(more.remaining_days(at(86_400)), 394);
+    fn vip_that_waits_is_in_force_once_svip_has_ended() {
+        let both = Membership::at(Level::Svip, Some(at(100)), at(0)).followed_by_vip(Some(at(200)));
+        let later = both.as_of(at(100));
+        assert_eq!((later.level(), later.expires_at(), later.vip_until()), (Level::Vip, Some(at(200)), None));
+        assert_eq!(both.as_of(at(200)), Membership::NORMAL);
     }
 
     #[test]
-    fn a_lower_plan_is_refused_while_a_higher_level_is_in_force() {
-        let lifetime = Membership::NORMAL.extended(Level::Svip, 36_500, at(0)).unwrap();
-        assert_eq!(lifetime.level(), Level::Svip);
-        assert_eq!(lifetime.extended(Level::Vip, 30, at(1)), None);
-    }
-
-    proptest! {
-        #[test]
-        fn time_added_and_taken_back_leaves_what_was_there(left in 1..4000_i64, days in 1..4000_i64, now in 0..2_000_000_000_i64) {
-            let before = Membership::at(Level::Vip, Some(at(now).plus_days(left)), at(now));
-            let after = before.extended(Level::Vip, days, at(now)).unwrap();
-            prop_assert_eq!(after.shortened(days, at(now)), before);
-        }
+    fn a_begun_day_counts_whole() {
+        let week = Membership::at(Level::Vip, Some(at(0).plus_days(7)), at(0));
+        let left = [0, 60, 6 * 86_400, 7 * 86_400].map(|secs| week.remaining_days(at(secs)));
+        assert_eq!(left, [7, 7, 1, 0]);
     }
 }

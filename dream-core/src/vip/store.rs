@@ -1,24 +1,25 @@
-//! The tables `memberships` and `plans`.
+//! The tables `memberships`, `membership_spans` and `plans`.
 
+use super::spans::{Span, SpanSource, Spans};
 use super::{Level, Membership, Plan};
 use crate::error::Result;
-use crate::kernel::{PlanId, Timestamp, UserId};
+use crate::kernel::{OrderId, PlanId, Timestamp, UserId};
 use crate::store::{Db, Row, Sql, Tx, for_update, insert_under_id, json_text, under_id};
 
 /// The membership in force, unless there is no such user or it was deleted.
 pub(crate) async fn find(db: &mut impl Db, user: UserId, now: Timestamp) -> Result<Option<Membership>> {
     let sql = Sql::new(
-        "SELECT m.level, m.expires_at FROM memberships m JOIN users u ON u.id = m.user_id \
+        "SELECT m.level, m.expires_at, m.vip_until FROM memberships m JOIN users u ON u.id = m.user_id \
          WHERE m.user_id = $1 AND u.deleted_at IS NULL",
     )
     .bind(user.get());
     db.optional(sql).await?.map(|row| Membership::read(&row, now)).transpose()
 }
 
-/// As [`find`], and nobody else changes it until the transaction ends.
-pub(crate) async fn lock(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<Option<Membership>> {
-    let sql = for_update!("SELECT level, expires_at FROM memberships WHERE user_id = $1").bind(user.get());
-    tx.optional(sql).await?.map(|row| Membership::read(&row, now)).transpose()
+/// Locks the membership of a user until the transaction ends; whether there is one.
+pub(super) async fn lock(tx: &mut Tx, user: UserId) -> Result<bool> {
+    let sql = for_update!("SELECT user_id FROM memberships WHERE user_id = $1").bind(user.get());
+    Ok(tx.optional(sql).await?.is_some())
 }
 
 pub(super) async fn insert(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
@@ -28,18 +29,107 @@ pub(super) async fn insert(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<
 }
 
 pub(super) async fn write(tx: &mut Tx, user: UserId, to: Membership, now: Timestamp) -> Result<()> {
-    let sql =
-        Sql::new("UPDATE memberships SET level = $2, expires_at = $3, updated_at = $4 WHERE user_id = $1");
-    tx.execute(sql.bind(user.get()).bind(to.level().as_str()).bind(to.expires_at()).bind(now)).await?;
+    let sql = Sql::new(
+        "UPDATE memberships SET level = $2, expires_at = $3, vip_until = $4, updated_at = $5 WHERE user_id = $1",
+    )
+    .bind(user.get())
+    .bind(to.level().as_str())
+    .bind(to.expires_at())
+    .bind(to.vip_until())
+    .bind(now);
+    tx.execute(sql).await?;
     Ok(())
 }
 
-/// How many users have a level above the normal one. It reads as much of an index as there are such users.
+/// How many users have this level at `now`. It reads as much of two indexes as there are such users and such who wait.
+pub(crate) async fn count_at(db: &mut impl Db, level: Level, now: Timestamp) -> Result<i64> {
+    let sql = match level {
+        Level::Vip => Sql::new(
+            "SELECT (SELECT count(*) FROM memberships WHERE level = $1 AND expires_at > $2) \
+             + (SELECT count(*) FROM memberships WHERE vip_until > $2 AND expires_at <= $2) AS users",
+        ),
+        _ => Sql::new("SELECT count(*) AS users FROM memberships WHERE level = $1 AND expires_at > $2"),
+    };
+    db.one(sql.bind(level.as_str()).bind(now)).await?.get("users")
+}
+
+/// How many users have a level above the normal one.
 pub(crate) async fn count_active(db: &mut impl Db, now: Timestamp) -> Result<i64> {
+    Ok(count_at(db, Level::Vip, now).await? + count_at(db, Level::Svip, now).await?)
+}
+
+/// As [`spans_of`], to be changed.
+pub(super) async fn spans(db: &mut impl Db, user: UserId) -> Result<Spans> {
     let sql = Sql::new(
-        "SELECT count(*) AS active FROM memberships WHERE level IN ('VIP', 'SVIP') AND expires_at > $1",
+        "SELECT id, level, order_id, granted_by, granted, used, taken, starts_at, ends_at FROM membership_spans \
+         WHERE user_id = $1 ORDER BY id",
     );
-    db.one(sql.bind(now)).await?.get("active")
+    let rows = db.all(sql.bind(user.get())).await?;
+    Ok(Spans(rows.iter().map(read_span).collect::<Result<_>>()?))
+}
+
+/// All spans of a user, in the order in which they were made.
+pub(crate) async fn spans_of(db: &mut impl Db, user: UserId) -> Result<Vec<Span>> {
+    Ok(spans(db, user).await?.0)
+}
+
+fn read_span(row: &Row) -> Result<Span> {
+    let order: Option<OrderId> = row.get("order_id")?;
+    Ok(Span {
+        id: row.get("id")?,
+        level: row.word("level", Level::parse)?,
+        source: match order {
+            Some(order) => SpanSource::Order(order),
+            None => SpanSource::Grant(row.get("granted_by")?),
+        },
+        granted: row.get("granted")?,
+        used: row.get("used")?,
+        taken: row.get("taken")?,
+        starts_at: row.get("starts_at")?,
+        ends_at: row.get("ends_at")?,
+    })
+}
+
+/// Stores a span that is new or changed.
+pub(super) async fn save_span(tx: &mut Tx, user: UserId, span: &Span, now: Timestamp) -> Result<()> {
+    if span.id != 0 {
+        let sql = Sql::new(
+            "UPDATE membership_spans SET used = $2, taken = $3, starts_at = $4, ends_at = $5 WHERE id = $1",
+        );
+        let sql = sql.bind(span.id).bind(span.used).bind(span.taken).bind(span.starts_at).bind(span.ends_at);
+        tx.execute(sql).await?;
+        return Ok(());
+    }
+    let (order, granted_by) = match &span.source {
+        SpanSource::Order(order) => (Some(order.as_str()), None),
+        SpanSource::Grant(by) => (None, Some(by.as_str())),
+    };
+    let sql = Sql::new(
+        "INSERT INTO membership_spans (user_id, level, order_id, granted_by, granted, used, taken, starts_at, ends_at, \
+         created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(user.get())
+    .bind(span.level.as_str())
+    .bind(order)
+    .bind(granted_by)
+    .bind(span.granted)
+    .bind(span.used)
+    .bind(span.taken)
+    .bind(span.starts_at)
+    .bind(span.ends_at)
+    .bind(now);
+    tx.execute(sql).await?;
+    Ok(())
+}
+
+/// The plan whose span runs at `now`, if it was bought.
+pub(super) async fn running_plan(db: &mut impl Db, user: UserId, now: Timestamp) -> Result<Option<PlanId>> {
+    let sql = Sql::new(
+        "SELECT o.plan_id FROM membership_spans s JOIN orders o ON o.order_id = s.order_id \
+         WHERE s.user_id = $1 AND s.starts_at <= $2 AND s.ends_at > $2",
+    );
+    let row = db.optional(sql.bind(user.get()).bind(now)).await?;
+    row.map(|row| row.get("plan_id")).transpose()
 }
 
 macro_rules! plan_columns {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dream_core::AuditRule;
+use dream_core::vip::{Level, VipTerm};
 use dream_testkit::on_every_backend;
 use dream_testkit::world::{TestDream, draft, polished};
 
@@ -108,8 +109,23 @@ on_every_backend!(each_kind_of_damage_is_found_and_named, |backend| async move {
         ),
         ("UPDATE refunds SET status = 'PROCESSING'", AuditRule::OpenRefundHasTask),
         ("UPDATE orders SET status = 'PENDING'", AuditRule::OpenOrderHasTask),
+        (
+            "UPDATE memberships SET expires_at = expires_at + 1 WHERE level = 'VIP'",
+            AuditRule::MembershipEqualsSpans,
+        ),
+        (
+            "INSERT INTO membership_spans (user_id, level, granted_by, granted, used, taken, starts_at, ends_at, created_at) \
+             SELECT user_id, 'SVIP', 'x', 10, 0, 0, ends_at - 5, ends_at + 5, 1 FROM membership_spans",
+            AuditRule::SpansInOrder,
+        ),
+        (
+            "UPDATE membership_spans SET order_id = 'order-1', granted_by = NULL WHERE level = 'SVIP'",
+            AuditRule::PaidPlanHasSpan,
+        ),
     ];
     let world = lived_in(&backend).await;
+    let bob = world.user("bob").await;
+    world.admin().await.set_vip(bob.id(), Level::Vip, VipTerm::Days(3), None).await.unwrap();
     for (damage, rule) in damages {
         let before = world.dream().audit().await.unwrap().count(*rule);
         assert!(world.database().execute(damage).await > 0, "{damage}");

@@ -259,6 +259,24 @@ on_every_backend!(a_level_that_was_lengthened_or_taken_away_is_not_said_to_end, 
     world.finish().await;
 });
 
+on_every_backend!(the_end_of_each_level_is_told_in_its_time, |backend| async move {
+    let world = listening(&backend).start().await;
+    let mut events = listen(&world);
+    let alice = world.alice().await;
+    let admin = world.admin().await;
+    let start = world.now();
+    admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(30), None).await.unwrap();
+    admin.set_vip(alice.id(), Level::Svip, VipTerm::Days(10), None).await.unwrap();
+    for (level, day) in [(Level::Svip, 10), (Level::Vip, 40)] {
+        let at = start.plus_days(day);
+        world.pass(at.minus(3 * DAY).since(world.now())).await;
+        let delivery = told(&mut events).await;
+        assert_eq!(ending(&delivery), VipEnding { user: alice.id(), level, at });
+        delivery.done().await.unwrap();
+    }
+    world.finish().await;
+});
+
 on_every_backend!(a_payment_that_is_refused_is_no_event, |backend| async move {
     let world = listening(&backend).taking_payments().start().await;
     let alice = world.alice().await;

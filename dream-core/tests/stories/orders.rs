@@ -187,8 +187,11 @@ on_every_backend!(what_was_paid_is_given_though_a_higher_level_came_between, |ba
     pays(&world, &month);
     told(&world).await;
     let after = alice.session().await.vip().await.unwrap().membership;
-    assert_eq!(after.level(), Level::Svip);
-    assert_eq!(after.expires_at(), before.expires_at().map(|until| until.plus_days(30)));
+    assert_eq!((after.level(), after.expires_at()), (Level::Svip, before.expires_at()));
+    // It waits: all of its days follow.
+    assert_eq!(after.vip_until(), before.expires_at().map(|until| until.plus_days(30)));
+    let paid = kept(&world, &month.order.order_id).await;
+    assert_eq!(paid.state.payment().unwrap().vip_expire_at, after.vip_until());
     world.finish().await;
 });
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dream_core::kernel::{Day, Timestamp, Zone};
 use dream_core::orders::{Difference, OrderStatus, RefundStatus, WECHAT};
-use dream_core::vip::Level;
+use dream_core::vip::{Level, VipTerm};
 use dream_core::{AuditRule, Code, Facts};
 use dream_testkit::fakes::wechat_pay::{NotifyAttempt, RefundPlan, RefundStatus as There, operation};
 use dream_testkit::faults::Fault;
@@ -13,8 +13,8 @@ use dream_testkit::world::{TestDream, polished};
 use futures_util::future::join_all;
 
 use crate::shop::{
-    Alarms, bought_plan, bought_points, kept, ledger, open, pays, recharges, refund, refunds, shop, status,
-    told,
+    Alarms, bought_plan, bought_points, buys, kept, ledger, open, pays, recharges, refund, refunds, shop,
+    status, told,
 };
 use crate::support::{code, grant};
 
@@ -87,6 +87,55 @@ on_every_backend!(a_refunded_plan_takes_its_days_back, |backend| async move {
     }
     world.finish().await;
 });
+
+on_every_backend!(a_refund_removes_exactly_its_own_span, |backend| async move {
+    let world = shop(&backend).await;
+    let alice = world.alice().await;
+    let membership = async || alice.session().await.vip().await.unwrap().membership;
+    let start = world.now();
+    let month = bought_plan(&world, &alice, "vip_month").await;
+    let lifetime = bought_plan(&world, &alice, "svip_lifetime").await;
+    world.clock().advance(Duration::from_hours(24 * 5));
+    alice.log_in_again().await;
+    assert_eq!(membership().await.level(), Level::Svip);
+    refund(&world, &lifetime, None).await.unwrap();
+    let left = membership().await;
+    assert_eq!((left.level(), left.expires_at()), (Level::Vip, Some(start.plus_days(35))), "no year of SVIP");
+    world.settle().await;
+    refund(&world, &month, None).await.unwrap();
+    assert_eq!(membership().await.level(), Level::Normal);
+    world.finish().await;
+});
+
+on_every_backend!(
+    vip_that_is_paid_during_an_svip_trial_stays_vip_and_is_refunded_alone,
+    |backend| async move {
+        let world = shop(&backend).await;
+        let alice = world.alice().await;
+        let membership = async || alice.session().await.vip().await.unwrap().membership;
+        let start = world.now();
+        let placed = buys(&alice, "vip_year").await;
+        let trial = VipTerm::Days(3);
+        world.admin().await.set_vip(alice.id(), Level::Svip, trial, Some("a trial")).await.unwrap();
+        pays(&world, &placed);
+        told(&world).await;
+        let now = membership().await;
+        assert_eq!((now.level(), now.expires_at()), (Level::Svip, Some(start.plus_days(3))));
+        assert_eq!(now.vip_until(), Some(start.plus_days(368)));
+        let refunded = refund(&world, &placed.order.order_id, None).await.unwrap();
+        assert_eq!(refunded.days_taken, 365);
+        let left = membership().await;
+        assert_eq!(
+            (left.level(), left.expires_at(), left.vip_until()),
+            (Level::Svip, now.expires_at(), None)
+        );
+        // The refund fails: all of the order's days wait again.
+        world.wechat_pay().plan_refunds(Some(RefundPlan { delay: Duration::ZERO, outcome: There::Closed }));
+        world.settle().await;
+        assert_eq!(membership().await.vip_until(), Some(start.plus_days(368)));
+        world.finish().await;
+    }
+);
 
 on_every_backend!(points_that_were_spent_cannot_be_taken_back, |backend| async move {
     let world = open(TestDream::on(&backend).daily_quota(0)).await;

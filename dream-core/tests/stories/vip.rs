@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use dream_core::jobs::{GenerateRequest, Resolution};
 use dream_core::kernel::{KeyName, PageRequest, UserId};
-use dream_core::vip::{Level, VipTerm};
-use dream_core::{AdminKey, AuditFilter, Code};
+use dream_core::vip::{Level, Span, VipTerm};
+use dream_core::{AdminKey, AuditFilter, Code, UserFilter};
+use dream_testkit::backends::BackendKind;
 use dream_testkit::on_every_backend;
-use dream_testkit::world::{ADMIN_KEY, ADMIN_NAME, TestDream, draft};
+use dream_testkit::world::{ADMIN_KEY, ADMIN_NAME, Actor, TestDream, draft};
 
-use crate::shop::{bought_plan, shop};
+use crate::shop::{bought_plan, refund, shop};
 use crate::support::code;
 
 const DAY: Duration = Duration::from_hours(24);
@@ -70,13 +71,12 @@ on_every_backend!(days_that_an_admin_gives_come_on_top_and_can_be_taken_away, |b
     let start = world.now();
     admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(30), Some("a prize")).await.unwrap();
     world.clock().advance(DAY);
-    let user = admin.set_vip(alice.id(), Level::Svip, VipTerm::Days(10), None).await.unwrap();
+    let user = admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(10), None).await.unwrap().user;
     assert_eq!(user.membership.expires_at(), Some(start.plus_days(40)));
-    assert_eq!(user.membership.level(), Level::Svip);
     let until = world.now().plus_days(1);
-    let user = admin.set_vip(alice.id(), Level::Vip, VipTerm::Until(until), None).await.unwrap();
+    let user = admin.set_vip(alice.id(), Level::Vip, VipTerm::Until(until), None).await.unwrap().user;
     assert_eq!((user.membership.level(), user.membership.expires_at()), (Level::Vip, Some(until)));
-    let user = admin.cancel_vip(alice.id(), Some("a mistake")).await.unwrap();
+    let user = admin.cancel_vip(alice.id(), Some("a mistake")).await.unwrap().user;
     assert_eq!(user.membership.level(), Level::Normal);
     assert_eq!(alice.session().await.me().await.unwrap().membership.level(), Level::Normal);
 
@@ -89,6 +89,105 @@ on_every_backend!(days_that_an_admin_gives_come_on_top_and_can_be_taken_away, |b
     let first = log.last().unwrap();
     assert_eq!(first.before.as_ref().unwrap()["vipLevel"], "NORMAL");
     assert_eq!(first.after.as_ref().unwrap()["vipLevel"], "VIP");
+    world.finish().await;
+});
+
+on_every_backend!(a_granted_svip_day_leaves_the_vip_days_waiting, |backend| async move {
+    let world = shop(&backend).await;
+    let alice = world.alice().await;
+    let admin = world.admin().await;
+    let start = world.now();
+    bought_plan(&world, &alice, "vip_year").await;
+    let changed = admin.set_vip(alice.id(), Level::Svip, VipTerm::Days(1), Some("a trial")).await.unwrap();
+    let spans = |spans: &[Span]| -> Vec<_> {
+        spans.iter().map(|span| (span.level, span.starts_at, span.ends_at)).collect()
+    };
+    assert_eq!(spans(&changed.before), [(Level::Vip, start, start.plus_days(365))]);
+    let (day, year) = (start.plus_days(1), start.plus_days(366));
+    assert_eq!(spans(&changed.after), [(Level::Svip, start, day), (Level::Vip, day, year)]);
+    let info = alice.session().await.vip().await.unwrap();
+    assert_eq!(
+        (info.membership.level(), info.remaining_days, info.quota.limit.daily),
+        (Level::Svip, 1, 1000)
+    );
+    assert_eq!(world.admin().await.stats().await.unwrap().vip_users, 1);
+    world.pass(DAY).await;
+    let info = alice.session().await.vip().await.unwrap();
+    assert_eq!((info.membership.level(), info.membership.expires_at()), (Level::Vip, Some(year)));
+    assert_eq!((info.remaining_days, info.quota.limit.daily), (365, 100));
+    assert_eq!(admin.user(alice.id()).await.unwrap().membership, info.membership);
+    let filter = UserFilter { level: Some(Level::Vip), ..UserFilter::default() };
+    let listed = admin.users(&filter, &PageRequest::default()).await.unwrap();
+    assert_eq!((listed.items.len(), listed.total), (1, Some(1)));
+    world.finish().await;
+});
+
+on_every_backend!(a_lower_level_that_an_admin_gives_waits_and_never_downgrades, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let alice = world.alice().await;
+    let admin = world.admin().await;
+    let start = world.now();
+    admin.set_vip(alice.id(), Level::Svip, VipTerm::Days(30), None).await.unwrap();
+    let user = admin.set_vip(alice.id(), Level::Vip, VipTerm::Days(7), None).await.unwrap().user;
+    let membership = user.membership;
+    assert_eq!((membership.level(), membership.expires_at()), (Level::Svip, Some(start.plus_days(30))));
+    assert_eq!(membership.vip_until(), Some(start.plus_days(37)));
+    let until = |day| VipTerm::Until(start.plus_days(day));
+    let refused = admin.set_vip(alice.id(), Level::Vip, until(30), None).await;
+    assert_eq!(code(refused), Code::VipHigherActive, "nothing would be left of VIP");
+    let user = admin.set_vip(alice.id(), Level::Vip, until(33), None).await.unwrap().user;
+    assert_eq!(user.membership.vip_until(), Some(start.plus_days(33)));
+    // SVIP is shortened: VIP follows earlier, and nothing of it is lost.
+    let user = admin.set_vip(alice.id(), Level::Svip, until(10), None).await.unwrap().user;
+    let membership = user.membership;
+    assert_eq!(membership.expires_at(), Some(start.plus_days(10)));
+    assert_eq!(membership.vip_until(), Some(start.plus_days(13)));
+    world.finish().await;
+});
+
+on_every_backend!(todays_pairs_become_spans_of_the_orders_they_came_from, |backend| async move {
+    let world = shop(&backend).await;
+    let (alice, bob) = (world.alice().await, world.user("bob").await);
+    let carol = world.user("carol").await;
+    let start = world.now();
+    bought_plan(&world, &alice, "vip_year").await;
+    world.clock().advance(10 * DAY);
+    for user in [&alice, &bob, &carol] {
+        user.log_in_again().await;
+    }
+    let month = bought_plan(&world, &alice, "vip_month").await;
+    world.admin().await.set_vip(bob.id(), Level::Svip, VipTerm::Days(9), None).await.unwrap();
+    bought_plan(&world, &carol, "vip_month").await;
+    // As it was: the pair alone, that of carol over when it was written.
+    let database = world.database();
+    for undone in [
+        "DROP TABLE membership_spans",
+        "DROP INDEX memberships_waiting",
+        "ALTER TABLE memberships DROP COLUMN vip_until",
+    ] {
+        database.execute(undone).await;
+    }
+    let over = format!("UPDATE memberships SET expires_at = updated_at WHERE user_id = {}", carol.id());
+    assert_eq!(database.execute(&over).await, 1);
+    database
+        .execute(match backend.kind() {
+            BackendKind::Sqlite => include_str!("../../migrations/sqlite/0002_membership_spans.sql"),
+            _ => include_str!("../../migrations/postgres/0002_membership_spans.sql"),
+        })
+        .await;
+    let of = async |user: &Actor| world.admin().await.user(user.id()).await.unwrap().membership;
+    assert_eq!(
+        (of(&alice).await.level(), of(&alice).await.expires_at()),
+        (Level::Vip, Some(start.plus_days(395)))
+    );
+    assert_eq!(
+        (of(&bob).await.level(), of(&bob).await.expires_at()),
+        (Level::Svip, Some(start.plus_days(19)))
+    );
+    assert_eq!(of(&carol).await.level(), Level::Normal);
+    // A refund removes the days of its own order.
+    let refunded = refund(&world, &month, None).await.unwrap();
+    assert_eq!((refunded.days_taken, of(&alice).await.expires_at()), (30, Some(start.plus_days(365))));
     world.finish().await;
 });
 

@@ -61,12 +61,12 @@ async fn set_vip(
 ) -> Result<ChangedUser> {
     let OneOf(level) = vip.vip_level;
     let reason = vip.reason.as_ref().map(|Text(reason)| reason.as_str());
-    let user = admin.set_vip(id, level, vip.term(), reason).await?;
+    let user = admin.set_vip(id, level, vip.term(), reason).await?.user;
     Ok(ChangedUser::new(user, Message::new(lang, "会员等级已更新", "The VIP level is set")))
 }
 
 async fn cancel_vip(admin: Admin, (Path(id), lang): (Path<UserId>, Lang)) -> Result<ChangedUser> {
-    let user = admin.cancel_vip(id, None).await?;
+    let user = admin.cancel_vip(id, None).await?.user;
     Ok(ChangedUser::new(user, Message::new(lang, "会员已取消", "The VIP level is ended")))
 }
 

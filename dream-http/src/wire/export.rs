@@ -12,6 +12,7 @@ use super::points::Transaction;
 use super::time::At;
 use super::uploads::KeptUpload;
 use super::users::User;
+use super::vip::VipSpan;
 
 /// Everything that is kept about one user.
 ///
@@ -33,6 +34,7 @@ pub struct Export {
     exported_at: At,
     user: User,
     logins: Vec<Login>,
+    vip_spans: Vec<VipSpan>,
     transactions: Vec<Transaction>,
     orders: Vec<Order>,
     jobs: Vec<ExportedJob>,
@@ -78,6 +80,7 @@ impl From<UserExport> for Export {
             exported_at: export.at.into(),
             user: export.user.into(),
             logins: export.logins.into_iter().map(Login::from).collect(),
+            vip_spans: export.spans.iter().map(VipSpan::from).collect(),
             transactions: export.ledger.into_iter().map(Transaction::from).collect(),
             orders: export.orders.into_iter().map(Order::from).collect(),
             jobs: export.jobs.into_iter().map(job).collect(),

@@ -193,3 +193,30 @@ impl From<vip::VipInfo> for VipInfo {
         }
     }
 }
+
+/// One span of a membership: its level, when what is left of it runs, and the order or grant it came from.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VipSpan {
+    vip_level: &'static str,
+    starts_at: At,
+    ends_at: At,
+    order_id: Option<String>,
+    granted_by: Option<String>,
+}
+
+impl From<&vip::Span> for VipSpan {
+    fn from(span: &vip::Span) -> Self {
+        let (order_id, granted_by) = match &span.source {
+            vip::SpanSource::Order(order) => (Some(order.to_string()), None),
+            vip::SpanSource::Grant(by) => (None, Some(by.clone())),
+        };
+        Self {
+            vip_level: span.level.as_str(),
+            starts_at: span.starts_at.into(),
+            ends_at: span.ends_at.into(),
+            order_id,
+            granted_by,
+        }
+    }
+}
