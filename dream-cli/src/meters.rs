@@ -28,6 +28,11 @@ const METERS: &[(&str, Kind, &str)] = &[
     ("dream_store_batch_changes", Kind::Histogram, "Changes in one commit, on SQLite"),
     ("dream_store_conflicts_total", Kind::Counter, "Changes that were made again after a conflict"),
     (
+        "dream_store_write_refusals_total",
+        Kind::CounterFromZero,
+        "Writes that the database refused: disk full or failing, or server read-only",
+    ),
+    (
         "dream_wechat_pay_certificate_downloads_total",
         Kind::Counter,
         "Downloads of the platform's certificates",

@@ -339,7 +339,7 @@ pub struct DependencyHealth {
     pub name: &'static str,
     /// Whether we cannot serve without it.
     pub required: bool,
-    /// Whether it answered.
+    /// Whether it can be used: the database for reads and writes.
     pub up: bool,
 }
 
@@ -456,7 +456,8 @@ impl Dream {
         facts
     }
 
-    /// Asks every dependency of ours how it is.
+    /// Checks every dependency. The database counts as up only if it also stores what is written: a replica, a full
+    /// disk or a lock that another process holds makes it down.
     ///
     /// ```
     /// # dream_testkit::world::example(async |world| {

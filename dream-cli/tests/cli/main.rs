@@ -17,6 +17,7 @@ mod crash;
 mod doctor;
 mod documents;
 mod export;
+mod full_disk;
 mod gallery;
 mod import;
 mod keys;

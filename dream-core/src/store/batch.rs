@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, MutexGuard, watch};
 
 use super::sql::{Db as _, Sql};
 use super::tx::{Change, Tx};
@@ -41,16 +41,13 @@ impl std::fmt::Debug for Batch {
 impl Batches {
     /// Runs the change together with those that wait for the writer now.
     pub(super) async fn run<C: Change>(&self, store: &Store, change: &C) -> Result<C::Out> {
-        let mut slot = self.slot.lock().await;
-        if let Some(batch) = slot.as_mut()
-            && !batch.clean_up().await
-        {
-            *slot = None;
-        }
-        if slot.is_none() {
-            *slot = Some(Batch::begin(store).await?);
-            self.commit_behind_those_who_wait();
-        }
+        // Another process may hold the lock of the database, and every change here waits for the same writer: so the
+        // wait as a whole has a limit, not each step of it.
+        let mut slot =
+            tokio::time::timeout(store.max_wait, self.open_batch(store)).await.map_err(|_| {
+                store.failures.doubt();
+                lost("the writer is not free")
+            })??;
         let Some(batch) = slot.as_mut() else { return Err(lost("the batch is gone").into()) };
         let mut committed = batch.committed.subscribe();
         match batch.add(change).await {
@@ -74,6 +71,21 @@ impl Batches {
                 Err(error)
             }
         }
+    }
+
+    /// Waits for a turn at the batch that is being filled, and begins one if there is none.
+    async fn open_batch(&self, store: &Store) -> Result<MutexGuard<'_, Option<Batch>>> {
+        let mut slot = self.slot.lock().await;
+        if let Some(batch) = slot.as_mut()
+            && !batch.clean_up().await
+        {
+            *slot = None;
+        }
+        if slot.is_none() {
+            *slot = Some(Batch::begin(store).await?);
+            self.commit_behind_those_who_wait();
+        }
+        Ok(slot)
     }
 
     /// Commits once everybody who waits for the slot now has had it. In a task of its own, so that a member that is

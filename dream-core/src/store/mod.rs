@@ -2,9 +2,11 @@
 
 mod batch;
 mod facts;
+mod failures;
 mod gate;
 mod migrate;
 mod open;
+mod probe;
 mod row;
 mod sql;
 mod together;
@@ -12,16 +14,19 @@ mod tx;
 
 use batch::Batches;
 pub use facts::DatabaseFacts;
+use failures::Failures;
 use gate::Gate;
 pub use gate::{StoreGate, StorePass, StoreStep, StoreTrouble};
 pub use migrate::SchemaStatus;
 pub use open::{DatabaseOptions, Durability};
+use probe::Probe;
 pub(crate) use row::Row;
 pub(crate) use sql::{Arg, Db, Sql, for_update, insert_under_id, skip_locked, under_id};
 pub(crate) use together::{Joint, Together};
 pub(crate) use tx::{Change, Series, Tx};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::{PgPool, SqlitePool};
 
@@ -31,6 +36,10 @@ pub(crate) struct Store {
     pools: Pools,
     gate: Gate,
     batches: Batches,
+    failures: Failures,
+    /// The longest that a write waits for the database before it begins.
+    max_wait: Duration,
+    probe: Probe,
     /// Changes are worked out and taken back.
     rehearsal: bool,
 }
@@ -83,11 +92,6 @@ impl Store {
         }
     }
 
-    /// Whether the database answers.
-    pub(crate) async fn ping(&self) -> crate::Result<()> {
-        self.db().optional(Sql::new("SELECT CAST(1 AS BIGINT) AS one")).await.map(|_| ())
-    }
-
     /// Connections in the pools: all, and idle.
     pub(crate) fn connections(&self) -> (u32, u32) {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -116,6 +120,13 @@ pub(crate) enum StoreError {
     /// The database cannot be reached or is too busy.
     #[error("database unavailable")]
     Unavailable(#[source] sqlx::Error),
+    /// The server is read-only, as a replica is: nothing happened, and another connection may lead to one that is not.
+    #[error("database is read-only")]
+    ReadOnly(#[source] sqlx::Error),
+    /// The database cannot store anything now: its disk is full, fails or is read-only, or memory is short. The
+    /// transaction is over.
+    #[error("database cannot be written")]
+    Unwritable(#[source] sqlx::Error),
     /// A constraint of the schema was about to be broken.
     #[error("constraint")]
     Constraint(#[source] sqlx::Error),
@@ -127,41 +138,20 @@ pub(crate) enum StoreError {
     Defect(#[source] sqlx::Error),
 }
 
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Database(db) => {
-                let code = db.code().unwrap_or_default();
-                match code.as_ref() {
-                    // PostgreSQL: serialization failure, deadlock, lock not available. SQLite: busy, locked, and kin.
-                    "40001" | "40P01" | "55P03" | "5" | "6" | "261" | "262" | "517" => Self::Conflict(error),
-                    // PostgreSQL: shutting down, starting up, too many connections, statement timeout.
-                    "57P01" | "57P02" | "57P03" | "53300" | "57014" => Self::Unavailable(error),
-                    code if code.starts_with("08") => Self::Unavailable(error),
-                    _ if db.is_unique_violation()
-                        || db.is_check_violation()
-                        || db.is_foreign_key_violation() =>
-                    {
-                        Self::Constraint(error)
-                    }
-                    _ => Self::Defect(error),
-                }
-            }
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed
-            | sqlx::Error::BeginFailed => Self::Unavailable(error),
-            _ => Self::Defect(error),
-        }
+impl StoreError {
+    /// The failed statement behind an error, if there is one.
+    fn of(error: &crate::Error) -> Option<&Self> {
+        std::error::Error::source(error)?.downcast_ref()
     }
 }
 
 impl From<StoreError> for crate::Error {
     fn from(error: StoreError) -> Self {
         let code = match &error {
-            StoreError::Conflict(_) | StoreError::Unavailable(_) => crate::Code::Unavailable,
+            StoreError::Conflict(_)
+            | StoreError::Unavailable(_)
+            | StoreError::ReadOnly(_)
+            | StoreError::Unwritable(_) => crate::Code::Unavailable,
             StoreError::Constraint(_) | StoreError::Inconsistent(_) | StoreError::Defect(_) => {
                 crate::Code::Internal
             }

@@ -4,11 +4,15 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::batch::Batches;
+use super::failures::Failures;
+use super::probe::Probe;
 use super::{Gate, Pools, Store, StoreError};
 use crate::error::{Error, Result};
 
@@ -55,21 +59,23 @@ pub struct DatabaseOptions {
     pub max_connections: u32,
     /// What a commit survives on SQLite.
     pub durability: Durability,
+    /// The longest that a statement waits for a connection and for locks that others hold, another process with the
+    /// same SQLite file included. After it the caller gets `UNAVAILABLE`.
+    pub max_wait: Duration,
 }
 
 impl DatabaseOptions {
-    /// The database at this URL with up to 16 connections.
+    /// The database at this URL with up to 16 connections, each awaited for 8 seconds at most.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: SecretString::from(url.into()),
             read_url: None,
             max_connections: 16,
             durability: Durability::Full,
+            max_wait: Duration::from_secs(8),
         }
     }
 }
-
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Store {
     /// Opens the database; a missing SQLite file is made, its folder too.
@@ -78,21 +84,41 @@ impl Store {
         if url.starts_with("sqlite:") {
             open_sqlite(url, options).await
         } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            let pool = open_postgres(url, options).await?;
+            let failures = Failures::default();
+            let pool = open_postgres(url, options, &failures).await?;
             let replica = match &options.read_url {
-                Some(url) => open_postgres(url.expose_secret(), options).await?,
+                Some(url) => open_postgres(url.expose_secret(), options, &failures).await?,
                 None => pool.clone(),
             };
-            Ok(Store {
-                pools: Pools::Postgres { pool, replica },
-                gate: Gate::default(),
-                batches: Batches::default(),
-                rehearsal: false,
-            })
+            Ok(Store::of(Pools::Postgres { pool, replica }, failures, options))
         } else {
             Err(Error::internal("the database URL must start with sqlite: or postgres:"))
         }
     }
+
+    fn of(pools: Pools, failures: Failures, options: &DatabaseOptions) -> Self {
+        Self {
+            pools,
+            gate: Gate::default(),
+            batches: Batches::default(),
+            failures,
+            max_wait: options.max_wait,
+            probe: Probe::default(),
+            rehearsal: false,
+        }
+    }
+}
+
+/// What a pool asks before it hands out an idle connection. A connection that is still in a transaction here is one
+/// whose `ROLLBACK` failed, since the pool waits for its end before it takes a connection back.
+macro_rules! only_usable {
+    ($pool:expr, $failures:expr) => {{
+        let failures = $failures.clone();
+        $pool.before_acquire(move |connection, meta| {
+            let usable = !connection.is_in_transaction() && failures.is_usable(meta.age);
+            async move { Ok(usable) }.boxed()
+        })
+    }};
 }
 
 async fn open_sqlite(url: &str, options: &DatabaseOptions) -> Result<Store> {
@@ -104,7 +130,7 @@ async fn open_sqlite(url: &str, options: &DatabaseOptions) -> Result<Store> {
             Durability::Process => SqliteSynchronous::Off,
         })
         .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
+        .busy_timeout(options.max_wait / 2)
         .pragma("temp_store", "memory")
         .pragma("mmap_size", "268435456");
     if let Some(folder) = base.get_filename().parent().filter(|folder| *folder != Path::new("")) {
@@ -112,14 +138,16 @@ async fn open_sqlite(url: &str, options: &DatabaseOptions) -> Result<Store> {
             .await
             .map_err(|error| Error::internal(error).while_("making the database's folder"))?;
     }
+    let failures = Failures::default();
     let pool = |connections: u32| {
-        SqlitePoolOptions::new()
+        let pool = SqlitePoolOptions::new()
             .min_connections(1)
             .max_connections(connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .acquire_timeout(options.max_wait / 2)
             .idle_timeout(None)
             .max_lifetime(None)
-            .test_before_acquire(false)
+            .test_before_acquire(false);
+        only_usable!(pool, failures)
     };
     // The writer makes the file and its write-ahead log before a reader looks for them.
     let write = pool(1).connect_with(base.clone().create_if_missing(true)).await.map_err(StoreError::from)?;
@@ -128,23 +156,21 @@ async fn open_sqlite(url: &str, options: &DatabaseOptions) -> Result<Store> {
         .connect_with(base.read_only(true).create_if_missing(false))
         .await
         .map_err(StoreError::from)?;
-    let pools = Pools::Sqlite { read, write };
-    Ok(Store { pools, gate: Gate::default(), batches: Batches::default(), rehearsal: false })
+    Ok(Store::of(Pools::Sqlite { read, write }, failures, options))
 }
 
-async fn open_postgres(url: &str, options: &DatabaseOptions) -> Result<sqlx::PgPool> {
+async fn open_postgres(url: &str, options: &DatabaseOptions, failures: &Failures) -> Result<sqlx::PgPool> {
+    let lock_timeout = format!("{}ms", (options.max_wait / 2).as_millis().max(1));
     let connect = PgConnectOptions::from_str(url)
         .map_err(StoreError::from)?
         .application_name("dream")
-        .options([("statement_timeout", "15s"), ("lock_timeout", "10s")]);
-    Ok(PgPoolOptions::new()
+        .options([("statement_timeout", "15s"), ("lock_timeout", &lock_timeout)]);
+    let pool = PgPoolOptions::new()
         .min_connections(1)
         .max_connections(options.max_connections.max(1))
-        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .acquire_timeout(options.max_wait / 2)
         .idle_timeout(Duration::from_mins(10))
         .max_lifetime(Duration::from_mins(30))
-        .test_before_acquire(false)
-        .connect_with(connect)
-        .await
-        .map_err(StoreError::from)?)
+        .test_before_acquire(false);
+    Ok(only_usable!(pool, failures).connect_with(connect).await.map_err(StoreError::from)?)
 }

@@ -6,10 +6,11 @@
 use std::borrow::Cow;
 use std::future::Future;
 
+use backon::Retryable as _;
 use sqlx::{Postgres, Sqlite};
 
-use super::tx::Open;
-use super::{Pools, Reader, Row, StoreError, StoreStep, Tx};
+use super::tx::{Open, is_read_only, patience};
+use super::{Pools, Reader, Row, Store, StoreError, StoreStep, Tx};
 use crate::error::Result;
 use crate::kernel::Timestamp;
 
@@ -251,6 +252,7 @@ macro_rules! prepared {
 impl Db for Tx {
     async fn all(&mut self, sql: Sql<'_>) -> Result<Vec<Row>> {
         let _pass = self.gate.before(StoreStep::Statement).await?;
+        self.require_open()?;
         let rows = match &mut self.open {
             Open::Sqlite(tx) => prepared!(Sqlite, sql.sqlite, sql.args)
                 .fetch_all(&mut **tx)
@@ -261,11 +263,12 @@ impl Db for Tx {
                 .await
                 .map(|rows| rows.into_iter().map(Row::Postgres).collect()),
         };
-        Ok(rows.map_err(StoreError::from)?)
+        rows.map_err(|error| self.failed(error).into())
     }
 
     async fn execute(&mut self, sql: Sql<'_>) -> Result<u64> {
         let _pass = self.gate.before(StoreStep::Statement).await?;
+        self.require_open()?;
         let done = match &mut self.open {
             Open::Sqlite(tx) => prepared!(Sqlite, sql.sqlite, sql.args)
                 .execute(&mut **tx)
@@ -276,7 +279,7 @@ impl Db for Tx {
                 .await
                 .map(|done| done.rows_affected()),
         };
-        Ok(done.map_err(StoreError::from)?)
+        done.map_err(|error| self.failed(error).into())
     }
 }
 
@@ -293,7 +296,7 @@ impl Db for Reader<'_> {
                 .await
                 .map(|rows| rows.into_iter().map(Row::Postgres).collect()),
         };
-        Ok(rows.map_err(StoreError::from)?)
+        Ok(rows.map_err(|error| self.store.failures.classify(error))?)
     }
 
     async fn execute(&mut self, sql: Sql<'_>) -> Result<u64> {
@@ -301,19 +304,25 @@ impl Db for Reader<'_> {
             let what = "a rehearsal changes nothing, so nothing may be written by itself";
             return Err(StoreError::Inconsistent(what.into()).into());
         }
-        let pass = self.store.gate.before(StoreStep::Write).await?;
-        let done = match &self.store.pools {
-            Pools::Sqlite { write, .. } => {
-                prepared!(Sqlite, sql.sqlite, sql.args).execute(write).await.map(|done| done.rows_affected())
-            }
-            Pools::Postgres { pool, .. } => prepared!(Postgres, sql.postgres, sql.args)
-                .execute(pool)
-                .await
-                .map(|done| done.rows_affected()),
-        };
-        let done = done.map_err(StoreError::from)?;
-        drop(pass);
-        self.store.gate.after(StoreStep::Write).await?;
-        Ok(done)
+        let store = self.store;
+        (|| execute_alone(store, sql.clone())).retry(patience()).when(is_read_only).await
     }
+}
+
+/// Runs a statement outside of a transaction once.
+async fn execute_alone(store: &Store, sql: Sql<'_>) -> Result<u64> {
+    let pass = store.gate.before(StoreStep::Write).await?;
+    let done = match &store.pools {
+        Pools::Sqlite { write, .. } => {
+            prepared!(Sqlite, sql.sqlite, sql.args).execute(write).await.map(|done| done.rows_affected())
+        }
+        Pools::Postgres { pool, .. } => {
+            prepared!(Postgres, sql.postgres, sql.args).execute(pool).await.map(|done| done.rows_affected())
+        }
+    };
+    let done = done.map_err(|error| store.failures.classify(error))?;
+    store.failures.committed();
+    drop(pass);
+    store.gate.after(StoreStep::Write).await?;
+    Ok(done)
 }

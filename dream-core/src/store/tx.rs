@@ -6,6 +6,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use sqlx::{PgPool, Postgres, Sqlite, Transaction};
 
+use super::failures::Failures;
 use super::{Db as _, Gate, Pools, Sql, Store, StoreError, StorePass, StoreStep};
 use crate::error::{Error, Result};
 
@@ -13,6 +14,9 @@ use crate::error::{Error, Result};
 pub(crate) struct Tx {
     pub(super) open: Open,
     pub(super) gate: Gate,
+    failures: Failures,
+    /// The database has ended the transaction by itself: what ran now would be committed statement by statement.
+    ended: bool,
     /// Given back behind the transaction itself.
     _pass: Option<StorePass>,
 }
@@ -39,32 +43,35 @@ impl Store {
     pub(crate) async fn begin(&self) -> Result<Tx> {
         let pass = self.gate.before(StoreStep::Begin).await?;
         let open = match &self.pools {
-            Pools::Sqlite { write, .. } => {
-                Open::Sqlite(write.begin_with("BEGIN IMMEDIATE").await.map_err(StoreError::from)?)
-            }
-            Pools::Postgres { pool, .. } => Open::Postgres(begin_whole(pool, "BEGIN").await?),
+            Pools::Sqlite { write, .. } => write.begin_with("BEGIN IMMEDIATE").await.map(Open::Sqlite),
+            Pools::Postgres { pool, .. } => begin_whole(pool, "BEGIN").await.map(Open::Postgres),
         };
-        self.gate.after(StoreStep::Begin).await?;
-        Ok(Tx { open, gate: self.gate.clone(), _pass: pass })
+        self.begun(open, pass).await
     }
 
     /// Opens a transaction in which all reads see the same state. It must not write.
     pub(crate) async fn snapshot(&self) -> Result<Tx> {
         let pass = self.gate.before(StoreStep::Begin).await?;
         let open = match &self.pools {
-            Pools::Sqlite { read, .. } => {
-                Open::Sqlite(read.begin_with("BEGIN").await.map_err(StoreError::from)?)
-            }
+            Pools::Sqlite { read, .. } => read.begin_with("BEGIN").await.map(Open::Sqlite),
             Pools::Postgres { pool, .. } => {
-                Open::Postgres(begin_whole(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+                let how = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                begin_whole(pool, how).await.map(Open::Postgres)
             }
         };
-        self.gate.after(StoreStep::Begin).await?;
-        Ok(Tx { open, gate: self.gate.clone(), _pass: pass })
+        self.begun(open, pass).await
     }
 
-    /// Runs the change and commits it, again after conflicts with other transactions. In a rehearsal it is rolled
-    /// back instead.
+    async fn begun(&self, open: sqlx::Result<Open>, pass: Option<StorePass>) -> Result<Tx> {
+        let open = open.map_err(|error| self.failures.classify(error))?;
+        self.gate.after(StoreStep::Begin).await?;
+        let (gate, failures) = (self.gate.clone(), self.failures.clone());
+        Ok(Tx { open, gate, failures, ended: false, _pass: pass })
+    }
+
+    /// Runs the change and commits it, again after conflicts with other transactions, and on a new connection after a
+    /// refusal of a read-only server, which may have a writable successor by now. In a rehearsal it is rolled back
+    /// instead.
     pub(crate) async fn run<C: Change>(&self, change: &C) -> Result<C::Out> {
         let attempt = || async {
             if self.rehearsal {
@@ -79,15 +86,11 @@ impl Store {
             tx.commit().await?;
             Ok(out)
         };
-        let patience = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(2))
-            .with_max_delay(Duration::from_millis(200))
-            .with_max_times(8);
         let gate = self.gate.clone();
         let outcome = attempt
-            .retry(patience)
+            .retry(patience())
             .sleep(move |span| gate.clone().wait(span))
-            .when(is_conflict)
+            .when(|error| is_conflict(error) || is_read_only(error))
             .notify(|_, _| {
                 metrics::counter!("dream_store_conflicts_total", "change" => C::NAME).increment(1);
             })
@@ -131,27 +134,53 @@ impl Series<'_> {
 /// Begins in a task of its own, so that it comes to its end also for a caller who is gone by then. Of a `BEGIN` that is
 /// dropped on its way the driver knows nothing afterwards: it would put the connection back into the pool, and what
 /// others do there would be part of a transaction that nobody ends.
-async fn begin_whole(pool: &PgPool, how: &'static str) -> Result<Transaction<'static, Postgres>, StoreError> {
+async fn begin_whole(pool: &PgPool, how: &'static str) -> sqlx::Result<Transaction<'static, Postgres>> {
     let pool = pool.clone();
     let begun = tokio::spawn(async move { pool.begin_with(how).await }).await;
-    Ok(begun.map_err(|_| sqlx::Error::WorkerCrashed)??)
+    begun.map_err(|_| sqlx::Error::WorkerCrashed)?
 }
 
 impl Tx {
+    /// Classifies a failed statement, and remembers whether it ended the transaction.
+    pub(super) fn failed(&mut self, error: sqlx::Error) -> StoreError {
+        let error = self.failures.classify(error);
+        self.ended |= matches!(error, StoreError::Unwritable(_));
+        error
+    }
+
+    pub(super) fn require_open(&self) -> Result<(), StoreError> {
+        if self.ended {
+            return Err(StoreError::Unwritable(sqlx::Error::WorkerCrashed));
+        }
+        Ok(())
+    }
+
     pub(crate) async fn commit(self) -> Result<()> {
         let pass = self.gate.before(StoreStep::Commit).await?;
+        self.require_open()?;
         let done = match self.open {
             Open::Sqlite(tx) => tx.commit().await,
             Open::Postgres(tx) => tx.commit().await,
         };
         drop(pass);
-        done.map_err(StoreError::from)?;
+        done.map_err(|error| self.failures.classify(error))?;
+        self.failures.committed();
         Ok(self.gate.after(StoreStep::Commit).await?)
     }
 }
 
+/// Doubling waits of half a second in sum: longer than it takes to discard the connections of a read-only server.
+pub(super) fn patience() -> ExponentialBuilder {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(2))
+        .with_max_delay(Duration::from_millis(200))
+        .with_max_times(8)
+}
+
 fn is_conflict(error: &Error) -> bool {
-    std::error::Error::source(error)
-        .and_then(|source| source.downcast_ref::<StoreError>())
-        .is_some_and(|error| matches!(error, StoreError::Conflict(_)))
+    matches!(StoreError::of(error), Some(StoreError::Conflict(_)))
+}
+
+pub(super) fn is_read_only(error: &Error) -> bool {
+    matches!(StoreError::of(error), Some(StoreError::ReadOnly(_)))
 }

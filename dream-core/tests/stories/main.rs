@@ -3,6 +3,7 @@
 
 mod admin;
 mod audit;
+mod availability;
 mod cancel;
 mod characters;
 mod crashes;

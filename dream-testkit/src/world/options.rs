@@ -67,6 +67,7 @@ pub struct WorldOptions {
     channels: Vec<Arc<dyn PayChannel>>,
     on_r2: bool,
     durability: Durability,
+    max_wait: Option<Duration>,
     lost_objects_allowed: bool,
     flaky_storage: bool,
 }
@@ -107,6 +108,7 @@ impl WorldOptions {
             channels: Vec::new(),
             on_r2: false,
             durability: Durability::Process,
+            max_wait: None,
             lost_objects_allowed: false,
             flaky_storage: false,
         }
@@ -443,6 +445,14 @@ impl WorldOptions {
         self
     }
 
+    /// The longest that a statement waits for a connection and for locks; the default of
+    /// [`dream_core::DatabaseOptions`] unless said otherwise.
+    #[must_use]
+    pub fn max_wait(mut self, max_wait: Duration) -> Self {
+        self.max_wait = Some(max_wait);
+        self
+    }
+
     /// Calls of Dream's to the image API at once; no limit unless said otherwise.
     ///
     /// ```
@@ -525,6 +535,7 @@ impl WorldOptions {
                 payment_url: callbacks.payment_url(),
                 refund_url: callbacks.refund_url(),
                 durability: self.durability,
+                max_wait: self.max_wait,
                 at_once: self.at_once,
                 next_seed: AtomicU64::new(self.seed),
             }),
@@ -576,6 +587,7 @@ struct Parts {
     payment_url: String,
     refund_url: String,
     durability: Durability,
+    max_wait: Option<Duration>,
     at_once: u32,
     next_seed: AtomicU64,
 }
@@ -616,6 +628,7 @@ impl Nodes {
             ImageApiHttp::new(&image_api, parts.clock.clone()).expect("a client of the image API");
         let mut database = parts.backend.database_options();
         database.durability = parts.durability;
+        database.max_wait = parts.max_wait.unwrap_or(database.max_wait);
         let mut builder = Dream::builder(parts.settings.clone(), database)
             .at_start(AtStart::RequireCurrent)
             .clock(parts.clock.clone())

@@ -1,0 +1,5 @@
+-- Rows that a readiness check writes, to find out whether the database stores anything. Only the newest is kept.
+CREATE TABLE store_probes (
+    id      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    filler  TEXT NOT NULL
+);

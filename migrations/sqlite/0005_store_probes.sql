@@ -1,0 +1,5 @@
+-- Rows that a readiness check writes, to find out whether the database stores anything. Only the newest is kept.
+CREATE TABLE store_probes (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    filler  TEXT NOT NULL
+) STRICT;
