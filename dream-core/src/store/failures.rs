@@ -49,7 +49,7 @@ impl Failures {
                     tracing::error!(error = %with_source(&error), "the database accepts no writes");
                 }
             }
-            StoreError::Unavailable(sqlx::Error::Io(_) | sqlx::Error::Database(_)) => self.discard(),
+            StoreError::Unavailable(cause) if is_cut(cause) => self.discard(),
             _ => {}
         }
         error
@@ -92,6 +92,17 @@ impl Failures {
         if self.shared.unwritable.swap(false, Ordering::AcqRel) {
             tracing::info!("the database accepts writes again");
         }
+    }
+}
+
+/// Whether the connection is gone, as those that were opened beside it may be: the server restarts, or was left.
+fn is_cut(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) => true,
+        sqlx::Error::Database(db) => {
+            db.code().is_some_and(|code| code.starts_with("57P") || code.starts_with("08"))
+        }
+        _ => false,
     }
 }
 

@@ -20,7 +20,7 @@ macro_rules! migrations {
 migrations!(
     1 "0001_init",
     2 "0002_membership_spans",
-    5 "0005_store_probes",
+    5 "0005_operations",
 );
 
 /// How the schema of a database compares with what this program knows.
