@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::signature::{same, sha1_hex};
-use super::{cbc, lenient};
+use super::{cbc, foreign, lenient};
 use crate::kernel::Timestamp;
 use crate::ports::Phone;
 
@@ -248,7 +248,7 @@ pub fn raw_data_is_genuine(raw_data: &str, session_key: &SecretString, signature
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, CannotDecrypt> {
-    serde_json::from_str(text).map_err(|_| CannotDecrypt)
+    foreign::json(text.as_bytes()).map_err(|_| CannotDecrypt)
 }
 
 #[derive(Deserialize)]

@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::signature::{same, sha1_hex};
-use super::{cbc, lenient};
+use super::{cbc, foreign, lenient};
 use crate::error::Fault;
 use crate::ports::Verdict;
 
@@ -306,7 +306,7 @@ impl PushReceiver {
     /// [`PushRefused`].
     pub fn open_text(&self, query: &PushQuery<'_>, body: &[u8]) -> Result<String, PushRefused> {
         let text = std::str::from_utf8(body).map_err(|_| PushRefused)?;
-        let envelope: Envelope = serde_json::from_str(text).map_err(|_| PushRefused)?;
+        let envelope: Envelope = foreign::json(body).map_err(|_| PushRefused)?;
         match envelope.encrypt {
             Some(encrypt) => {
                 let signature = query.msg_signature.ok_or(PushRefused)?;
@@ -386,7 +386,7 @@ impl PushReceiver {
     }
 
     fn read(&self, text: &str) -> Result<PushMessage, PushRefused> {
-        let wire: MessageWire = serde_json::from_str(text).map_err(|_| PushRefused)?;
+        let wire: MessageWire = foreign::json(text.as_bytes()).map_err(|_| PushRefused)?;
         if wire.appid.as_ref().is_some_and(|appid| *appid != self.appid) {
             return Err(PushRefused);
         }

@@ -11,6 +11,7 @@ pub mod token;
 pub mod webhook;
 
 mod cbc;
+pub(crate) mod foreign;
 mod lenient;
 
 #[cfg(feature = "image-api")]

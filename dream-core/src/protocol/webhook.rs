@@ -6,6 +6,7 @@ use aws_lc_rs::hmac;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
+use super::foreign;
 use super::job_wire::ErrorWire;
 use crate::error::Fault;
 use crate::kernel::Timestamp;
@@ -148,7 +149,7 @@ impl WebhookVerifier {
         let mut tag = [0; 32];
         hex::decode_to_slice(digits, &mut tag).map_err(|_| WebhookFault::Signature)?;
         hmac::verify(&self.key, body, &tag).map_err(|_| WebhookFault::Signature)?;
-        let wire: EventWire = serde_json::from_slice(body).map_err(|_| WebhookFault::Body)?;
+        let wire: EventWire = foreign::json(body).map_err(|_| WebhookFault::Body)?;
         wire.into_event().ok_or(WebhookFault::Body)
     }
 

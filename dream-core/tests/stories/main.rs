@@ -10,6 +10,7 @@ mod crashes;
 mod events;
 mod export;
 mod favorites;
+mod foreign_text;
 mod gallery;
 mod jobs;
 mod ledger;

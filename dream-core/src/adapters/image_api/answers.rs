@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::SERVICE;
 use crate::adapters::outbound::excerpt;
 use crate::ports::{Failure, FailureKind, JobError};
-use crate::protocol::ErrorWire;
+use crate::protocol::{ErrorWire, foreign};
 
 pub(super) const JOB_NOT_FOUND: &str = "JOB_NOT_FOUND";
 
@@ -58,7 +58,7 @@ impl Answer {
     }
 
     pub(super) fn read<T: DeserializeOwned>(self) -> Result<T, Failure> {
-        serde_json::from_slice(&self.into_success()?).map_err(|error| no_sense(error.to_string()))
+        foreign::json(&self.into_success()?).map_err(|error| no_sense(error.to_string()))
     }
 
     fn failure(&self) -> Failure {
@@ -83,7 +83,7 @@ impl Answer {
     }
 
     fn error(&self) -> JobError {
-        let wire: ErrorBody = serde_json::from_slice(&self.body).unwrap_or_default();
+        let wire: ErrorBody = foreign::json(&self.body).unwrap_or_default();
         let by_status = match self.status.as_u16() {
             400 => "INVALID_REQUEST",
             401 | 403 => "INVALID_API_KEY",

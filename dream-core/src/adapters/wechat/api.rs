@@ -16,6 +16,7 @@ use super::errors::{self, TOKEN_INVALID, is_worth_a_repeat};
 use super::tokens::AccessTokens;
 use crate::adapters::outbound;
 use crate::ports::{Cache, Clock, Failure, FailureKind};
+use crate::protocol::foreign;
 use crate::trace;
 
 pub(super) const SERVICE: &str = "wechat";
@@ -184,14 +185,14 @@ pub(in crate::adapters) fn no_sense(what: impl Into<String>) -> Failure {
 
 /// Decides by content: the status and the content type of WeChat's answers are not reliable.
 fn read_answer<T: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<T, Failure> {
-    let Ok(verdict) = serde_json::from_slice::<Verdict>(body) else {
+    let Ok(verdict) = foreign::json::<Verdict>(body) else {
         return Err(match status {
             StatusCode::TOO_MANY_REQUESTS => Failure::new(SERVICE, FailureKind::Throttled, "HTTP 429"),
             _ => no_sense(format!("HTTP {} without JSON", status.as_u16())),
         });
     };
     match verdict.errcode {
-        0 if status.is_success() => serde_json::from_slice(body)
+        0 if status.is_success() => foreign::json(body)
             .map_err(|error| no_sense(format!("an answer without what was promised: {error}"))),
         0 => Err(no_sense(format!("HTTP {}", status.as_u16()))),
         code => Err(errors::failure(code, &verdict.errmsg)),

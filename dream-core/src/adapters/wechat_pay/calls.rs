@@ -15,6 +15,7 @@ use crate::ports::{
     ChannelOrder, CloseOutcome, Failure, FailureKind, OrderRef, PayTrouble, Prepaid, PrepayRequest,
     RefundFacts, RefundRequest, pay_code,
 };
+use crate::protocol::foreign;
 
 /// How long a `prepay_id` can be used.
 const PREPAY_LIFE: Duration = Duration::from_hours(2);
@@ -113,7 +114,7 @@ impl WeChatPay {
 
     pub(super) async fn ask_for<T: DeserializeOwned>(&self, request: &Request) -> Result<T, Failure> {
         let answer = self.ask(request).await?;
-        serde_json::from_slice(&answer.body).map_err(|error| senseless(text::misread(&error)))
+        foreign::json(&answer.body).map_err(|error| senseless(text::misread(&error)))
     }
 
     pub(super) async fn call_prepay(&self, request: &PrepayRequest) -> Result<Prepaid, Failure> {

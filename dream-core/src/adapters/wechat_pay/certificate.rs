@@ -11,6 +11,7 @@ use webpki::EndEntityCert;
 use super::cipher::{ApiV3Key, Encrypted};
 use super::{pem, text};
 use crate::kernel::Timestamp;
+use crate::protocol::foreign;
 
 /// A certificate of the platform: a public key with a serial number and a time in which it may be trusted.
 ///
@@ -156,7 +157,7 @@ struct Listed {
 /// # Errors
 /// A text that says what is wrong with the answer.
 pub fn read_list(body: &[u8], key: &ApiV3Key, now: Timestamp) -> Result<Vec<PlatformCertificate>, String> {
-    let list: List = serde_json::from_slice(body)
+    let list: List = foreign::json(body)
         .map_err(|error| format!("not a list of certificates: {}", text::misread(&error)))?;
     let mut usable = Vec::new();
     for listed in list.data {

@@ -8,6 +8,7 @@ use super::transaction::{Refund, Transaction};
 use super::trust::SignatureHeaders;
 use super::{WeChatPay, text};
 use crate::ports::{NotifyRefusal, PaymentFacts, RefundFacts, RefusedAt, SignedNotify};
+use crate::protocol::foreign;
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -58,8 +59,7 @@ impl WeChatPay {
         }
         let headers = SignatureHeaders::read(|name| notify.header(name));
         self.keys.verify(&self.downloads(), headers, notify.body()).await?;
-        let envelope: Envelope =
-            serde_json::from_slice(notify.body()).map_err(|error| body(text::misread(&error)))?;
+        let envelope: Envelope = foreign::json(notify.body()).map_err(|error| body(text::misread(&error)))?;
         if !envelope.event_type.starts_with(event) {
             return Err(body("an event of another kind than this address is for"));
         }
@@ -69,7 +69,7 @@ impl WeChatPay {
                 NotifyRefusal::new(RefusedAt::Decrypt, error.to_string())
             }
         })?;
-        serde_json::from_slice(&plain).map_err(|error| body(text::misread(&error)))
+        foreign::json(&plain).map_err(|error| body(text::misread(&error)))
     }
 }
 

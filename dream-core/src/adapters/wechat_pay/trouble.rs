@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::SERVICE;
 use crate::ports::{Failure, FailureKind, pay_code};
+use crate::protocol::foreign;
 
 /// The code of a day without a bill: nothing happened on it.
 pub const NO_BILL: &str = "NO_STATEMENT_EXIST";
@@ -37,7 +38,7 @@ struct Problem {
 /// assert_eq!(classify(502, b"<html>", None).kind, FailureKind::Unknown);
 /// ```
 pub fn classify(status: u16, body: &[u8], retry_after: Option<Duration>) -> Failure {
-    let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
+    let problem: Problem = foreign::json(body).unwrap_or_default();
     let (kind, code) = by_code(&problem).unwrap_or((by_status(status), None));
     let wait = match code {
         Some(pay_code::BILL_NOT_READY) => Some(retry_after.unwrap_or(BILL_WAIT)),
