@@ -25,6 +25,8 @@ const METERS: &[(&str, Kind, &str)] = &[
     ("dream_outbox_tasks_waiting", Kind::Gauge, "Tasks that wait, for now or for later"),
     ("dream_pay_mismatches_total", Kind::CounterFromZero, "Payments that were not their order's"),
     ("dream_pay_notifies_refused_total", Kind::Counter, "Notifies of payments that were refused"),
+    ("dream_refunds_delayed", Kind::Gauge, "Refunds that are under way and need a person"),
+    ("dream_refunds_failed_total", Kind::CounterFromZero, "Refunds that failed"),
     ("dream_store_batch_changes", Kind::Histogram, "Changes in one commit, on SQLite"),
     ("dream_store_conflicts_total", Kind::Counter, "Changes that were made again after a conflict"),
     (

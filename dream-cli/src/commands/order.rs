@@ -7,6 +7,7 @@ use dream_core::orders::{
     Difference, Goods, Order, OrderFilter, OrderKind, OrderStatus, Reconciliation, Refund, RefundStatus,
 };
 use dream_core::ports::ChannelOrder;
+use dream_http::wire::admin_orders::AdminOrder;
 use dream_http::wire::orders as wire;
 use serde::Serialize;
 
@@ -131,7 +132,7 @@ async fn answer(verb: Verb, desk: &Desk, output: Output) -> Result<Exit, Trouble
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct List {
-    orders: Vec<wire::Order>,
+    orders: Vec<AdminOrder>,
     has_more: bool,
 }
 
@@ -145,6 +146,7 @@ async fn list(desk: &Desk, filter: &OrderFilter, amount: Amount, output: Output)
         Column::Text("STATUS"),
         Column::Number("YUAN"),
         Column::Number("REFUNDED"),
+        Column::Text("REFUND"),
         Column::Text("PAID"),
         Column::Text("CREATED"),
     ];
@@ -156,6 +158,7 @@ async fn list(desk: &Desk, filter: &OrderFilter, amount: Amount, output: Output)
             order.state.status().as_str().to_owned(),
             yuan(order.amount),
             yuan(order.refunded),
+            or_dash(order.refund_status.map(RefundStatus::as_str)),
             or_dash(order.state.payment().map(|payment| payment.paid_at)),
             order.created_at.to_string(),
         ]
@@ -417,6 +420,8 @@ struct Compared {
     dry_run: bool,
     payments: usize,
     refunds: usize,
+    /// Lines of other apps of the same merchant.
+    other_apps: usize,
     differences: Vec<Differs>,
 }
 
@@ -434,12 +439,21 @@ struct Differs {
     there: Option<i64>,
     /// Whether looking the payment up let it take effect.
     settled: Option<bool>,
+    /// What is wrong with a line that cannot be read.
+    problem: Option<String>,
 }
 
 impl From<Difference> for Differs {
     fn from(difference: Difference) -> Self {
-        let blank =
-            |kind, number| Self { kind, number, transaction: None, here: None, there: None, settled: None };
+        let blank = |kind, number| Self {
+            kind,
+            number,
+            transaction: None,
+            here: None,
+            there: None,
+            settled: None,
+            problem: None,
+        };
         match difference {
             Difference::PaidThereOnly { order, transaction, amount, settled } => Self {
                 transaction: Some(transaction),
@@ -464,6 +478,9 @@ impl From<Difference> for Differs {
             Difference::RefundHereOnly { refund, amount } => {
                 Self { here: Some(amount.get()), ..blank("REFUND_HERE_ONLY", refund) }
             }
+            Difference::Unreadable { line, transaction, problem } => {
+                Self { transaction, problem: Some(problem), ..blank("UNREADABLE", format!("line {line}")) }
+            }
             Difference::RefundDiffers { refund, here, there } => {
                 Self { here: Some(here.get()), there: Some(there.get()), ..blank("REFUND_DIFFERS", refund) }
             }
@@ -477,17 +494,20 @@ async fn reconcile(desk: &Desk, date: Option<Day>, dry_run: bool, output: Output
     let progress = output.progress("bills", None);
     let outcome = desk.admin().reconcile(day).await;
     drop(progress);
-    let Reconciliation { day, payments, refunds, differences } = outcome?;
+    let Reconciliation { day, payments, refunds, other_apps, differences } = outcome?;
     let differences: Vec<Differs> = differences.into_iter().map(Differs::from).collect();
     let exit = if differences.is_empty() { Exit::Done } else { Exit::Found };
-    let compared = Compared { day: day.to_string(), dry_run, payments, refunds, differences };
+    let compared = Compared { day: day.to_string(), dry_run, payments, refunds, other_apps, differences };
     output.show(&compared, || told(&compared))?;
     Ok(exit)
 }
 
 fn told(compared: &Compared) -> String {
-    let Compared { day, payments, refunds, differences, .. } = compared;
-    let bill = format!("{payments} payments and {refunds} refunds on the bill of {day}");
+    let Compared { day, payments, refunds, other_apps, differences, .. } = compared;
+    let mut bill = format!("{payments} payments and {refunds} refunds on the bill of {day}");
+    if *other_apps > 0 {
+        bill.push_str(&format!(" ({other_apps} lines of other apps left out)"));
+    }
     if differences.is_empty() {
         return format!("{bill}: all as it is here.");
     }
@@ -501,10 +521,11 @@ fn told(compared: &Compared) -> String {
     ];
     let money = |fen: Option<i64>| or_dash(fen.map(|fen| yuan(Fen::new(fen))));
     let rows = differences.iter().map(|difference| {
-        let note = match difference.settled {
-            Some(true) => "took effect just now",
-            Some(false) => "could not take effect",
-            None => "",
+        let note = match (difference.settled, &difference.problem) {
+            (Some(true), _) => "took effect just now",
+            (Some(false), _) => "could not take effect",
+            (None, Some(problem)) => problem,
+            (None, None) => "",
         };
         vec![
             difference.kind.to_owned(),

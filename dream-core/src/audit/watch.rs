@@ -11,6 +11,7 @@ use super::store;
 use crate::dream::{Core, Dream};
 use crate::error::Result;
 use crate::kernel::Timestamp;
+use crate::orders;
 use crate::outbox::Backlog;
 
 /// New entries and payments that one look takes on.
@@ -44,6 +45,8 @@ pub struct Vitals {
     pub overdue_jobs: i64,
     /// Tasks of any kind that nobody has been at in time.
     pub overdue_tasks: i64,
+    /// Refunds that are under way and need a person.
+    pub delayed_refunds: i64,
     /// How much the outbox holds.
     pub backlog: Backlog,
 }
@@ -114,6 +117,7 @@ impl Watch {
             unfulfilled_orders: self.wrong_orders.len(),
             overdue_jobs,
             overdue_tasks,
+            delayed_refunds: orders::count_delayed_refunds(&mut self.core.store.db()).await?,
             backlog: dream.backlog().await?,
         };
         vitals.tell(self.core.now());
@@ -165,6 +169,7 @@ impl Vitals {
         metrics::gauge!("dream_ledger_unbalanced_accounts").set(count(self.unbalanced_accounts));
         metrics::gauge!("dream_orders_paid_unfulfilled").set(count(self.unfulfilled_orders));
         metrics::gauge!("dream_jobs_overdue").set(count(self.overdue_jobs));
+        metrics::gauge!("dream_refunds_delayed").set(count(self.delayed_refunds));
         metrics::gauge!("dream_outbox_tasks_overdue").set(count(self.overdue_tasks));
         metrics::gauge!("dream_outbox_tasks_waiting").set(count(self.backlog.waiting));
         metrics::gauge!("dream_outbox_tasks_due").set(count(self.backlog.due));

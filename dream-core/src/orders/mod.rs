@@ -1,6 +1,7 @@
 //! Orders: a price is fixed, a payment is asked for, and what was bought is given exactly once.
 
 mod desk;
+mod detail;
 mod follow;
 mod place;
 mod reconcile;
@@ -19,13 +20,14 @@ use crate::ports::{ClientParams, PayChannel};
 use crate::vip::Level;
 
 pub use desk::OrderFilter;
+pub use detail::{OrderDetail, OrderEvent, OrderEventKind, ReportedPayment};
 pub(crate) use follow::check;
 pub use reconcile::{Difference, Reconciliation};
 pub(crate) use refund::follow as follow_refund;
 pub use refund::{Refund, RefundStatus, VerifiedRefund};
 pub use rules::{RechargePackage, RechargePoints};
 pub use settle::{Settled, VerifiedPayment};
-pub(crate) use store::{Original, all_of, count_pending, exists, forget, take_over};
+pub(crate) use store::{Original, all_of, count_delayed_refunds, count_pending, exists, forget, take_over};
 
 /// The channel that orders are paid through unless said otherwise.
 pub const WECHAT: &str = "wechat";
@@ -343,6 +345,8 @@ pub struct Order {
     pub state: OrderState,
     /// How much was given back, or is about to be.
     pub refunded: Fen,
+    /// The state of its newest refund, if there was one. After a failed one nothing may be left of `refunded`.
+    pub refund_status: Option<RefundStatus>,
     /// Until when it can be paid.
     pub expire_at: Timestamp,
     /// When it was made.

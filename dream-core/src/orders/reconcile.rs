@@ -1,6 +1,6 @@
 //! Comparing a day's payments and refunds with the channel's own bill.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::settle::settle;
@@ -76,6 +76,15 @@ pub enum Difference {
         /// How much.
         amount: Fen,
     },
+    /// A line of the bill cannot be read, so what it tells is not compared.
+    Unreadable {
+        /// Its number in the file, from 1.
+        line: usize,
+        /// The channel's number of the payment, if that can be read.
+        transaction: Option<String>,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Both have a refund, of different amounts.
     RefundDiffers {
         /// Our number of the refund.
@@ -111,10 +120,12 @@ pub enum Difference {
 pub struct Reconciliation {
     /// The day, in the channel's zone.
     pub day: Day,
-    /// Payments on the bill.
+    /// Payments on the bill, of this app.
     pub payments: usize,
-    /// Refunds on the bill.
+    /// Refunds on the bill, of this app.
     pub refunds: usize,
+    /// Lines of other apps of the same merchant, which are not compared.
+    pub other_apps: usize,
     /// Where we disagree. Empty is good.
     pub differences: Vec<Difference>,
 }
@@ -157,15 +168,28 @@ impl Admin {
         if channel_zone().start_of(day.next()) > self.core.now() {
             return Err(Error::invalid_field("date", Fault::Format("a day that is over")));
         }
-        let bill = channel(&self.core, WECHAT)?.trade_bill(day).await?;
+        let pay = channel(&self.core, WECHAT)?;
+        let mut bill = pay.trade_bill(day).await?;
+        let all = bill.rows.len() + bill.unreadable.len();
+        let app = &pay.identity().appid;
+        // A merchant number is shared by any number of apps, and the bill is the merchant's.
+        bill.rows.retain(|row| row.appid.is_empty() || row.appid == *app);
+        bill.unreadable.retain(|row| row.appid.as_ref().is_none_or(|appid| appid == app));
+        let other_apps = all - bill.rows.len() - bill.unreadable.len();
         let mut differences = self.compare_payments(day, &bill).await?;
         differences.extend(self.compare_refunds(day, &bill).await?);
+        differences.extend(bill.unreadable.iter().map(|row| Difference::Unreadable {
+            line: row.line,
+            transaction: row.transaction_id.clone(),
+            problem: row.problem.clone(),
+        }));
         let is_payment = |row: &&BillRow| row.entry == BillEntry::Payment;
         let is_refund = |row: &&BillRow| matches!(row.entry, BillEntry::Refund { .. });
         Ok(Reconciliation {
             day,
             payments: bill.rows.iter().filter(is_payment).count(),
             refunds: bill.rows.iter().filter(is_refund).count(),
+            other_apps,
             differences,
         })
     }
@@ -173,9 +197,10 @@ impl Admin {
     async fn compare_payments(&self, day: Day, bill: &TradeBill) -> Result<Vec<Difference>> {
         let mut db = self.core.store.db();
         let mut differences = Vec::new();
-        let mut billed: HashMap<&str, &BillRow> = HashMap::new();
+        let unreadable = bill.unreadable.iter().filter_map(|row| row.transaction_id.as_deref());
+        let mut billed: HashSet<&str> = unreadable.collect();
         for row in bill.rows.iter().filter(|row| row.entry == BillEntry::Payment) {
-            billed.insert(&row.transaction_id, row);
+            billed.insert(&row.transaction_id);
             // Looked for by number, so that one that we noted on the neighbouring day is found.
             match store::payment(&mut db, WECHAT, &row.transaction_id).await? {
                 Some(noted) if noted.amount != row.total => differences.push(Difference::AmountDiffers {
@@ -197,7 +222,7 @@ impl Admin {
         let from = zone.start_of(day).plus(MIDNIGHT_SLACK);
         let to = zone.start_of(day.next()).minus(MIDNIGHT_SLACK);
         for noted in store::payments_between(&mut db, WECHAT, from, to).await? {
-            if !billed.contains_key(noted.transaction_id.as_str()) {
+            if !billed.contains(noted.transaction_id.as_str()) {
                 let settled_above = differences.iter().any(|difference| {
                     matches!(difference, Difference::PaidThereOnly { transaction, .. }
                         if *transaction == noted.transaction_id)
@@ -225,10 +250,11 @@ impl Admin {
     async fn compare_refunds(&self, day: Day, bill: &TradeBill) -> Result<Vec<Difference>> {
         let mut db = self.core.store.db();
         let mut differences = Vec::new();
-        let mut billed: HashMap<&str, Fen> = HashMap::new();
+        let unreadable = bill.unreadable.iter().filter_map(|row| row.out_refund_no.as_deref());
+        let mut billed: HashSet<&str> = unreadable.collect();
         for row in &bill.rows {
             let BillEntry::Refund { out_refund_no, applied, .. } = &row.entry else { continue };
-            billed.insert(out_refund_no, *applied);
+            billed.insert(out_refund_no);
             let known = match out_refund_no.parse() {
                 Ok(id) => store::refund(&mut db, &id).await?,
                 Err(_) => None,
@@ -250,7 +276,7 @@ impl Admin {
         for refund in store::refunds_between(&mut db, from, to).await? {
             // One that the channel never took on cannot stand on its bill.
             let taken_on = refund.channel_refund.is_some();
-            if taken_on && !billed.contains_key(refund.refund_id.as_str()) {
+            if taken_on && !billed.contains(refund.refund_id.as_str()) {
                 differences.push(Difference::RefundHereOnly {
                     refund: refund.refund_id.to_string(),
                     amount: refund.amount,

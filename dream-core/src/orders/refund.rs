@@ -112,7 +112,7 @@ pub struct Refund {
     pub days_taken: i64,
     /// The channel's number of it.
     pub channel_refund: Option<String>,
-    /// Why it failed.
+    /// Why it failed; while it is processing, why it needs a person.
     pub failure: Option<String>,
     /// The admin key that asked for it, or `system`.
     pub requested_by: String,
@@ -508,6 +508,7 @@ async fn after_failure(
         }
         PayTrouble::BalanceShort | PayTrouble::Misconfigured => {
             tracing::error!(refund.id = %refund.refund_id, error = %failure, "a refund waits for an operator");
+            core.store.run(&NoteTrouble { refund, trouble: &failure.message, now: core.now() }).await?;
             Ok(again)
         }
         _ => Ok(failure.retry_after.map_or(again, Next::After)),
@@ -538,6 +539,7 @@ async fn apply(core: &Arc<Core>, refund: &Refund, facts: &RefundFacts) -> Result
         RefundState::Abnormal => {
             // Not final: somebody has to choose another account in the channel's console.
             tracing::error!(refund.id = %refund.refund_id, "a refund is stuck at the channel and needs a person");
+            core.store.run(&NoteTrouble { refund, trouble: ABNORMAL, now: core.now() }).await?;
             Ok(false)
         }
     }
@@ -546,9 +548,30 @@ async fn apply(core: &Arc<Core>, refund: &Refund, facts: &RefundFacts) -> Result
 async fn end(core: &Core, refund: &Refund, status: RefundStatus, failure: Option<&str>) -> Result<()> {
     let change = EndRefund { refund, status, failure, settings: &core.settings, now: core.now() };
     if core.store.run(&change).await? {
+        if status == RefundStatus::Failed {
+            metrics::counter!("dream_refunds_failed_total").increment(1);
+        }
         core.announce(&format!("order:{}", refund.order_id)).await;
     }
     Ok(())
+}
+
+/// What is noted of a refund whose account at the bank takes no money.
+const ABNORMAL: &str = "abnormal at the channel: choose another account in its console";
+
+struct NoteTrouble<'a> {
+    refund: &'a Refund,
+    trouble: &'a str,
+    now: Timestamp,
+}
+
+impl Change for NoteTrouble<'_> {
+    const NAME: &'static str = "orders.note_refund_trouble";
+    type Out = ();
+
+    async fn apply(&self, tx: &mut Tx) -> Result<()> {
+        store::note_refund_trouble(tx, &self.refund.refund_id, self.trouble, self.now).await
+    }
 }
 
 struct EndRefund<'a> {

@@ -1,6 +1,7 @@
 //! The tables `orders`, `fulfilments`, `payments` and `refunds`.
 
 use super::desk::OrderFilter;
+use super::detail::{Milestones, ReportedPayment};
 use super::{Goods, ORIGINAL, Order, OrderKind, OrderState, OrderStatus, Payment, Refund, RefundStatus};
 use crate::access::Scope;
 use crate::error::Result;
@@ -14,7 +15,8 @@ macro_rules! orders {
         concat!(
             "SELECT id, order_id, user_id, channel, status, amount, plan_id, plan_name, plan_level, duration_days, \
              points, payer, description, prepay_id, prepaid_at, transaction_id, paid_at, vip_expire_at, expire_at, \
-             refunded_at, refunded_amount, created_at FROM orders ",
+             refunded_at, refunded_amount, created_at, (SELECT r.status FROM refunds r \
+             WHERE r.order_id = orders.order_id ORDER BY r.id DESC LIMIT 1) AS refund_status FROM orders ",
             $rest
         )
     };
@@ -63,6 +65,7 @@ fn read_state(row: &Row) -> Result<OrderState> {
 }
 
 fn read(row: &Row) -> Result<Order> {
+    let refund_status: Option<String> = row.get("refund_status")?;
     Ok(Order {
         id: row.get("id")?,
         order_id: row.get("order_id")?,
@@ -72,6 +75,7 @@ fn read(row: &Row) -> Result<Order> {
         channel: row.get("channel")?,
         state: read_state(row)?,
         refunded: row.get("refunded_amount")?,
+        refund_status: refund_status.as_deref().and_then(RefundStatus::parse),
         expire_at: row.get("expire_at")?,
         created_at: row.get("created_at")?,
     })
@@ -107,7 +111,9 @@ pub(super) async fn lock(tx: &mut Tx, id: &OrderId) -> Result<Option<Whole>> {
     let sql = for_update!(
         "SELECT id, order_id, user_id, channel, status, amount, plan_id, plan_name, plan_level, duration_days, \
          points, payer, description, prepay_id, prepaid_at, transaction_id, paid_at, vip_expire_at, expire_at, \
-         refunded_at, refunded_amount, created_at FROM orders WHERE order_id = $1"
+         refunded_at, refunded_amount, created_at, (SELECT r.status FROM refunds r \
+         WHERE r.order_id = orders.order_id ORDER BY r.id DESC LIMIT 1) AS refund_status \
+         FROM orders WHERE order_id = $1"
     );
     tx.optional(sql.bind(id.as_str())).await?.as_ref().map(read_whole).transpose()
 }
@@ -345,6 +351,33 @@ pub(super) async fn kept_surplus(db: &mut impl Db, order: &OrderId) -> Result<Op
     row.map(|row| Ok((row.get("transaction_id")?, row.get("amount")?))).transpose()
 }
 
+/// The payments of an order, oldest first.
+pub(super) async fn payments_of(db: &mut impl Db, order: &OrderId) -> Result<Vec<ReportedPayment>> {
+    let sql = Sql::new(
+        "SELECT transaction_id, amount, surplus, paid_at, recorded_at FROM payments WHERE order_id = $1 ORDER BY id",
+    );
+    let read = |row: &Row| {
+        Ok(ReportedPayment {
+            transaction_id: row.get("transaction_id")?,
+            amount: row.get("amount")?,
+            surplus: row.get("surplus")?,
+            paid_at: row.get("paid_at")?,
+            recorded_at: row.get("recorded_at")?,
+        })
+    };
+    db.all(sql.bind(order.as_str())).await?.iter().map(read).collect()
+}
+
+/// When an order was closed and when what it bought was given.
+pub(super) async fn milestones(db: &mut impl Db, order: &OrderId) -> Result<Milestones> {
+    let sql = Sql::new(
+        "SELECT o.cancelled_at, f.fulfilled_at FROM orders o LEFT JOIN fulfilments f ON f.order_id = o.order_id \
+         WHERE o.order_id = $1",
+    );
+    let row = db.one(sql.bind(order.as_str())).await?;
+    Ok(Milestones { cancelled_at: row.get("cancelled_at")?, fulfilled_at: row.get("fulfilled_at")? })
+}
+
 /// The payment of this number, if it was noted.
 pub(super) async fn payment(
     db: &mut impl Db,
@@ -477,6 +510,28 @@ pub(super) async fn note_channel_refund(
     );
     db.execute(sql.bind(id.as_str()).bind(channel_refund).bind(now)).await?;
     Ok(())
+}
+
+/// Notes why a refund that is under way needs a person.
+pub(super) async fn note_refund_trouble(
+    tx: &mut Tx,
+    id: &RefundId,
+    trouble: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let sql = Sql::new(
+        "UPDATE refunds SET failure = $2, updated_at = $3 WHERE refund_id = $1 AND status = 'PROCESSING' \
+         AND (failure IS NULL OR failure <> $2)",
+    );
+    tx.execute(sql.bind(id.as_str()).bind(trouble).bind(now)).await.map(drop)
+}
+
+/// Refunds that are under way and need a person.
+pub(crate) async fn count_delayed_refunds(db: &mut impl Db) -> Result<i64> {
+    let sql = Sql::new(
+        "SELECT count(*) AS delayed FROM refunds WHERE status = 'PROCESSING' AND failure IS NOT NULL",
+    );
+    db.one(sql).await?.get("delayed")
 }
 
 /// Ends a refund, once; whether it had not ended before.

@@ -22,6 +22,6 @@ pub use image_api::{ImageApi, ImageRequest, JobError, JobState, Tenant, Upstream
 pub use pay::{
     BillEntry, BillRow, BillSums, ChannelOrder, ClientParams, CloseOutcome, NotifyRefusal, OrderRef,
     PayChannel, PayIdentity, PayTrouble, PaymentFacts, Prepaid, PrepayRequest, RefundFacts, RefundRequest,
-    RefundState, RefusedAt, SignedNotify, TradeBill, pay_code,
+    RefundState, RefusedAt, SignedNotify, TradeBill, UnreadableRow, pay_code,
 };
 pub use wechat::{LoginCode, Phone, PhoneCode, WeChat, WeChatLogin};

@@ -279,7 +279,7 @@ on_every_backend!(a_day_is_reconciled_as_the_vectors_say, |backend| async move {
     let day: Day = text(&plain, "/bill_date").parse().unwrap();
     let bill = bill::parse(&file(&plain)).unwrap();
     let noon: Timestamp = format!("{day}T12:00:00+08:00").parse().unwrap();
-    let identity = PayIdentity { mchid: "1".into(), appid: "wx1".into() };
+    let identity = PayIdentity { mchid: "1".into(), appid: bill.rows[0].appid.clone() };
     let mut clock = None;
     let options = TestDream::on(&backend).on_clock(|given| clock = Some(given));
     let clock = clock.expect("a world has a clock");
@@ -331,5 +331,76 @@ on_every_backend!(a_day_is_reconciled_as_the_vectors_say, |backend| async move {
     assert_eq!(there, expected("paid_at_wechat_but_not_here"));
     assert_eq!(here, expected("paid_here_but_not_at_wechat"));
     assert_eq!(other, expected("amount_differs"));
+    world.finish().await;
+});
+
+/// The bill of the vectors with these lines in front of its own.
+fn bill_with(lines: &str) -> (Day, TradeBill) {
+    let vectors = trade_bill();
+    let plain = cases(&vectors, "cases").into_iter().find(|case| case["id"] == "plain").unwrap();
+    let text_of_bill = String::from_utf8(file(&plain)).unwrap();
+    let (header, rest) = text_of_bill.split_once('\n').unwrap();
+    let bill = bill::parse(format!("{header}\n{lines}{rest}").as_bytes()).unwrap();
+    (text(&plain, "/bill_date").parse().unwrap(), bill)
+}
+
+/// A line like the first of the vectors' own, of this app, with this number of a payment and this product name.
+fn line(appid: &str, transaction: &str, product: &str) -> String {
+    let vectors = trade_bill();
+    let plain = cases(&vectors, "cases").into_iter().find(|case| case["id"] == "plain").unwrap();
+    let text_of_bill = String::from_utf8(file(&plain)).unwrap();
+    let header = text_of_bill.lines().next().unwrap().trim_end();
+    let place = |name: &str| header.split(',').position(|column| column.contains(name)).unwrap();
+    let line = text_of_bill.lines().nth(1).unwrap().trim_end();
+    let mut fields: Vec<String> = line[1..].split(",`").map(str::to_owned).collect();
+    fields[place("公众账号ID")] = appid.to_owned();
+    fields[place("微信订单号")] = transaction.to_owned();
+    fields[place("商品名称")] = product.to_owned();
+    format!("`{}\r\n", fields.join(",`"))
+}
+
+on_every_backend!(lines_of_other_apps_and_unreadable_lines_cost_only_themselves, |backend| async move {
+    let lines = [
+        line("wxffffffffffffffff", "4200000000000000000000000001", "another app"),
+        line("wxffffffffffffffff", "4200000000000000000000000002", "another app,`unreadable"),
+        line("wx0123456789abcdef", "4200000000000000000000000003", "ours,`unreadable"),
+        line("wx0123456789abcdef", "4200000000000000000000000004", "ours\nin two lines"),
+    ];
+    let (day, mut bill) = bill_with(&lines.concat());
+    let own = bill.rows.iter().filter(|row| row.appid != "wxffffffffffffffff").count();
+    // What the vectors tell is of this app, whatever its name there.
+    for row in bill.rows.iter_mut().filter(|row| row.appid != "wxffffffffffffffff") {
+        row.appid = "wx0123456789abcdef".to_owned();
+    }
+    let identity = PayIdentity { mchid: "1".into(), appid: "wx0123456789abcdef".into() };
+    let mut clock = None;
+    let options = TestDream::on(&backend).on_clock(|given| clock = Some(given));
+    let clock = clock.expect("a world has a clock");
+    clock.set(format!("{}T12:00:00+08:00", day.next()).parse().unwrap());
+    let world = options.pay(Arc::new(Billed { identity, bill })).start().await;
+    let report = world.admin().await.reconcile(day).await.unwrap();
+    assert_eq!(report.other_apps, 2);
+    assert_eq!(report.payments + report.refunds, own);
+    let unreadable: Vec<_> = report
+        .differences
+        .iter()
+        .filter_map(|difference| match difference {
+            Difference::Unreadable { line, transaction, problem } => {
+                assert!(problem.contains("fields"), "{problem}");
+                Some((*line, transaction.clone()))
+            }
+            _ => None,
+        })
+        .collect();
+    // The line break leaves the columns before it readable.
+    assert_eq!(
+        unreadable,
+        [
+            (4, Some("4200000000000000000000000003".to_owned())),
+            (5, Some("4200000000000000000000000004".to_owned())),
+        ]
+    );
+    let foreign = |difference: &Difference| matches!(difference, Difference::PaidThereOnly { transaction, .. } if transaction.ends_with("0001"));
+    assert!(!report.differences.iter().any(foreign), "a payment of another app is none of ours");
     world.finish().await;
 });

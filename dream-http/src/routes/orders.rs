@@ -8,6 +8,7 @@ use crate::input::{Body, IdempotencyKey, OneOf, Paged, Path, Query, Text, Whole}
 use crate::reply::{Accepted, Created};
 use crate::table::{Row, get, post};
 use crate::throttle::LimitClass;
+use crate::wire::admin_orders::{AdminOrder, AdminOrderDetail};
 use crate::wire::orders::{
     Ack, AdminOrderQuery, Order, OrderQuery, PlacedOrder, PlacedRecharge, Purchase, Recharge, RefundAnswer,
     RefundRequest, channel, not_taken,
@@ -60,6 +61,13 @@ pub(crate) fn rows() -> Vec<Row> {
         get("/v1/admin/orders", admin_list)
             .doc("Everybody's orders, newest first")
             .fails(&[Code::InvalidCursor]),
+        get("/v1/admin/orders/{orderId}", admin_show)
+            .doc("An order with its user, what the channel reported, its refunds and what happened when")
+            .fails(&[Code::OrderNotFound]),
+        post("/v1/admin/orders/{orderId}/query", query)
+            .doc("Asks the channel about an order now; a payment that was missed takes effect")
+            .fails(&[Code::OrderNotFound])
+            .fails(CHANNEL_FAILS),
         post("/v1/admin/orders/{orderId}/refund", refund)
             .doc("Gives back an order or a part of it, and takes back what it bought")
             .fails(&[Code::OrderNotFound, Code::InvalidState]),
@@ -114,8 +122,17 @@ async fn refunded(notice: VerifiedRefund, (): ()) -> Result<Ack> {
 async fn admin_list(
     admin: Admin,
     (Paged(page), Query(query)): (Paged, Query<AdminOrderQuery>),
-) -> Result<Page<Order>> {
-    Ok(Page::of(admin.orders(&query.into(), &page).await?, Order::from))
+) -> Result<Page<AdminOrder>> {
+    Ok(Page::of(admin.orders(&query.into(), &page).await?, AdminOrder::from))
+}
+
+async fn admin_show(admin: Admin, Path(id): Path<OrderId>) -> Result<AdminOrderDetail> {
+    Ok(admin.order_detail(&id).await?.into())
+}
+
+async fn query(admin: Admin, Path(id): Path<OrderId>) -> Result<AdminOrderDetail> {
+    admin.query_order(&id).await?;
+    Ok(admin.order_detail(&id).await?.into())
 }
 
 async fn refund(

@@ -2,6 +2,7 @@
 #![expect(clippy::struct_field_names, reason = "the contract names the fields")]
 
 pub mod admin;
+pub mod admin_orders;
 pub mod application;
 pub mod auth;
 pub mod characters;

@@ -1,6 +1,8 @@
 //! Orders, from the purchase to the refund, with the payment platform played by a server that signs.
 
 use dream_core::ports::ClientParams;
+use dream_testkit::fakes::wechat_pay::operation;
+use dream_testkit::faults::Fault;
 use dream_testkit::on_every_backend;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -212,5 +214,55 @@ on_every_backend!(a_failed_refund_and_a_shortfall_are_told_in_figures, |backend|
     assert_eq!(alice.get("/v1/points/balance").await.ok(200)["balance"], 0);
     let spent = alice.get("/v1/points/transactions?type=SPEND").await.ok(200);
     assert_eq!(spent["items"].as_array().unwrap().len(), 2);
+    site.close().await;
+});
+
+on_every_backend!(an_admin_sees_a_failed_refund_in_the_order_and_in_the_list, |backend| async move {
+    let (site, shop) = Site::with_shop(&backend).await;
+    let alice = site.user("alice").await;
+    let placed = alice.post("/v1/points/recharge", &json!({ "amount": 50 })).await.ok(201);
+    let id = placed["orderId"].as_str().unwrap();
+    shop.pay(id, &params(&placed)).unwrap();
+    shop.deliver_due().await;
+    let path = format!("/v1/admin/orders/{id}");
+    let before = site.admin().get(&path).await.ok(200);
+    assert_eq!(members(&before), ["notifications", "order", "refunds", "timeline", "user"]);
+    assert_eq!((&before["order"]["refundStatus"], &before["refunds"]), (&Value::Null, &json!([])));
+    assert_eq!(before["user"]["openid"], "o-alice");
+    assert_eq!(before["notifications"][0]["transactionId"], before["order"]["transactionId"]);
+
+    // First the balance of the merchant does not suffice, then the platform refuses for good.
+    let short = r#"{"code":"NOT_ENOUGH","message":"基本账户余额不足"}"#;
+    shop.faults().always(operation::REFUND, Fault::status(403, short));
+    site.admin().post(&format!("{path}/refund"), &json!({ "reason": "no use" })).await.ok(202);
+    site.world.work().await;
+    let delayed = site.admin().get(&path).await.ok(200);
+    assert_eq!(delayed["refunds"][0]["status"], "PROCESSING");
+    assert!(delayed["refunds"][0]["failure"].as_str().unwrap().contains("余额不足"), "{delayed}");
+    assert_eq!(site.world.dream().watch().look().await.unwrap().delayed_refunds, 1);
+    let refused = r#"{"code":"PARAM_ERROR","message":"订单已过退款期限"}"#;
+    shop.faults().clear();
+    shop.faults().always(operation::REFUND, Fault::status(400, refused));
+    site.world.pass(std::time::Duration::from_mins(10)).await;
+
+    let failed = site.admin().get(&path).await.ok(200);
+    let refund = &failed["refunds"][0];
+    assert_eq!((&refund["status"], &refund["amount"]), (&json!("FAILED"), &json!(500)));
+    assert!(refund["failure"].as_str().unwrap().contains("退款期限"), "{refund}");
+    let events: Vec<&str> =
+        failed["timeline"].as_array().unwrap().iter().map(|entry| entry["event"].as_str().unwrap()).collect();
+    for event in ["CREATED", "PAID", "FULFILLED", "REFUND_REQUESTED", "REFUND_FAILED"] {
+        assert!(events.contains(&event), "{events:?}");
+    }
+    let list = site.admin().get("/v1/admin/orders").await.ok(200);
+    assert_eq!(
+        (&list["items"][0]["refundStatus"], &list["items"][0]["refundedAmount"]),
+        (&json!("FAILED"), &json!(0))
+    );
+    assert_eq!(site.world.dream().watch().look().await.unwrap().delayed_refunds, 0);
+
+    site.admin().get("/v1/admin/orders/VIP00000000").await.refused(404, "ORDER_NOT_FOUND");
+    let asked = site.admin().post(&format!("{path}/query"), &json!({})).await.ok(200);
+    assert_eq!(asked["order"]["status"], "PAID");
     site.close().await;
 });

@@ -9,9 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dream_core::kernel::{Day, Fen, OrderId, RefundId, Timestamp, Zone};
 use dream_core::ports::{
-    BillEntry, BillRow, BillSums, ChannelOrder, ClientParams, CloseOutcome, Failure, FailureKind,
-    NotifyRefusal, OrderRef, PayChannel, PayIdentity, PaymentFacts, Prepaid, PrepayRequest, RefundFacts,
-    RefundRequest, RefundState, RefusedAt, SignedNotify, TradeBill, pay_code,
+    BillEntry, BillRow, ChannelOrder, ClientParams, CloseOutcome, Failure, FailureKind, NotifyRefusal,
+    OrderRef, PayChannel, PayIdentity, PaymentFacts, Prepaid, PrepayRequest, RefundFacts, RefundRequest,
+    RefundState, RefusedAt, SignedNotify, TradeBill, pay_code,
 };
 use serde_json::{Value, json};
 
@@ -441,7 +441,7 @@ impl PayChannel for Channel {
             row(refund.created_at, &facts.out_trade_no, &facts.transaction_id, Fen::ZERO, entry)
         });
         let rows: Vec<BillRow> = paid.chain(returned).filter(|row| zone.day(row.at) == day).collect();
-        Ok(TradeBill { rows, sums: BillSums::default() })
+        Ok(TradeBill { rows, ..TradeBill::default() })
     }
 }
 

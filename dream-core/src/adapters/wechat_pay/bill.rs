@@ -11,10 +11,15 @@ use super::transport::Request;
 use super::trouble::NO_BILL;
 use super::{SERVICE, WeChatPay};
 use crate::kernel::{Day, Fen, Timestamp};
-use crate::ports::{BillEntry, BillRow, BillSums, Failure, FailureKind, TradeBill};
+use crate::ports::{BillEntry, BillRow, BillSums, Failure, FailureKind, TradeBill, UnreadableRow};
+use crate::protocol::foreign;
 
 /// Largest bill that is read, before and after it is unpacked.
 const MAX_BILL: u64 = 256 * 1024 * 1024;
+/// Without these a file is no bill.
+const REQUIRED: [&str; 5] = ["交易时间", "微信订单号", "商户订单号", "交易状态", "订单金额"];
+/// The first column that anybody may have written into. What stands before it is at its place whatever the text is.
+const FIRST_FREE_TEXT: &str = "商品名称";
 /// What the first column of the sums is called; a line that starts with it ends the rows.
 const SUMS_START: &str = "总交易单数";
 
@@ -85,21 +90,22 @@ fn unpacked(file: &[u8]) -> Result<Vec<u8>, String> {
     if plain.len() as u64 > MAX_BILL { Err("the bill is too large".to_owned()) } else { Ok(plain) }
 }
 
-/// Reads a bill of type `ALL`: columns by their names, amounts exactly.
+/// Reads a bill of type `ALL`: columns by their names, amounts exactly. A line that cannot be read costs that line, which
+/// is named; its number of the payment is read all the same if the free texts behind it are at fault.
 ///
 /// ```
 /// use dream_core::adapters::wechat_pay::bill::parse;
 ///
 /// // A file that is no bill is refused, and no line of it is guessed.
 /// assert!(parse("交易时间,公众账号ID\n".as_bytes()).is_err());
-/// assert!(parse(&[0xff, 0xfe]).unwrap_err().contains("UTF-8"));
+/// assert!(parse(&[0xff, 0xfe]).unwrap_err().contains("no column"));
 /// ```
 ///
 /// # Errors
-/// A text that names the line and what is wrong with it.
+/// A text that says what is wrong with the file as a whole: a column or its end is missing.
 pub fn parse(file: &[u8]) -> Result<TradeBill, String> {
-    let text = std::str::from_utf8(file).map_err(|_| "it is not UTF-8".to_owned())?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = foreign::text(file);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut lines = text
         .lines()
         .enumerate()
@@ -107,15 +113,28 @@ pub fn parse(file: &[u8]) -> Result<TradeBill, String> {
         .filter(|(_, line)| !line.is_empty());
     let (_, header) = lines.next().ok_or("it is empty")?;
     let columns = Columns::new(header);
-    let mut rows = Vec::new();
+    if let Some(missing) = REQUIRED.iter().find(|column| !columns.places.contains_key(*column)) {
+        return Err(format!("it has no column {missing}"));
+    }
+    let mut bill = TradeBill::default();
+    let mut last_unreadable = 0;
     for (number, line) in lines.by_ref() {
         if line.trim_start_matches('`').starts_with(SUMS_START) {
             let names = Columns::new(line);
             let (number, line) = lines.next().ok_or("its sums are missing")?;
-            let sums = sums(&names.line(line).map_err(at(number))?).map_err(at(number))?;
-            return Ok(TradeBill { rows, sums });
+            bill.sums = sums(&names.line(line).map_err(at(number))?).map_err(at(number))?;
+            return Ok(bill);
         }
-        rows.push(row(&columns.line(line).map_err(at(number))?).map_err(at(number))?);
+        // A line break in a free text: what follows it belongs to the line that it broke.
+        let is_continuation = !line.starts_with('`') && last_unreadable + 1 == number;
+        match columns.line(line).and_then(|fields| row(&fields)) {
+            Ok(row) => bill.rows.push(row),
+            Err(_) if is_continuation => last_unreadable = number,
+            Err(problem) => {
+                last_unreadable = number;
+                bill.unreadable.push(columns.unreadable(number, line, problem));
+            }
+        }
     }
     Err("it ends before its sums".to_owned())
 }
@@ -143,6 +162,24 @@ impl<'a> Columns<'a> {
             return Err(format!("{} fields under {} columns", fields.len(), self.count));
         }
         Ok(Fields { columns: self, fields })
+    }
+
+    /// What can be read of a line that cannot be read as a whole.
+    fn unreadable(&self, number: usize, line: &str, problem: String) -> UnreadableRow {
+        let fields: Vec<&str> = line.strip_prefix('`').unwrap_or(line).split(",`").collect();
+        let certain = self.places.get(FIRST_FREE_TEXT).copied().unwrap_or(self.count);
+        let find = |column: &str| {
+            let place = *self.places.get(column)?;
+            let field = fields.get(place).filter(|_| place < certain && fields.len() > certain)?;
+            (!field.is_empty()).then(|| (*field).to_owned())
+        };
+        UnreadableRow {
+            line: number,
+            appid: find("公众账号ID"),
+            transaction_id: find("微信订单号"),
+            out_refund_no: find("商户退款单号").filter(|refund| refund != "0"),
+            problem,
+        }
     }
 }
 

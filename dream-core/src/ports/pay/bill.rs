@@ -139,6 +139,23 @@ pub struct BillSums {
 pub struct TradeBill {
     /// The lines, in the channel's order.
     pub rows: Vec<BillRow>,
+    /// Lines that cannot be read, in the channel's order.
+    pub unreadable: Vec<UnreadableRow>,
     /// Its own sums.
     pub sums: BillSums,
+}
+
+/// A line of a bill that cannot be read, and what of it can.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UnreadableRow {
+    /// Its number in the file, from 1.
+    pub line: usize,
+    /// The app.
+    pub appid: Option<String>,
+    /// The channel's number of the payment.
+    pub transaction_id: Option<String>,
+    /// Our number of the refund.
+    pub out_refund_no: Option<String>,
+    /// What is wrong with it.
+    pub problem: String,
 }

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
-pub use bill::{BillEntry, BillRow, BillSums, TradeBill};
+pub use bill::{BillEntry, BillRow, BillSums, TradeBill, UnreadableRow};
 pub use notify::{NotifyRefusal, RefusedAt, SignedNotify};
 
 use super::{Failure, FailureKind};
