@@ -142,6 +142,8 @@ async fn launch(
         .env("LOG_FORMAT", "json")
         .env("THROTTLE_LIMIT", "4000000000")
         .env("THROTTLE_LIMIT_LOGIN", "0")
+        .env("THROTTLE_LIMIT_PUBLIC", "0")
+        .env("CONNECTIONS_PER_ADDRESS", "0")
         .envs(outside.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)

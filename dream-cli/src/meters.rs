@@ -48,7 +48,17 @@ const METERS: &[(&str, Kind, &str)] = &[
     ("dream_wechat_pay_notify_probes_total", Kind::Counter, "Notifies by which WeChat Pay probes the check"),
     ("dream_wechat_pay_unverified_answers_total", Kind::Counter, "Answers of WeChat Pay that do not verify"),
     ("http_server_active_requests", Kind::Gauge, "Requests in flight"),
+    (
+        "http_server_bodies_displaced_total",
+        Kind::Counter,
+        "Request bodies that stalled and were given up for newer ones",
+    ),
     ("http_server_connections", Kind::Gauge, "Connections that are open"),
+    (
+        "http_server_connections_refused_total",
+        Kind::Counter,
+        "Connections of an address that has as many as it may",
+    ),
     (
         "http_server_request_duration_seconds",
         Kind::Histogram,

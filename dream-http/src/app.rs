@@ -27,7 +27,7 @@ use crate::response_memory::ResponseMemory;
 use crate::routes;
 use crate::settings::Settings;
 use crate::table::{Options, Row, Table};
-use crate::throttle::{Allowance, Refusal, Throttle};
+use crate::throttle::{Allowance, LimitClass, Refusal, Throttle};
 
 /// How long the state of the dependencies is believed.
 const PROBE_TTL: Duration = Duration::from_secs(1);
@@ -266,7 +266,7 @@ impl AppBuilder {
         let limits = self.settings.limits;
         let topics = table.rows().iter().filter_map(|row| row.options.public).map(|public| public.topic);
         Ok(Arc::new(App {
-            public: PublicCache::new(topics),
+            public: PublicCache::new(limits.public_cache, table.rows().len(), topics),
             meters: Meters::new(table.rows().len()),
             document: document.into(),
             version: self.version,
@@ -497,14 +497,22 @@ impl App {
         &self.tasks
     }
 
-    /// Counts a request of this caller, once, here and on all nodes.
-    pub(crate) async fn admit(&self, call: &Call, caller: &Caller) -> Result<()> {
+    /// Counts a request of this caller, once, here and on all nodes, in this class beside the common limit.
+    pub(crate) async fn admit(&self, call: &Call, class: Option<LimitClass>, caller: &Caller) -> Result<()> {
         let (options, notes) = (call.options(), call.notes());
         let Some(throttle) = self.throttle.as_ref().filter(|_| options.metered) else { return Ok(()) };
         if notes.allowance.get().is_some() {
             return Ok(());
         }
-        note(notes, throttle.count(&self.dream, options.class, caller, call.client()).await)
+        note(notes, throttle.count(&self.dream, class, caller, call.client()).await)
+    }
+
+    /// Counts a read of what everybody may read, by somebody who is not signed in, once, on this node alone.
+    pub(crate) fn count_public(&self, notes: &Notes, client: IpAddr) -> Result<()> {
+        match &self.throttle {
+            Some(throttle) if notes.allowance.get().is_none() => note(notes, throttle.count_public(client)),
+            _ => Ok(()),
+        }
     }
 
     /// Counts a request that costs next to nothing, once, on this node alone.

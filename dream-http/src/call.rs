@@ -55,6 +55,7 @@ pub(crate) struct Notes {
 /// use dream_http::openapi::Sketch;
 ///
 /// /// The device that a client says it is.
+/// #[derive(Debug)]
 /// struct Device(Option<String>);
 ///
 /// impl Input for Device {
@@ -71,6 +72,7 @@ pub(crate) struct Notes {
 pub struct Call {
     app: Arc<App>,
     head: Parts,
+    row: usize,
     options: Options,
     lang: Lang,
     id: RequestId,
@@ -96,12 +98,12 @@ impl Call {
     pub(crate) fn new(
         arrival: Arrival,
         head: Parts,
-        options: Options,
+        (row, options): (usize, Options),
         path_parts: Vec<Option<String>>,
         body: RequestBody,
     ) -> Self {
         let Arrival { app, lang, id, client, notes } = arrival;
-        Self { app, head, options, lang, id, client, path_parts, query: None, body, slot: None, notes }
+        Self { app, head, row, options, lang, id, client, path_parts, query: None, body, slot: None, notes }
     }
 
     /// Takes a slot among the requests at once, where its route needs one.
@@ -149,8 +151,14 @@ impl Call {
         self.client
     }
 
-    pub(crate) fn head(&self) -> &Parts {
-        &self.head
+    /// The number of the row that answers.
+    pub(crate) fn row(&self) -> usize {
+        self.row
+    }
+
+    /// Whether nothing but the route itself says what is asked for.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.path_parts.is_empty() && self.head.uri.query().is_none_or(str::is_empty)
     }
 
     pub(crate) fn options(&self) -> &Options {

@@ -83,6 +83,7 @@ mod body_limits;
 mod call;
 mod client_address;
 mod connection;
+mod connection_counts;
 mod encoding;
 mod entropy;
 pub mod file;

@@ -243,6 +243,7 @@ impl Described {
 /// use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
 ///
 /// /// Which client it is, told in a header.
+/// #[derive(Debug)]
 /// struct Client(String);
 ///
 /// impl Input for Client {
@@ -288,6 +289,7 @@ impl<'s> Sketch<'s> {
     /// use dream_http::openapi::Sketch;
     /// use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
     ///
+    /// # #[derive(Debug)]
     /// # struct Asked;
     /// # impl dream_http::input::Input for Asked {
     /// #     async fn read(_: &mut dream_http::Call) -> dream_core::Result<Self> { Ok(Self) }
@@ -315,6 +317,7 @@ impl<'s> Sketch<'s> {
     /// use dream_core::Code;
     /// use dream_http::openapi::Sketch;
     ///
+    /// # #[derive(Debug)]
     /// # struct Asked;
     /// # impl dream_http::input::Input for Asked {
     /// #     async fn read(_: &mut dream_http::Call) -> dream_core::Result<Self> { Ok(Self) }
@@ -340,6 +343,7 @@ impl<'s> Sketch<'s> {
     /// use dream_http::input::PathWords as _;
     /// use dream_http::openapi::Sketch;
     ///
+    /// # #[derive(Debug)]
     /// # struct Asked;
     /// # impl dream_http::input::Input for Asked {
     /// #     async fn read(_: &mut dream_http::Call) -> dream_core::Result<Self> { Ok(Self) }
@@ -375,6 +379,7 @@ impl<'s> Sketch<'s> {
     /// use dream_http::openapi::Sketch;
     /// use dream_http::wire::orders::OrderQuery;
     ///
+    /// # #[derive(Debug)]
     /// # struct Asked;
     /// # impl dream_http::input::Input for Asked {
     /// #     async fn read(_: &mut dream_http::Call) -> dream_core::Result<Self> { Ok(Self) }
@@ -416,6 +421,7 @@ impl<'s> Sketch<'s> {
     /// use dream_http::openapi::Sketch;
     /// use dream_http::wire::favorites::NewFavorite;
     ///
+    /// # #[derive(Debug)]
     /// # struct Asked;
     /// # impl dream_http::input::Input for Asked {
     /// #     async fn read(_: &mut dream_http::Call) -> dream_core::Result<Self> { Ok(Self) }
@@ -443,6 +449,7 @@ impl<'s> Sketch<'s> {
     /// ```
     /// use dream_http::openapi::Sketch;
     ///
+    /// # #[derive(Debug)]
     /// # struct Asked;
     /// # impl dream_http::input::Input for Asked {
     /// #     async fn read(_: &mut dream_http::Call) -> dream_core::Result<Self> { Ok(Self) }

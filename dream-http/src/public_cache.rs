@@ -1,23 +1,39 @@
-//! Answers that are the same for everybody: written and compressed once, handed out until they are stale.
+//! Responses that are the same for everybody: made and compressed once, and sent until they are stale.
+//!
+//! - The key is the route and the debug form of its parsed input, so all spellings of one query share one response: another
+//!   order or encoding of the parameters, zeros before a number, a default that is spelled out. What is not a valid query
+//!   is never stored.
+//! - Of the requests for one key one makes the response, and the others wait for it. If it fails or its client leaves, the
+//!   next one makes it.
+//! - A response that was begun before an invalidation answers only the requests that wait for it: the generation of the
+//!   topic is part of the key.
+//! - The cache is bounded by bytes. Responses that are expired or invalidated are removed every few seconds, or as soon as
+//!   they are asked for.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use dream_core::Result;
 use http::header::ETAG;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use tokio::sync::Mutex;
+use quick_cache::sync::{Cache, DefaultLifecycle, EntryAction, EntryResult};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use tokio::time::Instant;
 
 use crate::encoding;
+use crate::finish::Outcome;
 use crate::reply::{Payload, Reply};
 
-/// How many different answers are kept.
-const MAX_ENTRIES: usize = 1024;
+/// Parts of the cache with a lock and an equal share of the bytes each.
+const SHARDS: usize = 8;
+/// About how many responses there are; only bookkeeping is sized by it.
+const ESTIMATED_ENTRIES: usize = 1024;
+/// What an entry takes beside its bodies and its input: headers, key and table slots, generously.
+const OVERHEAD: usize = 2048;
 
 /// That a row's answer is the same for everybody, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,32 +94,63 @@ pub(crate) fn is_fresh(headers: &HeaderMap, etag: &HeaderValue) -> bool {
         .any(|tag| tag.trim() == "*" || weak(tag) == ours)
 }
 
-#[derive(Debug)]
-struct Kept {
-    ready: Arc<Ready>,
-    until: Instant,
+/// What tells stored responses apart.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    row: usize,
     generation: u64,
+    /// The debug form of the parsed input.
+    input: Arc<str>,
 }
 
-#[derive(Debug, Default)]
-struct Slot {
-    kept: RwLock<Option<Kept>>,
-    /// Held by whoever makes the answer; the others wait for it instead of making it as well.
-    making: Mutex<()>,
+#[derive(Debug, Clone)]
+struct Stored {
+    ready: Arc<Ready>,
+    topic: &'static str,
+    until: Instant,
 }
 
-/// The answers that are kept.
-#[derive(Debug, Default)]
+impl Stored {
+    fn is_fresh(&self) -> bool {
+        Instant::now() < self.until
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Bytewise;
+
+impl Weighter<Key, Stored> for Bytewise {
+    fn weight(&self, key: &Key, stored: &Stored) -> u64 {
+        let ready = &stored.ready;
+        (OVERHEAD + key.input.len() + ready.plain.len() + ready.gzip.as_ref().map_or(0, Bytes::len)) as u64
+    }
+}
+
+/// The responses that are stored.
+#[derive(Debug)]
 pub(crate) struct PublicCache {
-    slots: RwLock<HashMap<String, Arc<Slot>>>,
+    stored: Cache<Key, Stored, Bytewise>,
     generations: HashMap<&'static str, AtomicU64>,
+    /// By row, the debug form of the input of a request without ids and without a query: what most requests are.
+    bare: Vec<OnceLock<Arc<str>>>,
 }
 
 impl PublicCache {
-    /// A cache for rows of these topics.
-    pub(crate) fn new(topics: impl IntoIterator<Item = &'static str>) -> Self {
+    /// A cache of at most so many bytes, for so many rows, of which some have these topics.
+    pub(crate) fn new(bytes: usize, rows: usize, topics: impl IntoIterator<Item = &'static str>) -> Self {
+        let options = OptionsBuilder::new()
+            .shards(SHARDS)
+            .estimated_items_capacity(ESTIMATED_ENTRIES)
+            .weight_capacity(bytes as u64)
+            .build();
+        let (hasher, lifecycle) = (DefaultHashBuilder::default(), DefaultLifecycle::default());
+        let stored = match options {
+            Ok(options) => Cache::with_options(options, Bytewise, hasher, lifecycle),
+            // It fails only where a number is not given.
+            Err(_) => Cache::with_weighter(ESTIMATED_ENTRIES, bytes as u64, Bytewise),
+        };
         let generations = topics.into_iter().map(|topic| (topic, AtomicU64::new(0))).collect();
-        Self { slots: RwLock::default(), generations }
+        Self { stored, generations, bare: std::iter::repeat_with(OnceLock::new).take(rows).collect() }
     }
 
     /// Makes everything of the topic stale.
@@ -118,69 +165,66 @@ impl PublicCache {
         self.generations.keys().for_each(|topic| self.invalidate(topic));
     }
 
-    /// The kept answer, if it is still good.
-    pub(crate) fn kept(&self, key: &str, public: Public) -> Option<Arc<Ready>> {
-        let slots = self.slots.read().ok()?;
-        slots.get(key)?.fresh(self.generation(public))
+    fn generation(&self, topic: &str) -> u64 {
+        self.generations.get(topic).map_or(0, |it| it.load(Ordering::Acquire))
     }
 
-    fn generation(&self, public: Public) -> u64 {
-        self.generations.get(public.topic).map_or(0, |it| it.load(Ordering::Acquire))
+    fn key(&self, row: usize, public: Public, input: &Arc<str>) -> Key {
+        Key { row, generation: self.generation(public.topic), input: Arc::clone(input) }
     }
 
-    /// The kept answer, or a new one. What was begun before an invalidation is not kept after it.
+    /// The stored response of a row to a request without ids and without a query, if it is still good.
+    pub(crate) fn bare(&self, row: usize, public: Public) -> Option<Arc<Ready>> {
+        let input = self.bare.get(row)?.get()?;
+        let stored = self.stored.get(&self.key(row, public, input))?;
+        stored.is_fresh().then_some(stored.ready)
+    }
+
+    /// Remembers what the input of a request without ids and without a query is.
+    pub(crate) fn remember_bare(&self, row: usize, input: &Arc<str>) {
+        if let Some(bare) = self.bare.get(row) {
+            bare.get_or_init(|| Arc::clone(input));
+        }
+    }
+
+    /// The stored response to this input, or a new one.
     pub(crate) async fn get(
         &self,
-        key: &str,
+        row: usize,
         public: Public,
+        input: &Arc<str>,
         make: impl Future<Output = Result<Reply>>,
-    ) -> Result<Result<Arc<Ready>, Reply>> {
-        let slot = self.slot(key);
-        if let Some(ready) = slot.fresh(self.generation(public)) {
-            return Ok(Ok(ready));
-        }
-        let _making = slot.making.lock().await;
-        let begun = self.generation(public);
-        if let Some(ready) = slot.fresh(begun) {
-            return Ok(Ok(ready));
-        }
+    ) -> Result<Outcome> {
+        let key = self.key(row, public, input);
+        let found = self.stored.entry_async(&key, |_, stored| match stored.is_fresh() {
+            true => EntryAction::Retain(Arc::clone(&stored.ready)),
+            false => EntryAction::ReplaceWithGuard,
+        });
+        let place = match found.await {
+            EntryResult::Retained(ready) => return Ok(Outcome::Ready(ready)),
+            EntryResult::Vacant(place) | EntryResult::Replaced(place, _) => place,
+            // Neither comes of the decision above and of waiting without a limit.
+            EntryResult::Removed(..) | EntryResult::Timeout => return make.await.map(Outcome::Reply),
+        };
+        // If this fails or is dropped, so is the place, and the next one who waits for it makes the response.
         let reply = make.await?;
-        let Some(ready) = Ready::new(&reply).map(Arc::new) else { return Ok(Err(reply)) };
-        let kept = Kept { ready: Arc::clone(&ready), until: Instant::now() + public.ttl, generation: begun };
-        if let Ok(mut place) = slot.kept.write() {
-            *place = Some(kept);
-        }
-        Ok(Ok(ready))
+        let Some(ready) = Ready::new(&reply).map(Arc::new) else { return Ok(Outcome::Reply(reply)) };
+        let until = Instant::now() + public.ttl;
+        // The place is gone if it was invalidated meanwhile; the response is right all the same.
+        let _ = place.insert(Stored { ready: Arc::clone(&ready), topic: public.topic, until });
+        Ok(Outcome::Ready(ready))
     }
 
-    fn slot(&self, key: &str) -> Arc<Slot> {
-        if let Ok(slots) = self.slots.read()
-            && let Some(slot) = slots.get(key)
-        {
-            return Arc::clone(slot);
-        }
-        let Ok(mut slots) = self.slots.write() else { return Arc::default() };
-        if slots.len() >= MAX_ENTRIES {
-            let now = Instant::now();
-            slots.retain(|_, slot| slot.lives(now));
-            // Somebody walks through everything there is: keep nothing rather than grow.
-            if slots.len() >= MAX_ENTRIES {
-                slots.clear();
-            }
-        }
-        Arc::clone(slots.entry(key.to_owned()).or_default())
-    }
-}
-
-impl Slot {
-    fn fresh(&self, generation: u64) -> Option<Arc<Ready>> {
-        let kept = self.kept.read().ok()?;
-        let kept = kept.as_ref()?;
-        (kept.generation == generation && Instant::now() < kept.until).then(|| Arc::clone(&kept.ready))
+    /// Removes what is expired or invalidated.
+    pub(crate) fn remove_stale(&self) {
+        let now = Instant::now();
+        self.stored
+            .retain(|key, stored| now < stored.until && key.generation == self.generation(stored.topic));
     }
 
-    fn lives(&self, now: Instant) -> bool {
-        self.kept.read().is_ok_and(|kept| kept.as_ref().is_some_and(|kept| now < kept.until))
+    #[cfg(test)]
+    fn bytes(&self) -> u64 {
+        self.stored.weight()
     }
 }
 
@@ -189,35 +233,85 @@ mod tests {
     use super::*;
 
     const PLANS: Public = Public { ttl: Duration::from_mins(1), topic: "plans" };
+    const MIB: usize = 1 << 20;
 
-    async fn ask(cache: &PublicCache, public: Public, text: &'static str) -> Bytes {
+    fn cache() -> PublicCache {
+        PublicCache::new(MIB, 1, ["plans"])
+    }
+
+    fn body(outcome: &Outcome) -> Bytes {
+        match outcome {
+            Outcome::Ready(ready) => ready.plain.clone(),
+            Outcome::Reply(reply) => reply.body.as_bytes().unwrap().clone(),
+        }
+    }
+
+    async fn ask(cache: &PublicCache, public: Public, input: &str, text: impl Into<Bytes>) -> Bytes {
         let make = async { Ok(Reply::bytes(StatusCode::OK, crate::reply::JSON_UTF8, text)) };
-        cache.get("/plans", public, make).await.unwrap().unwrap().plain.clone()
+        body(&cache.get(0, public, &input.into(), make).await.unwrap())
     }
 
     #[tokio::test]
     async fn an_answer_is_made_once_until_it_is_stale() {
-        let cache = PublicCache::new(["plans"]);
-        assert_eq!(ask(&cache, PLANS, "one").await, "one");
-        assert_eq!(ask(&cache, PLANS, "two").await, "one");
+        let cache = cache();
+        assert_eq!(ask(&cache, PLANS, "()", "one").await, "one");
+        assert_eq!(ask(&cache, PLANS, "()", "two").await, "one");
         cache.invalidate_all();
         let brief = Public { ttl: Duration::ZERO, ..PLANS };
-        assert_eq!(ask(&cache, brief, "three").await, "three");
-        assert_eq!(ask(&cache, PLANS, "four").await, "four");
+        assert_eq!(ask(&cache, brief, "()", "three").await, "three");
+        assert_eq!(ask(&cache, PLANS, "()", "four").await, "four");
     }
 
     #[tokio::test]
     async fn a_change_is_seen_at_once_even_by_an_answer_in_the_making() {
-        let cache = PublicCache::new(["plans"]);
+        let cache = cache();
         let make = async {
             cache.invalidate("plans");
             Ok(Reply::bytes(StatusCode::OK, crate::reply::JSON_UTF8, "old"))
         };
-        let old = cache.get("/plans", PLANS, make).await.unwrap().unwrap();
-        assert_eq!(old.plain, "old");
-        assert_eq!(ask(&cache, PLANS, "new").await, "new");
+        assert_eq!(body(&cache.get(0, PLANS, &"()".into(), make).await.unwrap()), "old");
+        assert_eq!(ask(&cache, PLANS, "()", "new").await, "new");
         cache.invalidate("gallery");
-        assert_eq!(ask(&cache, PLANS, "newer").await, "new");
+        assert_eq!(ask(&cache, PLANS, "()", "newer").await, "new");
+    }
+
+    #[tokio::test]
+    async fn of_those_who_ask_at_once_one_makes_the_answer_and_a_failure_is_made_good_by_the_next() {
+        let cache = cache();
+        let made = AtomicU64::new(0);
+        let input = "()".into();
+        let attempt = || {
+            cache.get(0, PLANS, &input, async {
+                let count = made.fetch_add(1, Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                if count == 0 {
+                    return Err(dream_core::Code::Unavailable.into());
+                }
+                Ok(Reply::bytes(StatusCode::OK, crate::reply::JSON_UTF8, "made"))
+            })
+        };
+        let (first, second, third) = tokio::join!(attempt(), attempt(), attempt());
+        assert!(first.is_err());
+        assert_eq!((body(&second.unwrap()), body(&third.unwrap())), ("made".into(), "made".into()));
+        assert_eq!(made.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn the_cache_is_bounded_by_bytes_and_lets_go_of_what_is_stale() {
+        let cache = cache();
+        for at in 0..100 {
+            ask(&cache, PLANS, &format!("{at}"), vec![b'a'; 64 * 1024]).await;
+            assert!(cache.bytes() <= MIB as u64, "{} bytes", cache.bytes());
+        }
+        assert!(cache.bytes() > 0);
+        let brief = Public { ttl: Duration::ZERO, ..PLANS };
+        ask(&cache, brief, "brief", "brief").await;
+        let before = cache.bytes();
+        cache.remove_stale();
+        assert!(cache.bytes() < before);
+        cache.invalidate("plans");
+        cache.remove_stale();
+        assert_eq!(cache.bytes(), 0);
     }
 
     #[test]

@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Phase};
+use crate::client_address;
 use crate::connection;
+use crate::connection_counts::{ConnectionCounts, Counted};
 use crate::last_call;
 use crate::routes;
 use crate::settings::Settings;
@@ -24,6 +26,8 @@ const BACKLOG: i32 = 1024;
 /// How long we wait after the system could not give us a connection, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TIDY_EVERY: Duration = Duration::from_mins(1);
+/// How long stored responses that are stale stay in memory.
+const REMOVE_STALE_EVERY: Duration = Duration::from_secs(5);
 
 /// Sockets that listen already, for whoever needs to know the port before there is an application.
 ///
@@ -347,14 +351,24 @@ async fn accept(app: &Arc<App>, listener: &TcpListener, connections: &TaskTracke
     let limits = app.settings().limits;
     let protocol = connection::protocol(&limits);
     let room = Arc::new(Semaphore::new(limits.connections));
+    let counts = ConnectionCounts::new(limits.connections_per_address);
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
+                // All clients of a proxy come from its address.
+                let counted = match counts.count(peer.ip()) {
+                    Some(counted) => Some(counted),
+                    None if client_address::is_trusted(peer.ip(), &app.settings().trusted_proxies) => None,
+                    None => {
+                        metrics::counter!("http_server_connections_refused_total").increment(1);
+                        continue;
+                    }
+                };
                 prepare(&stream);
                 let serving =
                     connection::serve(Arc::clone(app), stream, peer, protocol.clone(), stop.clone());
-                connections.spawn(held(place, serving));
+                connections.spawn(held((place, counted), serving));
             }
             Err(error) => {
                 tracing::warn!(error = %error, "no connection");
@@ -364,7 +378,7 @@ async fn accept(app: &Arc<App>, listener: &TcpListener, connections: &TaskTracke
     }
 }
 
-async fn held(place: OwnedSemaphorePermit, serving: impl Future<Output = ()>) {
+async fn held(place: (OwnedSemaphorePermit, Option<Counted>), serving: impl Future<Output = ()>) {
     metrics::gauge!("http_server_connections").increment(1.0);
     serving.await;
     metrics::gauge!("http_server_connections").decrement(1.0);
@@ -381,6 +395,7 @@ fn prepare(stream: &TcpStream) {
 /// What goes on beside the requests: following news of changes, and forgetting who is gone.
 pub(crate) async fn tidy(app: Arc<App>, stop: CancellationToken) {
     let mut clock = interval(TIDY_EVERY);
+    let mut stale = interval(REMOVE_STALE_EVERY);
     let news = app.follow_news();
     let mut news = std::pin::pin!(news);
     let mut following = true;
@@ -389,6 +404,7 @@ pub(crate) async fn tidy(app: Arc<App>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = &mut news, if following => following = false,
             _ = clock.tick() => app.tidy(),
+            _ = stale.tick() => app.public().remove_stale(),
         }
     }
 }

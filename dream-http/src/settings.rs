@@ -91,6 +91,9 @@ pub enum Docs {
 pub struct Limits {
     /// Connections at once; more wait in the system's backlog.
     pub connections: usize,
+    /// Connections at once of one address, or of one /64 network of IPv6; more are closed at once. It does not count for
+    /// trusted proxies.
+    pub connections_per_address: usize,
     /// Requests at once; more are told 503.
     pub requests: usize,
     /// Requests at once whose answer is held back, such as those that wait for a job.
@@ -115,6 +118,8 @@ pub struct Limits {
     pub body_memory_per_address: usize,
     /// How much of it bodies from one user may take.
     pub body_memory_per_user: usize,
+    /// Responses that are stored because they are the same for everybody, in bytes.
+    pub public_cache: usize,
     /// Header lines of a request.
     pub headers: usize,
     /// Bytes of a request's head.
@@ -160,6 +165,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            connections_per_address: 2_000,
             requests: 1024,
             waiting_requests: 8192,
             callback_requests: 128,
@@ -170,6 +176,7 @@ impl Default for Limits {
             response_memory: 128 * 1024 * 1024,
             body_memory_per_address: 64 * 1024 * 1024,
             body_memory_per_user: 32 * 1024 * 1024,
+            public_cache: 64 * 1024 * 1024,
             headers: 64,
             header_bytes: 32 * 1024,
             header_time: Duration::from_secs(30),

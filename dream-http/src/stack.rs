@@ -12,8 +12,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::Either;
 use http::header::{ALLOW, AUTHORIZATION, VARY};
 use http::request::Parts;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -33,7 +32,7 @@ type Answer = Result<Response<Payload>, Infallible>;
 
 /// Answers one request. It never fails: whatever goes wrong is an answer as well.
 ///
-/// A kept answer is there at once. The rest is worked on, in a box: what a handler needs meanwhile is large, and a
+/// A stored response is there at once. The rest is worked on, in a box: what a handler needs meanwhile is large, and a
 /// connection that waits should not have room for it.
 pub(crate) fn serve(
     app: &Arc<App>,
@@ -41,30 +40,32 @@ pub(crate) fn serve(
     request: Request<Incoming>,
 ) -> impl Future<Output = Answer> + Send + use<> {
     let found = app.table().find(request.method(), request.uri().path());
-    if let Found::Row(row, _) = found
-        && let Some(response) = kept(app, peer, &request, row)
+    if let Found::Row(row, ids) = &found
+        && ids.is_empty()
+        && let Some(response) = stored(app, peer, &request, *row)
     {
         return Either::Left(ready(Ok(response)));
     }
     Either::Right(Box::pin(work_on(Arc::clone(app), peer, found, request)))
 }
 
-/// The kept answer of a public row, if there is one: what [`run`] would come to, without the way there.
-fn kept(
+/// The stored response of a public row to a request without ids and without a query, if there is one: what [`run`] would
+/// come to, without the way there. A query has to be parsed before it is known which response it asks for.
+fn stored(
     app: &Arc<App>,
     peer: IpAddr,
     request: &Request<Incoming>,
     number: usize,
 ) -> Option<Response<Payload>> {
     let row = &app.table().rows()[number];
-    let public = row.options.public.filter(|_| !is_signed_in(row, request.headers()))?;
-    if !request.body().is_end_stream() {
+    let public = row.options.public.filter(|_| is_for_everybody(row.guard, request.headers()))?;
+    if !request.body().is_end_stream() || request.uri().query().is_some_and(|query| !query.is_empty()) {
         return None;
     }
-    let ready = app.public().kept(key(row, request.uri()), public)?;
+    let ready = app.public().bare(number, public)?;
     let visit = Arc::new(Visit::begin(app, peer, request, Some(number)));
     let record = Record::open(Arc::clone(&visit));
-    let counted = app.count_here(&visit.notes, &Caller::Unknown, visit.client);
+    let counted = app.count_public(&visit.notes, visit.client);
     let outcome = counted.map(|()| Outcome::Ready(ready));
     let mut response =
         respond(&visit, outcome, request.headers(), row.options.wording, Some(finish::REVALIDATE));
@@ -137,7 +138,7 @@ async fn answer(visit: &Arc<Visit>, found: Found, request: Request<Incoming>) ->
     let (head, incoming) = request.into_parts();
     let body = RequestBody::new(incoming, &head.headers);
     match found {
-        Found::Row(row, ids) => run(visit, &visit.app.table().rows()[row], ids, head, body).await,
+        Found::Row(row, ids) => run(visit, row, ids, head, body).await,
         Found::Method(allow) => without_row(visit, &head, body, Some(allow)),
         Found::Nothing => without_row(visit, &head, body, None),
     }
@@ -174,12 +175,13 @@ fn without_row(
 
 async fn run(
     visit: &Arc<Visit>,
-    row: &Row,
+    number: usize,
     ids: Vec<Option<String>>,
     head: Parts,
     body: RequestBody,
 ) -> Response<Payload> {
-    let mut call = Call::new(visit.arrival(), head, row.options, ids, body);
+    let row = &visit.app.table().rows()[number];
+    let mut call = Call::new(visit.arrival(), head, (number, row.options), ids, body);
     let outcome = match call.take_slot() {
         Ok(()) => guarded(visit, row, &mut call).await,
         Err(busy) => Err(busy),
@@ -197,7 +199,7 @@ async fn run(
 /// Runs the row; a panic is an error like any other, and a read that takes too long is given up.
 async fn guarded(visit: &Arc<Visit>, row: &Row, call: &mut Call) -> Result<Outcome> {
     let limit = row.options.answer_time.unwrap_or(visit.app.settings().limits.answer_time);
-    let work = AssertUnwindSafe(perform(visit, row, call)).catch_unwind();
+    let work = AssertUnwindSafe((row.run)(call)).catch_unwind();
     let done = if row.is_write() { Ok(work.await) } else { timeout(limit, work).await };
     match done {
         Ok(Ok(outcome)) => outcome,
@@ -206,28 +208,15 @@ async fn guarded(visit: &Arc<Visit>, row: &Row, call: &mut Call) -> Result<Outco
     }
 }
 
-async fn perform(visit: &Arc<Visit>, row: &Row, call: &mut Call) -> Result<Outcome> {
-    let Some(public) = row.options.public.filter(|_| !is_signed_in(row, call.headers())) else {
-        return (row.run)(call).await.map(Outcome::Reply);
-    };
-    visit.app.count_here(&visit.notes, &Caller::Unknown, visit.client)?;
-    let key = key(row, &call.head().uri).to_owned();
-    let kept = visit.app.public().get(&key, public, (row.run)(call)).await?;
-    Ok(match kept {
-        Ok(ready) => Outcome::Ready(ready),
-        Err(reply) => Outcome::Reply(reply),
-    })
-}
-
-/// Whether the answer may depend on who asks.
-fn is_signed_in(row: &Row, headers: &HeaderMap) -> bool {
-    row.guard != Guard::Open && headers.contains_key(AUTHORIZATION)
+/// Whether the answer of a public row is the one for everybody, rather than one that depends on who asks.
+pub(crate) fn is_for_everybody(guard: Guard, headers: &HeaderMap) -> bool {
+    guard == Guard::Open || !headers.contains_key(AUTHORIZATION)
 }
 
 /// Who may keep an answer of the row: everybody if it is public, unless it is the answer to somebody who is signed in.
 fn cache_control(row: &Row, headers: &HeaderMap) -> Option<HeaderValue> {
     row.options.public?;
-    Some(if is_signed_in(row, headers) { finish::PRIVATE } else { finish::REVALIDATE })
+    Some(if is_for_everybody(row.guard, headers) { finish::REVALIDATE } else { finish::PRIVATE })
 }
 
 /// Caches must tell the public answer of a row from those to callers who are signed in.
@@ -235,12 +224,6 @@ fn vary(row: &Row, response: &mut Response<Payload>) {
     if row.options.public.is_some() && row.guard != Guard::Open {
         response.headers_mut().append(VARY, HeaderValue::from_name(AUTHORIZATION));
     }
-}
-
-/// What tells the kept answers of a row apart. One that passes over unknown parameters gives the same answer whatever
-/// they are.
-fn key<'u>(row: &Row, uri: &'u Uri) -> &'u str {
-    if row.options.strict_query { uri.path_and_query().map_or("", PathAndQuery::as_str) } else { uri.path() }
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -81,6 +81,9 @@ pub enum LimitClass {
     Generate,
     /// Stored pictures. They are counted by each node alone and not among all requests: a page shows many of them.
     Files,
+    /// Reads of what everybody may read, as far as the caller is not signed in. They cost little, and all guests behind the
+    /// address of a carrier or of a company share them, so each node counts them alone and not among all requests.
+    Public,
 }
 
 /// Requests of each class that are allowed in the period of the common limit; `None` for no limit beside that one.
@@ -104,6 +107,9 @@ pub struct ClassLimits {
     pub generate: Option<NonZeroU32>,
     /// Stored pictures, which are counted apart. Without a limit of their own they count among all requests.
     pub files: Option<NonZeroU32>,
+    /// Public reads by callers who are not signed in, by address, which are counted apart. Without a limit of their own they
+    /// count among all requests.
+    pub public: Option<NonZeroU32>,
 }
 
 impl Default for ClassLimits {
@@ -113,6 +119,7 @@ impl Default for ClassLimits {
             pay: NonZeroU32::new(30),
             generate: NonZeroU32::new(60),
             files: NonZeroU32::new(1200),
+            public: NonZeroU32::new(3000),
         }
     }
 }
@@ -216,6 +223,7 @@ pub(crate) struct Throttle {
     pay: Option<Counter>,
     generate: Option<Counter>,
     files: Option<Counter>,
+    public: Option<Counter>,
 }
 
 impl Throttle {
@@ -229,6 +237,7 @@ impl Throttle {
             pay: class("pay", classes.pay),
             generate: class("generate", classes.generate),
             files: class("files", classes.files),
+            public: class("public", classes.public),
         })
     }
 
@@ -238,12 +247,18 @@ impl Throttle {
             LimitClass::Pay => self.pay.as_ref(),
             LimitClass::Generate => self.generate.as_ref(),
             LimitClass::Files => self.files.as_ref(),
+            LimitClass::Public => self.public.as_ref(),
         }
     }
 
     /// Counts one request on this node alone.
     pub(crate) fn count_here(&self, caller: &Caller, client: IpAddr) -> Result<Allowance, Refusal> {
         self.all.here(key(caller, client))
+    }
+
+    /// Counts one public read of a guest on this node alone.
+    pub(crate) fn count_public(&self, client: IpAddr) -> Result<Allowance, Refusal> {
+        self.public.as_ref().unwrap_or(&self.all).here(Key::Address(network(client)))
     }
 
     /// Counts one request, here and where all nodes count; tells what is left of the scarcer allowance.
@@ -255,10 +270,10 @@ impl Throttle {
         client: IpAddr,
     ) -> Result<Allowance, Refusal> {
         let key = key(caller, client);
-        if class == Some(LimitClass::Files)
-            && let Some(files) = &self.files
+        if let Some(class @ (LimitClass::Files | LimitClass::Public)) = class
+            && let Some(apart) = self.of(class)
         {
-            return files.here(key);
+            return apart.here(key);
         }
         let all = self.all.count(dream, key).await?;
         let Some(class) = class.and_then(|class| self.of(class)) else { return Ok(all) };
@@ -268,7 +283,8 @@ impl Throttle {
 
     /// Forgets whoever has the whole allowance again.
     pub(crate) fn forget_idle(&self) {
-        let classes = [&self.login, &self.pay, &self.generate, &self.files].into_iter().flatten();
+        let classes =
+            [&self.login, &self.pay, &self.generate, &self.files, &self.public].into_iter().flatten();
         for counter in classes.chain([&self.all]) {
             counter.limiter.retain_recent();
         }

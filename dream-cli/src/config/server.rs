@@ -13,11 +13,12 @@ use super::environment::Origin;
 use super::parse::{MIN_JWT_SECRET, UpstreamAuth};
 use super::reader::Reader;
 use super::table::{
-    API_DOCS, BASE_URL, CORS_ORIGIN, DRAIN_NOTICE, HOST, JWT_SECRET, METRICS_ADDR,
+    API_DOCS, BASE_URL, CONNECTIONS_PER_ADDRESS, CORS_ORIGIN, DRAIN_NOTICE, HOST, JWT_SECRET, METRICS_ADDR,
     OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME, PORT, R2_ACCESS_KEY_ID,
     R2_ACCOUNT_ID, R2_BUCKET_NAME, R2_ENDPOINT, R2_PUBLIC_URL, R2_SECRET_ACCESS_KEY, RESULTS_REHOST,
     REUSE_PORT, THIRD_PARTY_AUTH, THROTTLE_LIMIT, THROTTLE_LIMIT_FILES, THROTTLE_LIMIT_GENERATE,
-    THROTTLE_LIMIT_LOGIN, THROTTLE_LIMIT_PAY, THROTTLE_TTL, TRUSTED_PROXIES, UPLOAD_DIR, WECHAT_PAY_MCH_ID,
+    THROTTLE_LIMIT_LOGIN, THROTTLE_LIMIT_PAY, THROTTLE_LIMIT_PUBLIC, THROTTLE_TTL, TRUSTED_PROXIES,
+    UPLOAD_DIR, WECHAT_PAY_MCH_ID,
 };
 use super::{Collector, Config, Mode, Need, Storage, Tools, operator, outside};
 
@@ -126,9 +127,16 @@ fn http(reader: &mut Reader<'_>) -> Option<dream_http::Settings> {
     let docs = reader.get(&API_DOCS);
     let origins = reader.get(&CORS_ORIGIN);
     let (period, limit) = (reader.get(&THROTTLE_TTL), reader.get(&THROTTLE_LIMIT));
-    let class_limits =
-        [&THROTTLE_LIMIT_LOGIN, &THROTTLE_LIMIT_PAY, &THROTTLE_LIMIT_GENERATE, &THROTTLE_LIMIT_FILES];
-    let [login, pay, generate, files] = class_limits.map(|limit| reader.get(limit).map(NonZeroU32::new));
+    let class_limits = [
+        &THROTTLE_LIMIT_LOGIN,
+        &THROTTLE_LIMIT_PAY,
+        &THROTTLE_LIMIT_GENERATE,
+        &THROTTLE_LIMIT_FILES,
+        &THROTTLE_LIMIT_PUBLIC,
+    ];
+    let [login, pay, generate, files, public] =
+        class_limits.map(|limit| reader.get(limit).map(NonZeroU32::new));
+    let connections_per_address = reader.get(&CONNECTIONS_PER_ADDRESS);
     if reader.is_production() && origins == Some(Origins::Any) {
         reader.note("CORS_ORIGIN is *: pages of any origin may read answers, without credentials");
     }
@@ -140,10 +148,24 @@ fn http(reader: &mut Reader<'_>) -> Option<dream_http::Settings> {
         docs: docs?,
         origins: origins?,
         throttle: throttle(period?, limit?),
-        class_limits: ClassLimits { login: login?, pay: pay?, generate: generate?, files: files? },
-        limits: Limits { drain_notice: drain_notice?, ..Limits::default() },
+        class_limits: ClassLimits {
+            login: login?,
+            pay: pay?,
+            generate: generate?,
+            files: files?,
+            public: public?,
+        },
+        limits: limits(drain_notice?, connections_per_address?),
         ..dream_http::Settings::default()
     })
+}
+
+fn limits(drain_notice: Duration, connections_per_address: u32) -> Limits {
+    let connections_per_address = match usize::try_from(connections_per_address) {
+        Ok(0) | Err(_) => usize::MAX,
+        Ok(count) => count,
+    };
+    Limits { drain_notice, connections_per_address, ..Limits::default() }
 }
 
 fn throttle(period_secs: u32, limit: u32) -> Option<ThrottleRule> {

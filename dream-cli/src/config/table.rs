@@ -54,6 +54,11 @@ table! {
             their own").or("60");
         THROTTLE_LIMIT_FILES: u32 = Variable::new(parse::count, "Stored pictures under /uploads/, counted apart from all \
             others; 0 to count them among the others").or("1200");
+        THROTTLE_LIMIT_PUBLIC: u32 = Variable::new(parse::count, "Reads of public lists, pictures and templates by \
+            callers who are not signed in, per client address and counted apart from all others; 0 to count them among \
+            the others").or("3000");
+        CONNECTIONS_PER_ADDRESS: u32 = Variable::new(parse::count, "Connections of one client address at once, \
+            trusted proxies excepted; 0 for any number").or("2000");
     }
     "Database and cache" {
         DATABASE_URL: SecretString = Variable::new(parse::database_url, "`sqlite://…` or `postgres://…`; wins over \

@@ -1,5 +1,7 @@
 //! JSON bodies.
 
+use std::fmt;
+
 use deserr::{Deserr, IntoValue as _, ValuePointerRef};
 use dream_core::{Code, Error, Result};
 use http::HeaderMap;
@@ -39,7 +41,7 @@ const FAULTY_VALUES: usize = 1000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body<T, const LIMIT: u64 = DEFAULT_BODY>(pub T);
 
-impl<T: Deserr<Faults> + Shape + Send + 'static, const LIMIT: u64> Input for Body<T, LIMIT> {
+impl<T: Deserr<Faults> + Shape + fmt::Debug + Send + 'static, const LIMIT: u64> Input for Body<T, LIMIT> {
     async fn read(call: &mut Call) -> Result<Self> {
         let json = is_json(call.headers());
         if json == Some(false) {

@@ -11,6 +11,7 @@ mod strict;
 mod upload;
 mod words;
 
+use std::fmt;
 use std::future::Future;
 
 use dream_core::{Code, Error, Facts, Result};
@@ -20,8 +21,8 @@ pub use faults::Faults;
 pub use header::{IDEMPOTENCY_KEY, IdempotencyKey, UpstreamAuthorization};
 pub use page::{Numbered, Paged};
 pub use path::{Path, PathWords};
-pub use query::Query;
 pub(crate) use query::QueryPairs;
+pub use query::{Query, QueryAs};
 pub use shape::{Field, Fields, Reader, Shape, object, outside};
 pub use upload::Upload;
 pub use words::{
@@ -32,6 +33,8 @@ use crate::call::Call;
 use crate::openapi::Sketch;
 
 /// What a handler is given besides its gate. Tuples read their parts in order and tell the faults of all of them.
+///
+/// The debug form of an input shows everything that was read, since stored responses of a public row are told apart by it.
 ///
 /// ```
 /// use dream_core::kernel::OrderId;
@@ -49,7 +52,7 @@ use crate::openapi::Sketch;
 /// }
 /// # let _ = (get("/v1/x/{orderId}", one), get("/v1/y", several));
 /// ```
-pub trait Input: Sized + Send + 'static {
+pub trait Input: Sized + fmt::Debug + Send + 'static {
     /// Reads it.
     ///
     /// ```
@@ -60,6 +63,7 @@ pub trait Input: Sized + Send + 'static {
     /// use dream_http::openapi::Sketch;
     ///
     /// /// How many languages a client speaks.
+    /// #[derive(Debug)]
     /// struct Tongues(usize);
     /// impl Input for Tongues {
     ///     async fn read(call: &mut Call) -> Result<Self> {
@@ -87,6 +91,7 @@ pub trait Input: Sized + Send + 'static {
     /// use dream_http::openapi::Sketch;
     /// use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
     ///
+    /// # #[derive(Debug)]
     /// # struct Asked;
     /// # impl dream_http::input::Input for Asked {
     /// #     async fn read(_: &mut dream_http::Call) -> dream_core::Result<Self> { Ok(Self) }

@@ -1,5 +1,7 @@
 //! Ids in the path.
 
+use std::fmt;
+
 use dream_core::{Code, Error, Result};
 use utoipa::openapi::Schema;
 
@@ -78,7 +80,7 @@ impl<A: Word, B: Word> PathWords for (A, B) {
     }
 }
 
-impl<T: PathWords> Input for Path<T> {
+impl<T: PathWords + fmt::Debug> Input for Path<T> {
     async fn read(call: &mut Call) -> Result<Self> {
         T::read(call.path_parts()).map(Self).map_err(Error::new)
     }

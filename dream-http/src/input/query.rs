@@ -1,6 +1,8 @@
 //! The query string.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 
 use deserr::{Deserr, IntoValue as _, ValuePointerRef};
 use dream_core::{Fault, Result};
@@ -96,7 +98,7 @@ impl QueryPairs {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query<T>(pub T);
 
-impl<T: Deserr<Faults> + Fields + Send + 'static> Input for Query<T> {
+impl<T: Deserr<Faults> + Fields + fmt::Debug + Send + 'static> Input for Query<T> {
     async fn read(call: &mut Call) -> Result<Self> {
         let (values, mut faults) = call.query().take_rest();
         match T::deserialize_from_value(Value::Object(values).into_value(), ValuePointerRef::Origin) {
@@ -110,5 +112,30 @@ impl<T: Deserr<Faults> + Fields + Send + 'static> Input for Query<T> {
 
     fn describe(sketch: &mut Sketch<'_>) {
         sketch.query_fields::<T>();
+    }
+}
+
+/// The query, read as `T` and made into what the core is asked. A default that is spelled out is then the same input as one
+/// that is left out, so that both are given the same stored response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueryAs<T, U> {
+    /// What the core is asked.
+    pub value: U,
+    read_as: PhantomData<fn() -> T>,
+}
+
+impl<T, U> Input for QueryAs<T, U>
+where
+    Query<T>: Input,
+    T: Into<U> + fmt::Debug + 'static,
+    U: fmt::Debug + Send + 'static,
+{
+    async fn read(call: &mut Call) -> Result<Self> {
+        let Query(query) = Query::<T>::read(call).await?;
+        Ok(Self { value: query.into(), read_as: PhantomData })
+    }
+
+    fn describe(sketch: &mut Sketch<'_>) {
+        Query::<T>::describe(sketch);
     }
 }

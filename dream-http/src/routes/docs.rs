@@ -113,6 +113,7 @@ async fn file<G: Reader>(_: G, Path(name): Path<FileName>) -> Result<Reply> {
 }
 
 /// The name of a file of a page.
+#[derive(Debug)]
 pub(super) struct FileName(pub(super) String);
 
 impl FromStr for FileName {

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
+use dream_core::gallery::GalleryFilter;
 use dream_core::kernel::ImageId;
 use dream_core::{Admin, Code, Guest, Result, Session, Visitor};
 
 use crate::gate::UserOrAdmin;
-use crate::input::{Body, Numbered, Paged, Path, Query, Text};
+use crate::input::{Body, Numbered, Paged, Path, Query, QueryAs, Text};
 use crate::problem::Lang;
 use crate::reply::Created;
 use crate::table::{Row, delete, get, post};
+use crate::throttle::LimitClass;
 use crate::wire::gallery::{
     Approval, Categories, Image, ImageAnswer, ImageFilter, Liked, ModeratedImage, ModerationFilter,
     Publication, Refusal,
@@ -29,7 +31,8 @@ pub(crate) fn rows() -> Vec<Row> {
             .public(KEPT, TOPIC),
         get("/v1/gallery/images/{id}", image)
             .doc("A public picture, or one's own")
-            .fails(&[Code::ImageNotFound]),
+            .fails(&[Code::ImageNotFound])
+            .limited_as(LimitClass::Public),
         delete("/v1/gallery/images/{id}", remove)
             .doc("Takes a picture out, by its author or an admin")
             .fails(&[Code::ImageNotFound]),
@@ -63,9 +66,9 @@ pub(crate) fn rows() -> Vec<Row> {
 
 async fn images(
     visitor: Visitor,
-    (Numbered(page), Query(filter)): (Numbered, Query<ImageFilter>),
+    (Numbered(page), filter): (Numbered, QueryAs<ImageFilter, GalleryFilter>),
 ) -> Result<NumberedPage<Image>> {
-    Ok(NumberedPage::of(visitor.gallery(&filter.into(), &page).await?, &page, Image::from))
+    Ok(NumberedPage::of(visitor.gallery(&filter.value, &page).await?, &page, Image::from))
 }
 
 async fn image(visitor: Visitor, Path(id): Path<ImageId>) -> Result<ImageAnswer> {

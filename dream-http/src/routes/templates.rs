@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use dream_core::kernel::TemplateId;
-use dream_core::templates;
+use dream_core::templates::{self, PromptFilter};
 use dream_core::{Admin, Code, Guest, Result};
 
-use crate::input::{Body, Path, Query};
+use crate::input::{Body, Path, QueryAs};
 use crate::problem::Lang;
 use crate::reply::Created;
 use crate::table::{Row, delete, get, post, put};
+use crate::throttle::LimitClass;
 use crate::wire::message::Message;
 use crate::wire::templates::{
     BATCH_BODY, MadeParamTemplates, MadePromptTemplates, NewParamTemplate, NewParamTemplates,
@@ -30,7 +31,10 @@ pub(crate) fn rows() -> Vec<Row> {
         post("/v1/templates/prompts/batch", create_prompts)
             .doc("Makes prompt templates, all or none")
             .fails(exists),
-        get("/v1/templates/prompts/{templateId}", prompt).doc("A prompt template").fails(absent),
+        get("/v1/templates/prompts/{templateId}", prompt)
+            .doc("A prompt template")
+            .fails(absent)
+            .limited_as(LimitClass::Public),
         put("/v1/templates/prompts/{templateId}", update_prompt)
             .doc("Changes what a prompt template says")
             .fails(absent),
@@ -46,7 +50,10 @@ pub(crate) fn rows() -> Vec<Row> {
         post("/v1/templates/params/batch", create_params)
             .doc("Makes parameter templates, all or none")
             .fails(exists),
-        get("/v1/templates/params/{templateId}", param).doc("A parameter template").fails(absent),
+        get("/v1/templates/params/{templateId}", param)
+            .doc("A parameter template")
+            .fails(absent)
+            .limited_as(LimitClass::Public),
         put("/v1/templates/params/{templateId}", update_param)
             .doc("Changes what a parameter template says")
             .fails(absent),
@@ -56,8 +63,11 @@ pub(crate) fn rows() -> Vec<Row> {
     ]
 }
 
-async fn prompts(guest: Guest, Query(filter): Query<PromptTemplateFilter>) -> Result<PromptTemplates> {
-    Ok(guest.prompt_templates(&filter.into()).await?.into())
+async fn prompts(
+    guest: Guest,
+    filter: QueryAs<PromptTemplateFilter, PromptFilter>,
+) -> Result<PromptTemplates> {
+    Ok(guest.prompt_templates(&filter.value).await?.into())
 }
 
 async fn prompt(guest: Guest, Path(id): Path<TemplateId>) -> Result<PromptTemplateAnswer> {

@@ -10,15 +10,17 @@ use futures_util::future::BoxFuture;
 use http::Method;
 
 use crate::call::{Call, Caller};
+use crate::finish::Outcome;
 use crate::gate::{Gate, Guard};
 use crate::input::{self, Input};
 use crate::openapi::{Schemas, Sketch};
 use crate::problem::Wording;
 use crate::public_cache::Public;
-use crate::reply::{IntoReply, Reply};
+use crate::reply::IntoReply;
+use crate::stack::is_for_everybody;
 use crate::throttle::LimitClass;
 
-type Run = Arc<dyn for<'c> Fn(&'c mut Call) -> BoxFuture<'c, Result<Reply>> + Send + Sync>;
+type Run = Arc<dyn for<'c> Fn(&'c mut Call) -> BoxFuture<'c, Result<Outcome>> + Send + Sync>;
 
 /// A handler: `async fn(gate, input) -> Result<answer>`.
 ///
@@ -252,7 +254,7 @@ impl Default for Options {
 }
 
 /// Gate, limit, input, handler: in this order, so that nobody's body is read before it is known whose it is.
-async fn run<H, G, I, O>(handler: H, call: &mut Call) -> Result<Reply>
+async fn run<H, G, I, O>(handler: H, call: &mut Call) -> Result<Outcome>
 where
     H: Handler<G, I, O>,
     G: Gate,
@@ -261,14 +263,25 @@ where
 {
     let gate = G::enter(call).await;
     let caller = gate.as_ref().map_or(Caller::Unknown, Gate::caller);
-    let admitted = call.app().admit(call, &caller).await;
+    // Whoever is signed in, or shows a credential that is refused, is no guest.
+    let is_guest = gate.is_ok() && caller == Caller::Unknown;
+    let class = call.options().class.filter(|class| *class != LimitClass::Public || is_guest);
+    let admitted = call.app().admit(call, class, &caller).await;
     // Each is set once: this is the only place that learns it.
     let _ = call.notes().caller.set(caller);
     admitted?;
     let gate = gate?;
     let strict_query = call.options().strict_query;
     let input = input::read_all::<I>(call, strict_query).await?;
-    handler.handle(gate, input).await?.into_reply()
+    let Some(public) = call.options().public.filter(|_| is_for_everybody(G::GUARD, call.headers())) else {
+        return handler.handle(gate, input).await?.into_reply().map(Outcome::Reply);
+    };
+    let key: Arc<str> = format!("{input:?}").into();
+    let cache = call.app().public();
+    if call.is_bare() {
+        cache.remember_bare(call.row(), &key);
+    }
+    cache.get(call.row(), public, &key, async { handler.handle(gate, input).await?.into_reply() }).await
 }
 
 fn describe<I: Input, O: IntoReply>(path: &'static str, schemas: &mut Schemas) -> Sketched {
@@ -316,12 +329,12 @@ impl Row {
         self
     }
 
-    /// The answer is the same for everybody who is not signed in, and is kept for this long, or until the topic
-    /// changes.
+    /// The answer to equal input is the same for everybody who is not signed in, and is kept for this long, or until the
+    /// topic changes. Requests of those who are not signed in count as [`LimitClass::Public`].
     #[must_use]
     pub fn public(mut self, ttl: Duration, topic: &'static str) -> Self {
         self.options.public = Some(Public { ttl, topic });
-        self
+        self.limited_as(LimitClass::Public)
     }
 
     /// Counted against the limit of this class as well.

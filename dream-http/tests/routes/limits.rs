@@ -13,7 +13,7 @@ use crate::site::{Answer, Site, settings};
 
 fn limited(all: u32, generate: u32) -> Settings {
     let rule = |limit| ThrottleRule { limit, period: Duration::from_hours(1) };
-    let none = ClassLimits { login: None, pay: None, generate: None, files: None };
+    let none = ClassLimits { login: None, pay: None, generate: None, files: None, public: None };
     let class_limits = ClassLimits { generate: NonZeroU32::new(generate), ..none };
     Settings { throttle: NonZeroU32::new(all).map(rule), class_limits, ..settings() }
 }

@@ -64,6 +64,40 @@ on_every_backend!(public_lists_are_not_sent_again_to_who_has_them, |backend| asy
     site.close().await;
 });
 
+on_every_backend!(all_spellings_of_a_public_list_are_given_the_stored_one, |backend| async move {
+    let site = Site::open(&backend).await;
+    site.world.dream().plant_seeds().await.unwrap();
+    let nobody = site.nobody();
+    let lists = async |path: &str, queries: &[&str]| {
+        let mut lists = vec![nobody.get(path).await.ok(200)];
+        for query in queries {
+            lists.push(nobody.get(&format!("{path}?{query}")).await.ok(200));
+        }
+        lists
+    };
+    let first = nobody.get("/v1/templates/prompts").await.ok(200);
+    let id = first["templates"][0]["templateId"].as_str().unwrap().to_owned();
+    // A use shows only once the stored list is stale.
+    nobody.post(&format!("/v1/templates/prompts/{id}/usage"), &json!({})).await.ok(200);
+    let spellings =
+        ["category=all", "trending=false", "trending=false&category=%61ll", "category=&&trending="];
+    for list in lists("/v1/templates/prompts", &spellings).await {
+        assert_eq!(list, first);
+    }
+    let alice = site.user("alice").await;
+    let gallery = nobody.get("/v1/gallery/images").await.ok(200);
+    alice.post(&format!("/v1/gallery/images/{}/like", gallery["items"][0]["id"]), &json!({})).await.ok(200);
+    let spellings =
+        ["page=1", "limit=020&page=%2B1", "sort=latest&category=all", "tag=&category=all&limit=20"];
+    for list in lists("/v1/gallery/images", &spellings).await {
+        assert_eq!(list, gallery);
+    }
+    // Another page is another list.
+    let one = nobody.get("/v1/gallery/images?limit=1").await.ok(200);
+    assert_eq!(one["items"].as_array().map(Vec::len), Some(1));
+    site.close().await;
+});
+
 on_every_backend!(health_tells_of_the_database, |backend| async move {
     let site = Site::open(&backend).await;
     let ready = site.nobody().get("/health/ready").await.ok(200);

@@ -153,7 +153,11 @@ async fn thousands_of_half_open_connections_slow_nobody_down() {
     if !dream_testkit::alone("abuse::thousands_of_half_open_connections_slow_nobody_down") {
         return;
     }
-    let limits = Limits { header_time: Duration::from_mins(1), ..settings().limits };
+    let limits = Limits {
+        header_time: Duration::from_mins(1),
+        connections_per_address: usize::MAX,
+        ..settings().limits
+    };
     let house = House::with(Settings { limits, ..settings() }).await;
     // Both ends of each are in this process.
     let count = (files().saturating_sub(500) / 2).min(5_000);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use dream_http::{Limits, Settings};
 use tokio::time::{Instant, timeout};
 
-use crate::house::{Answer, House, PATIENCE, Wire, post_head, settings};
+use crate::house::{Answer, House, PAGE, PATIENCE, Wire, post_head, settings};
 
 const WEBHOOK: &str = "/v1/proxy/webhook";
 const ORDERS: &str = "/v1/test/orders";
@@ -148,4 +148,42 @@ async fn a_body_of_millions_of_values_costs_little_memory_and_holds_nobody_up() 
     ));
     assert_eq!((answer.status, answer.code().as_str()), (400, "INVALID_JSON"));
     assert!(grown < 100 << 20, "{} MiB", mib(grown));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn spellings_of_one_page_share_one_cached_answer() {
+    if !dream_testkit::alone("floods::spellings_of_one_page_share_one_cached_answer") {
+        return;
+    }
+    let house = House::open().await;
+    let before = resident();
+    let mut wire = house.connect().await;
+    let mut first = None;
+    let begun = Instant::now();
+    for at in 0..700 {
+        let zeros = "0".repeat(at % 100);
+        let query = match at / 100 {
+            0 => format!("limit={zeros}7"),
+            1 => format!("limit={zeros}7&wait={zeros}3&trending="),
+            2 => format!("wait={zeros}3&limit=%37"),
+            3 => format!("limit=7&{}trending=false", "cursor=&".repeat(at % 60)),
+            4 => format!("%6c%69mit={zeros}7&cursor="),
+            5 => format!("&&&limit={zeros}7{}", "&".repeat(at % 100)),
+            _ => format!("limit={zeros}7&wait=%30{zeros}0"),
+        };
+        wire.send(&format!("GET /v1/test/pages?{query} HTTP/1.1\r\nHost: t\r\n\r\n"), b"").await;
+        let answer = wire.answer(false).await;
+        assert_eq!(answer.status, 200, "{query}");
+        first.get_or_insert(answer.body);
+    }
+    let (made, took) = (house.levers.begun.load(std::sync::atomic::Ordering::SeqCst), begun.elapsed());
+    let grown = resident().saturating_sub(before);
+    measured(&format!(
+        "700 spellings of one page of {} KiB: made {made} times, {took:?}, {} MiB more",
+        PAGE >> 10,
+        mib(grown)
+    ));
+    // With a `wait` of 3, with one of 0, with `trending` said, and without any of it.
+    assert_eq!(made, 4);
+    assert!(grown < 40 << 20, "{} MiB", mib(grown));
 }

@@ -21,7 +21,7 @@ use dream_http::{App, Call, Caller, Door, Limits, Server, Settings, ThrottleRule
 use serde::Serialize;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -154,7 +154,7 @@ async fn big(_: Anyone, (): ()) -> Result<TestEcho> {
 }
 
 /// Bytes of an answer of `/v1/test/pages`.
-const PAGE: usize = 256 * 1024;
+pub(crate) const PAGE: usize = 256 * 1024;
 
 /// Text that does not compress, other for each seed.
 fn noise(length: usize, seed: u64) -> String {
@@ -210,7 +210,7 @@ fn rows(levers: &Arc<Levers>) -> Vec<Row> {
         post("/v1/test/form", form),
         post("/v1/test/large/mine", large_of_a_member),
         post("/v1/test/large/held", held),
-        get("/v1/test/pages", pages).public(Duration::from_secs(2), "tests"),
+        get("/v1/test/pages", pages).public(Duration::from_mins(1), "tests"),
         post("/v1/test/orders", order).fails(&[Code::OrderNotPayable]),
         get("/v1/test/me", me),
         get("/v1/test/jobs/{jobId}", job),
@@ -319,6 +319,15 @@ impl House {
         file.set_len(size).unwrap();
     }
 
+    /// One request from another address of this machine.
+    pub(crate) async fn from(&self, address: [u8; 4], target: &str) -> Answer {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((address, 0).into()).unwrap();
+        let mut wire = Wire { stream: socket.connect(self.address).await.unwrap(), read: Vec::new() };
+        wire.send(&format!("GET {target} HTTP/1.1\r\nHost: t\r\n\r\n"), b"").await;
+        wire.answer(false).await
+    }
+
     /// One request on a connection of its own.
     pub(crate) async fn ask(&self, head: &str, body: &[u8]) -> Answer {
         let mut wire = self.connect().await;
@@ -398,6 +407,16 @@ impl Wire {
     async fn more(&mut self) -> bool {
         let read = timeout(PATIENCE, self.stream.read_buf(&mut self.read)).await.expect("the server answers");
         read.is_ok_and(|count| count > 0)
+    }
+
+    /// The next answer, unless the server closes the connection instead.
+    pub(crate) async fn try_answer(&mut self) -> Option<Answer> {
+        while find(&self.read, b"\r\n\r\n").is_none() {
+            if !self.more().await {
+                return None;
+            }
+        }
+        Some(self.answer(false).await)
     }
 
     /// The next answer.

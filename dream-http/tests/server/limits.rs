@@ -1,13 +1,15 @@
 //! Rate limits, load shedding, who may read the metrics.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dream_core::DependencyHealth;
-use dream_http::{Limits, Settings};
+use dream_http::{ClassLimits, Limits, Settings};
 use futures_util::FutureExt as _;
+use tokio::time::timeout;
 
-use crate::house::{House, a_minute, settings};
+use crate::house::{House, PATIENCE, a_minute, settings};
 
 fn from(address: &str, token: &str, target: &str) -> String {
     format!(
@@ -30,8 +32,8 @@ async fn too_many_requests_are_told_when_to_come_back() {
     assert_eq!(refused.header("x-ratelimit-remaining"), "0");
     // Health checks are not a matter of allowance.
     assert_eq!(house.get("/health").await.status, 200);
-    // Unknown paths, failed logins and kept answers count as well.
-    for target in ["/v1/nothing", "/v1/test/me", "/v1/test/public"] {
+    // Unknown paths and failed logins count as well.
+    for target in ["/v1/nothing", "/v1/test/me"] {
         assert_eq!(house.get(target).await.status, 429, "{target}");
     }
 }
@@ -47,6 +49,92 @@ async fn users_are_counted_by_name_and_strangers_by_address() {
     assert_eq!(house.ask(&from("198.51.100.2", "7", "/v1/test/me"), b"").await.status, 429);
     assert_eq!(house.ask(&from("198.51.100.1", "8", "/v1/test/me"), b"").await.status, 200);
     assert_eq!(house.ask(&from("198.51.100.1", "x", "/v1/test/me"), b"").await.status, 401);
+}
+
+#[tokio::test]
+async fn public_reads_of_guests_have_a_limit_of_their_own() {
+    let class_limits = ClassLimits { public: NonZeroU32::new(5), ..ClassLimits::default() };
+    let house = House::with(Settings { throttle: a_minute(2), class_limits, ..settings() }).await;
+    let targets = [
+        "/v1/test/public",
+        "/v1/test/public",
+        "/v1/test/pages?limit=3",
+        "/v1/test/pages?limit=03",
+        "/v1/test/public",
+    ];
+    for (at, target) in targets.into_iter().enumerate() {
+        let answer = house.get(target).await;
+        assert_eq!((answer.status, answer.header("x-ratelimit-limit")), (200, "5"), "{target}");
+        assert_eq!(answer.header("x-ratelimit-remaining"), (4 - at).to_string());
+    }
+    for target in ["/v1/test/public", "/v1/test/pages?limit=3"] {
+        assert_eq!(house.get(target).await.code(), "RATE_LIMITED", "{target}");
+    }
+    // Nothing of it counts among the other requests, and a credential that is refused counts there alone.
+    let refused = house.ask(&from("198.51.100.1", "x", "/v1/gallery/images"), b"").await;
+    assert_eq!((refused.status, refused.header("x-ratelimit-limit")), (401, "2"));
+    assert_eq!(house.get("/v1/test/list").await.status, 200);
+    assert_eq!(house.get("/v1/test/list").await.status, 429);
+}
+
+#[tokio::test]
+async fn public_reads_without_a_limit_of_their_own_count_among_all_requests() {
+    let class_limits = ClassLimits { public: None, ..ClassLimits::default() };
+    let house = House::with(Settings { throttle: a_minute(3), class_limits, ..settings() }).await;
+    for target in ["/v1/test/public", "/v1/test/public", "/v1/test/pages?limit=3"] {
+        assert_eq!(house.get(target).await.status, 200, "{target}");
+    }
+    for target in ["/v1/test/public", "/v1/test/pages?limit=3", "/v1/test/list"] {
+        assert_eq!(house.get(target).await.status, 429, "{target}");
+    }
+}
+
+#[tokio::test]
+async fn one_address_has_only_so_many_connections() {
+    let limits = Limits {
+        connections: 8,
+        connections_per_address: 2,
+        header_time: Duration::from_secs(10),
+        ..settings().limits
+    };
+    let house = House::with(Settings { limits, ..settings() }).await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut wire = house.connect().await;
+        wire.send("GET /health HTTP/1.1\r\nHost: t\r\n\r\n", b"").await;
+        assert_eq!(wire.answer(false).await.status, 200);
+        held.push(wire);
+    }
+    for _ in 0..10 {
+        assert!(house.connect().await.is_closed().await);
+    }
+    // The refused ones take no room, and another address has its own.
+    assert_eq!(house.from([127, 0, 0, 2], "/health").await.status, 200);
+    held.pop();
+    let again = async {
+        loop {
+            let mut wire = house.connect().await;
+            if wire.try_send(b"GET /health HTTP/1.1\r\nHost: t\r\n\r\n").await
+                && let Some(answer) = wire.try_answer().await
+            {
+                return answer.status;
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, again).await.unwrap(), 200);
+}
+
+#[tokio::test]
+async fn the_connections_of_a_trusted_proxy_are_those_of_its_clients() {
+    let limits = Limits { connections_per_address: 1, ..settings().limits };
+    let trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()];
+    let house = House::with(Settings { limits, trusted_proxies, ..settings() }).await;
+    let mut first = house.connect().await;
+    let mut second = house.connect().await;
+    for wire in [&mut first, &mut second] {
+        wire.send("GET /health HTTP/1.1\r\nHost: t\r\n\r\n", b"").await;
+        assert_eq!(wire.answer(false).await.status, 200);
+    }
 }
 
 #[tokio::test]
