@@ -10,6 +10,7 @@ mod json_lines;
 mod log_limits;
 mod meters;
 mod output;
+mod process;
 mod sandbox;
 mod spans;
 mod supervisor;

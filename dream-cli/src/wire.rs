@@ -17,6 +17,7 @@ use secrecy::ExposeSecret as _;
 use crate::config::{Config, Operator, PayAccess, PushAccess, Storage, Tools};
 use crate::exit::{Exit, Trouble};
 use crate::inert::Inert;
+use crate::process;
 use crate::sandbox::Played;
 
 /// Where the server answers for pictures on the local disk.
@@ -66,7 +67,8 @@ pub(crate) async fn server(
         .cache(cache)
         .blobs(blobs(&config.storage, base_url).await?)
         .image_api(Arc::new(ImageApiHttp::new(&image_api.client, clock())?))
-        .at_start(at_start);
+        .at_start(at_start)
+        .process(process::name().unwrap_or_default());
     if let Some(push) = push {
         builder = builder.message_push(push);
     }

@@ -80,6 +80,8 @@ pub(crate) struct Core {
     pub(crate) balances: Together<UserId, Option<Balance>>,
     pub(crate) adjustments: Together<AdjustByAdmin, Option<User>>,
     pub(crate) likes: Together<Like, i64>,
+    /// Names this process in the leases that it takes; empty if nobody named it.
+    pub(crate) process: String,
 }
 
 impl Core {
@@ -177,6 +179,7 @@ pub struct Builder {
     push: Option<PushReceiver>,
     store_gate: Option<Arc<dyn StoreGate>>,
     rehearsal: bool,
+    process: String,
 }
 
 impl fmt::Debug for Builder {
@@ -224,6 +227,14 @@ impl Builder {
     #[must_use]
     pub fn message_push(mut self, receiver: PushReceiver) -> Self {
         self.push = Some(receiver);
+        self
+    }
+
+    /// Names this process, differently from every other that ever ran, so that a later one can tell that it has ended
+    /// and take its work over at once: see [`Worker::release_leases_of`]. Without a name its leases run out.
+    #[must_use]
+    pub fn process(mut self, name: impl Into<String>) -> Self {
+        self.process = name.into();
         self
     }
 
@@ -312,6 +323,7 @@ impl Builder {
             balances: Together::default(),
             adjustments: Together::default(),
             likes: Together::default(),
+            process: self.process,
             settings: self.settings,
         });
         core.store.run(&Schedule { now: core.now() }).await?;
@@ -377,6 +389,7 @@ impl Dream {
             push: None,
             store_gate: None,
             rehearsal: false,
+            process: String::new(),
         }
     }
 

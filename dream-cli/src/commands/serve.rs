@@ -18,7 +18,7 @@ use crate::exit::{Exit, Trouble};
 use crate::output::{self, Output};
 use crate::sandbox::Played;
 use crate::spans::Spans;
-use crate::{supervisor, telemetry, wire};
+use crate::{process, supervisor, telemetry, wire};
 
 /// What the server logs unless told otherwise.
 const USUAL_LOG: &str = "info";
@@ -60,6 +60,7 @@ pub(super) async fn run(args: &Serve, output: Output) -> Result<Exit, Trouble> {
     let at_start = if args.no_migrate { AtStart::RequireCurrent } else { AtStart::Migrate };
     let (http, mode, format) = (config.http.clone(), config.mode, config.operator.logging.format);
     let (dream, worker) = wire::server(config, &base_url, at_start, played.as_ref()).await?;
+    continue_at_once(&worker).await?;
     banner.seeds = seed(&dream, args.seed || mode == Mode::Development).await?;
     let sandbox_rows = played.as_ref().map(Played::rows).unwrap_or_default();
     let app = App::builder(dream.clone(), http).metrics(render).rows(sandbox_rows).build()?;
@@ -142,6 +143,15 @@ fn tell(banner: &Banner, format: LogFormat, output: Output) -> Result<(), Troubl
         tracing::warn!("{note}");
     }
     tracing::info!(address = %banner.address, version = env!("CARGO_PKG_VERSION"), "ready");
+    Ok(())
+}
+
+/// Takes over what processes of this machine left behind that were killed.
+async fn continue_at_once(worker: &Worker) -> Result<(), Trouble> {
+    let tasks = worker.release_leases_of(process::has_ended).await?;
+    if tasks > 0 {
+        tracing::info!(tasks, "tasks of a process that was killed go on");
+    }
     Ok(())
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::quota::{self, Periods, Quota};
 use super::request::{GenerateRequest, Mode, SampleCount};
 use super::store::{self, Ending, Extras, NewGeneration};
@@ -141,7 +143,15 @@ pub(super) enum Begun {
     No,
 }
 
-/// Says that the first try to submit begins, if the user may have one more at the image API.
+/// When the job that is next for a place looks by itself. The end of a job makes it due at once; this finds what ends
+/// without one, such as a higher level or a limit that was raised.
+const NEXT_LOOKS_AFTER: Duration = Duration::from_mins(1);
+/// When a job behind it does. It is due as soon as the one before it has its place.
+const LATER_LOOKS_AFTER: Duration = Duration::from_mins(10);
+
+/// Says that the first try to submit begins, if the user may have one more at the image API. A job that has to wait is
+/// put off in the same transaction, under the lock of the account, which the end of a job takes too: either this sees
+/// the place, or the end finds the task that waits for it.
 pub(super) struct BeginSubmission<'a> {
     pub(super) job: &'a JobId,
     pub(super) settings: &'a Settings,
@@ -153,19 +163,46 @@ impl Change for BeginSubmission<'_> {
     type Out = Begun;
 
     async fn apply(&self, tx: &mut Tx) -> Result<Begun> {
-        let Some(user) = store::waiting_of(tx, self.job).await? else {
+        let Some(found) = store::unanswered(tx, self.job).await? else {
             return Ok(Begun::No);
         };
+        let user = found.user;
         points::lock_balance(tx, user).await?;
+        if found.begun {
+            // It has its place, also where the limit has fallen since.
+            return self.begin(tx).await;
+        }
         let level = vip::membership_of(tx, user, self.now).await?.map_or(Level::Normal, Membership::level);
-        if let Some(limit) = self.settings.at_once.of(level)
-            && store::before_this_one(tx, user, self.job).await? >= limit
-        {
+        let Some(limit) = self.settings.at_once.of(level) else {
+            return self.begin(tx).await;
+        };
+        let ahead = store::ahead_of(tx, user, self.job, limit).await?;
+        if ahead.submitted + ahead.waiting >= limit {
+            let pause = if ahead.waiting == 0 { NEXT_LOOKS_AFTER } else { LATER_LOOKS_AFTER };
+            outbox::park(tx, TaskKind::JobSubmit, self.job.as_str(), self.now.plus(pause)).await?;
             return Ok(Begun::Full);
         }
+        let begun = self.begin(tx).await?;
+        if ahead.submitted + 1 < limit {
+            wake_next(tx, user, self.now).await?;
+        }
+        Ok(begun)
+    }
+}
+
+impl BeginSubmission<'_> {
+    async fn begin(&self, tx: &mut Tx) -> Result<Begun> {
         let begun = store::begin_submission(tx, self.job, self.now).await?;
         Ok(if begun { Begun::Yes } else { Begun::No })
     }
+}
+
+/// Makes the submission of the user's oldest waiting job due, if there is one. The caller holds the lock of the account.
+async fn wake_next(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
+    if let Some(next) = store::next_unsubmitted(tx, user).await? {
+        outbox::hasten(tx, TaskKind::JobSubmit, next.as_str(), now).await?;
+    }
+    Ok(())
 }
 
 /// Keeps what the image API answered to a submission, and starts to follow the job.
@@ -290,10 +327,8 @@ async fn end(
     }
     outbox::cancel(tx, TaskKind::JobSubmit, job.as_str()).await?;
     outbox::cancel(tx, TaskKind::JobPoll, job.as_str()).await?;
-    // Its place may be what the user's next one waits for, or is just being refused.
-    if let Some(next) = store::next_unsubmitted(tx, user).await? {
-        outbox::enqueue(tx, TaskKind::JobSubmit, next.as_str(), now, now).await?;
-    }
+    // Its place may be what the user's next one waits for.
+    wake_next(tx, user, now).await?;
     if let (true, Some(input)) = (found.extras.owns_input, &found.extras.input_blob)
         && let Ok(key) = input.parse()
     {

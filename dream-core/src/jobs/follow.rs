@@ -14,7 +14,7 @@ use crate::dream::Core;
 use crate::error::{Error, Result};
 use crate::kernel::JobId;
 use crate::outbox::{self, Next, Task, growing};
-use crate::ports::{JobError, JobState, Tenant, UpstreamJob};
+use crate::ports::{FailureKind, JobError, JobState, Tenant, UpstreamJob};
 use crate::protocol::webhook::JobEvent;
 
 const ASK_FIRST: Duration = Duration::from_secs(2);
@@ -74,7 +74,10 @@ async fn look(core: &Arc<Core>, task: &Task, known: &HashMap<String, UpstreamJob
             Ok(job) => job,
             Err(failure) if age < LONGEST => {
                 tracing::info!(job.id = %id, error = %failure, "a job could not be looked up");
-                return Ok(failure.retry_after.map_or(again, Next::After));
+                return Ok(match failure.retry_after {
+                    Some(wait) if failure.kind == FailureKind::Throttled => Next::Wait(wait),
+                    wait => wait.map_or(again, Next::After),
+                });
             }
             Err(_) => return give_up(core, &id, "TIMEOUT").await.map(|()| Next::Done),
         },

@@ -207,22 +207,42 @@ pub(super) async fn list(
     db.all(sql).await?.iter().map(read).collect()
 }
 
-/// Whose job it is, if it is still to be submitted.
-pub(super) async fn waiting_of(db: &mut impl Db, job: &JobId) -> Result<Option<UserId>> {
-    let sql = Sql::new(
-        "SELECT user_id FROM generations WHERE job_id = $1 AND completed_at IS NULL AND upstream_id IS NULL",
-    );
-    db.optional(sql.bind(job.as_str())).await?.map(|row| row.get("user_id")).transpose()
+/// A job of which the image API's id is not known.
+pub(super) struct Unanswered {
+    pub(super) user: UserId,
+    /// Whether a try to submit it has begun, so that it has its place at the image API.
+    pub(super) begun: bool,
 }
 
-/// How many other open jobs of the user were submitted, or are older and so come first.
-pub(super) async fn before_this_one(db: &mut impl Db, user: UserId, job: &JobId) -> Result<i64> {
+/// The job, if it is still to be submitted.
+pub(super) async fn unanswered(db: &mut impl Db, job: &JobId) -> Result<Option<Unanswered>> {
     let sql = Sql::new(
-        "SELECT count(*) AS submitted FROM generations WHERE user_id = $1 AND completed_at IS NULL \
-         AND job_id <> $2 AND (submitted_at IS NOT NULL \
-         OR (created_at, id) < (SELECT created_at, id FROM generations WHERE job_id = $2))",
+        "SELECT user_id, submitted_at FROM generations \
+         WHERE job_id = $1 AND completed_at IS NULL AND upstream_id IS NULL",
     );
-    db.one(sql.bind(user.get()).bind(job.as_str())).await?.get("submitted")
+    let Some(row) = db.optional(sql.bind(job.as_str())).await? else { return Ok(None) };
+    let begun = row.get::<Option<Timestamp>>("submitted_at")?.is_some();
+    Ok(Some(Unanswered { user: row.get("user_id")?, begun }))
+}
+
+/// What comes before a job that waits for a place at the image API.
+pub(super) struct Ahead {
+    /// Open jobs of the user that have a place.
+    pub(super) submitted: i64,
+    /// Older jobs of the user that wait too, counted up to the limit.
+    pub(super) waiting: i64,
+}
+
+pub(super) async fn ahead_of(db: &mut impl Db, user: UserId, job: &JobId, limit: i64) -> Result<Ahead> {
+    let sql = Sql::new(
+        "SELECT (SELECT count(*) FROM generations WHERE user_id = $1 AND completed_at IS NULL \
+         AND submitted_at IS NOT NULL) AS submitted, \
+         (SELECT count(*) FROM (SELECT id FROM generations WHERE user_id = $1 AND completed_at IS NULL \
+         AND submitted_at IS NULL AND (created_at, id) < (SELECT created_at, id FROM generations WHERE job_id = $2) \
+         LIMIT $3) older) AS waiting",
+    );
+    let row = db.one(sql.bind(user.get()).bind(job.as_str()).bind(limit)).await?;
+    Ok(Ahead { submitted: row.get("submitted")?, waiting: row.get("waiting")? })
 }
 
 /// The user's oldest job that no try to submit has touched.

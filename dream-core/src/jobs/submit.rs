@@ -17,8 +17,6 @@ use crate::outbox::{Next, Task, growing};
 use crate::ports::{BlobKey, Failure, FailureKind, ImageRequest, JobError, JobState, Tenant, UpstreamJob};
 
 const FIRST_LOOK_AFTER: Duration = Duration::from_secs(2);
-/// The end of a job wakes the next of its user; looking for a place is for when that went unnoticed.
-const PLACE_MOST: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MOST: Duration = Duration::from_mins(1);
 
@@ -28,7 +26,7 @@ pub(crate) async fn submit(core: &Arc<Core>, task: &Task) -> Result<Next> {
     let begin = BeginSubmission { job: &job, settings: &core.settings, now: core.now() };
     match core.store.run(&begin).await? {
         Begun::Yes => {}
-        Begun::Full => return Ok(Next::After(growing(RETRY_FIRST, task.attempts, PLACE_MOST))),
+        Begun::Full => return Ok(Next::Parked),
         Begun::No => return Ok(Next::Done),
     }
     let Some(generation) = store::whole(&mut core.store.db(), &job).await? else { return Ok(Next::Done) };
@@ -41,7 +39,8 @@ pub(crate) async fn submit(core: &Arc<Core>, task: &Task) -> Result<Next> {
         Err(failure) => {
             let wait = failure.retry_after.unwrap_or(growing(RETRY_FIRST, task.attempts, RETRY_MOST));
             tracing::info!(job.id = %job, error = %failure, "a submission is repeated");
-            Ok(Next::After(wait))
+            // Nothing happened but that we have to wait for our turn.
+            Ok(if failure.kind == FailureKind::Throttled { Next::Wait(wait) } else { Next::After(wait) })
         }
     }
 }

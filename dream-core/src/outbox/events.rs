@@ -6,7 +6,6 @@ use super::{Task, store};
 use crate::dream::Core;
 use crate::error::Result;
 use crate::kernel::Timestamp;
-use crate::ports::EntropyExt as _;
 use crate::store::{Change, Tx};
 
 struct ClaimEvent<'a> {
@@ -31,7 +30,7 @@ pub(crate) async fn claim_event(core: &Core, span: Duration) -> Result<Option<(T
     if next_event(core).await?.is_none_or(|at| at > now) {
         return Ok(None);
     }
-    let lease = core.entropy.token();
+    let lease = core.new_lease();
     let change = ClaimEvent { lease: &lease, now, until: now.plus(span) };
     Ok(core.store.run(&change).await?.map(|task| (task, lease)))
 }
@@ -54,5 +53,5 @@ pub(crate) async fn postpone(
     at: Timestamp,
     error: Option<&str>,
 ) -> Result<()> {
-    store::postpone(&mut core.store.db(), task, lease, at, error).await
+    store::postpone(&mut core.store.db(), task, lease, at, true, error).await
 }

@@ -12,7 +12,7 @@ use crate::trace::TraceContext;
 pub(crate) use events::{claim_event, complete, next_event, postpone};
 pub use run::Backlog;
 pub(crate) use run::traced;
-pub(crate) use store::{cancel, enqueue, enqueue_ahead, hasten, plan, subjects, withdraw};
+pub(crate) use store::{cancel, enqueue, enqueue_ahead, hasten, park, plan, subjects, withdraw};
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,7 +77,7 @@ pub(crate) struct Task {
     pub(crate) id: i64,
     pub(crate) kind: TaskKind,
     pub(crate) subject: String,
-    /// How often it was tried before.
+    /// How many tries failed or found nothing new. Waiting for a turn is not counted.
     pub(crate) attempts: i64,
     /// What asked for it.
     pub(crate) trace: Option<TraceContext>,
@@ -96,8 +96,12 @@ impl Task {
 pub(crate) enum Next {
     /// It is done.
     Done,
-    /// It is to be tried again after this time.
+    /// The try failed or found nothing new: it counts, and the task is tried again after this time.
     After(Duration),
+    /// The task had to wait, which is no failure: it is tried again after this time, and the try does not count.
+    Wait(Duration),
+    /// A change of the task itself has put it off, see [`park`].
+    Parked,
 }
 
 /// A growing time: `first`, then half as much again each time, up to `most`.

@@ -1,11 +1,17 @@
 //! The worker: claims what is due, does it, and waits for more.
+//!
+//! What is claimed together is done under one lease. A lease is short, so that the tasks of a process that died go on
+//! within seconds, and is renewed while the work goes on, so that a task may take as long as it takes. Who loses a
+//! lease all the same may finish: its completion does not count, and the task is done again, which it can bear.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
+use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 
 use super::{Next, Task, TaskKind, growing, store};
@@ -18,8 +24,12 @@ use crate::store::{Change, Tx};
 use crate::trace::{self, Fact, Span, SpanKind, TraceContext, Work};
 use crate::{blobs, gallery, housekeeping, jobs, orders};
 
-/// Longer than any call to the outside may take, so that a lease runs out only when its holder died.
-const LEASE: Duration = Duration::from_mins(2);
+/// How long the tasks of a process that died wait for another one.
+const LEASE: Duration = Duration::from_secs(12);
+/// How often a lease is renewed while the work under it goes on: three renewals may fail, or come late, before it ends.
+const RENEW_EVERY: Duration = Duration::from_secs(3);
+/// Stands in a lease between the process that holds it and what makes it unique.
+const BEHIND_PROCESS: char = '#';
 /// Tasks taken at once, and done side by side.
 const BATCH: usize = 32;
 const SIDE_BY_SIDE: usize = 32;
@@ -78,7 +88,7 @@ async fn claim(core: &Core, most: usize) -> Result<Option<Claimed>> {
         Some(at) if at <= now && most > 0 => {}
         _ => return Ok(None),
     }
-    let lease = core.entropy.token();
+    let lease = core.new_lease();
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let mut tasks = core.store.run(&Claim { lease: &lease, most, now }).await?;
     for task in &mut tasks {
@@ -100,8 +110,62 @@ async fn do_all(core: Arc<Core>, claimed: Claimed) -> usize {
             settle(&core, &lease, &task, outcome).await;
         }
     };
-    tokio::join!(others, polls);
+    while_renewing(&core, &lease, async { tokio::join!(others, polls) }).await;
     count
+}
+
+/// Does the work, and renews its lease every few seconds until it is done.
+async fn while_renewing<T>(core: &Core, lease: &str, work: impl Future<Output = T>) -> T {
+    let done = Notify::new();
+    let work = async {
+        let outcome = work.await;
+        done.notify_one();
+        outcome
+    };
+    // Beside the work and never instead of it: both may wait for a turn at the writer.
+    let renewals = async {
+        loop {
+            tokio::select! {
+                biased;
+                () = done.notified() => break,
+                () = core.clock.sleep(RENEW_EVERY) => {}
+            }
+            let until = core.now().plus(LEASE);
+            if let Err(error) = store::renew(&mut core.store.db(), lease, until).await {
+                tracing::warn!(error = %error.chain(), "a lease could not be renewed");
+            }
+        }
+    };
+    tokio::join!(work, renewals).0
+}
+
+impl Core {
+    /// A lease of this process.
+    pub(super) fn new_lease(&self) -> String {
+        format!("{}{BEHIND_PROCESS}{}", self.process, self.entropy.token())
+    }
+}
+
+/// The process that took a lease.
+fn process_of(lease: &str) -> &str {
+    lease.rsplit_once(BEHIND_PROCESS).map_or("", |(process, _)| process)
+}
+
+struct Release<'a> {
+    leases: &'a BTreeSet<String>,
+}
+
+impl Change for Release<'_> {
+    const NAME: &'static str = "outbox.release";
+    type Out = u64;
+
+    async fn apply(&self, tx: &mut Tx) -> Result<u64> {
+        let mut tasks = 0;
+        for lease in self.leases {
+            tasks += store::release(tx, lease).await?;
+        }
+        Ok(tasks)
+    }
 }
 
 /// How many tasks ended. A panic goes on: whoever runs the worker has to know.
@@ -200,6 +264,25 @@ impl Worker {
         }
     }
 
+    /// Takes the leases of processes that have ended, so that their tasks go on at once; how many tasks that are. For
+    /// the start of a process, which knows what became of earlier ones of its machine. The function is asked about each
+    /// process that holds a lease, by the name that [`crate::Builder::process`] gave it.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` if the database cannot be asked. Then the leases run out by themselves within seconds.
+    pub async fn release_leases_of(&self, has_ended: impl Fn(&str) -> bool) -> Result<u64> {
+        let leases = store::leases(&mut self.core.store.db()).await?;
+        let ended = |lease: &String| {
+            let process = process_of(lease);
+            !process.is_empty() && process != self.core.process && has_ended(process)
+        };
+        let leases: BTreeSet<String> = leases.into_iter().filter(ended).collect();
+        if leases.is_empty() {
+            return Ok(0);
+        }
+        self.core.store.run(&Release { leases: &leases }).await
+    }
+
     async fn until_next_due(&self) -> Duration {
         let next = store::next_due(&mut self.core.store.db()).await.ok().flatten();
         next.map_or(LOOK_AT_LEAST_EVERY, |at| at.since(self.core.now()))
@@ -296,7 +379,13 @@ async fn keep(core: &Core, lease: &str, task: &Task, outcome: Result<Next>) {
     let mut db = core.store.db();
     let kept = match &outcome {
         Ok(Next::Done) => store::complete(&mut db, task, lease).await,
-        Ok(Next::After(wait)) => store::postpone(&mut db, task, lease, core.now().plus(*wait), None).await,
+        Ok(Next::After(wait)) => {
+            store::postpone(&mut db, task, lease, core.now().plus(*wait), true, None).await
+        }
+        Ok(Next::Wait(wait)) => {
+            store::postpone(&mut db, task, lease, core.now().plus(*wait), false, None).await
+        }
+        Ok(Next::Parked) => Ok(()),
         Err(error) => {
             let wait = growing(RETRY_FIRST, task.attempts, RETRY_MOST);
             let text = error.chain();
@@ -306,12 +395,13 @@ async fn keep(core: &Core, lease: &str, task: &Task, outcome: Result<Next>) {
                 error = text,
                 "a task failed and is tried again"
             );
-            store::postpone(&mut db, task, lease, core.now().plus(wait), Some(&text)).await
+            store::postpone(&mut db, task, lease, core.now().plus(wait), true, Some(&text)).await
         }
     };
     let label = match outcome {
         Ok(Next::Done) => "done",
         Ok(Next::After(_)) => "again",
+        Ok(Next::Wait(_) | Next::Parked) => "waits",
         Err(_) => "failed",
     };
     metrics::counter!("dream_outbox_tasks_total", "kind" => task.kind.as_str(), "outcome" => label)

@@ -82,6 +82,36 @@ pub(crate) async fn hasten(db: &mut impl Db, kind: TaskKind, subject: &str, now:
     Ok(())
 }
 
+/// Puts a task off as part of the change that found that it has to wait, and releases its lease. The try does not
+/// count. What the task waits for makes it due with [`hasten`]: both stand in transactions that hold the same lock, so
+/// that nothing falls between the look and the pause.
+pub(crate) async fn park(tx: &mut Tx, kind: TaskKind, subject: &str, due_at: Timestamp) -> Result<()> {
+    let sql = Sql::new(
+        "UPDATE outbox SET due_at = $3, lease = NULL, leased_until = NULL WHERE kind = $1 AND subject = $2",
+    );
+    tx.execute(sql.bind(kind.as_str()).bind(subject).bind(due_at)).await?;
+    Ok(())
+}
+
+/// Extends the lease of what is still being done under it.
+pub(super) async fn renew(db: &mut impl Db, lease: &str, until: Timestamp) -> Result<()> {
+    let sql = Sql::new("UPDATE outbox SET leased_until = $2 WHERE lease = $1");
+    db.execute(sql.bind(lease).bind(until)).await?;
+    Ok(())
+}
+
+/// All leases that somebody holds.
+pub(super) async fn leases(db: &mut impl Db) -> Result<Vec<String>> {
+    let rows = db.all(Sql::new("SELECT DISTINCT lease FROM outbox WHERE lease IS NOT NULL")).await?;
+    rows.iter().map(|row| row.get("lease")).collect()
+}
+
+/// Takes a lease from its holder; how many tasks were under it.
+pub(super) async fn release(tx: &mut Tx, lease: &str) -> Result<u64> {
+    let sql = Sql::new("UPDATE outbox SET lease = NULL, leased_until = NULL WHERE lease = $1");
+    tx.execute(sql.bind(lease)).await
+}
+
 /// Takes a task out as part of a change that made it needless.
 pub(crate) async fn cancel(tx: &mut Tx, kind: TaskKind, subject: &str) -> Result<()> {
     let sql = Sql::new("DELETE FROM outbox WHERE kind = $1 AND subject = $2");
@@ -179,46 +209,56 @@ pub(super) async fn complete(db: &mut impl Db, task: &Task, lease: &str) -> Resu
     Ok(())
 }
 
-/// Gives the lease back and says when to try again.
+/// Gives the lease back and says when to try again, and whether this try counts.
 pub(super) async fn postpone(
     db: &mut impl Db,
     task: &Task,
     lease: &str,
     due_at: Timestamp,
+    counts: bool,
     error: Option<&str>,
 ) -> Result<()> {
     db.execute(
         Sql::new(
-            "UPDATE outbox SET lease = NULL, leased_until = NULL, attempts = attempts + 1, due_at = $3, \
+            "UPDATE outbox SET lease = NULL, leased_until = NULL, attempts = attempts + $5, due_at = $3, \
              last_error = $4 WHERE id = $1 AND lease = $2",
         )
         .bind(task.id)
         .bind(lease)
         .bind(due_at)
-        .bind(error),
+        .bind(error)
+        .bind(i64::from(counts)),
     )
     .await?;
     Ok(())
 }
 
+/// When the next task of the worker, or of a listener, is due that nobody holds; a lease that runs out counts as such.
+/// It reads the front of one index and the leased rows, however many tasks wait.
+macro_rules! next {
+    ($which:literal) => {
+        concat!(
+            "SELECT CAST(min(at) AS BIGINT) AS at FROM (SELECT at FROM (SELECT due_at AS at FROM outbox \
+             WHERE lease IS NULL AND kind ",
+            $which,
+            event_kinds!(),
+            " ORDER BY due_at LIMIT 1) ready UNION ALL \
+             SELECT min(leased_until) AS at FROM outbox WHERE lease IS NOT NULL AND kind ",
+            $which,
+            event_kinds!(),
+            ") both_sides"
+        )
+    };
+}
+
 /// When the next task is due that nobody holds; a lease that runs out counts as such.
 pub(super) async fn next_due(db: &mut impl Db) -> Result<Option<Timestamp>> {
-    let sql = Sql::new(concat!(
-        "SELECT CAST(min(CASE WHEN leased_until > due_at THEN leased_until ELSE due_at END) AS BIGINT) AS at \
-         FROM outbox WHERE kind NOT IN ",
-        event_kinds!()
-    ));
-    db.one(sql).await?.get("at")
+    db.one(Sql::new(next!("NOT IN "))).await?.get("at")
 }
 
 /// As [`next_due`], of events.
 pub(super) async fn next_event(db: &mut impl Db) -> Result<Option<Timestamp>> {
-    let sql = Sql::new(concat!(
-        "SELECT CAST(min(CASE WHEN leased_until > due_at THEN leased_until ELSE due_at END) AS BIGINT) AS at \
-         FROM outbox WHERE kind IN ",
-        event_kinds!()
-    ));
-    db.one(sql).await?.get("at")
+    db.one(Sql::new(next!("IN "))).await?.get("at")
 }
 
 /// How many tasks wait, and since when the oldest overdue one is due.

@@ -21,6 +21,7 @@ migrations!(
     1 "0001_init",
     2 "0002_membership_spans",
     5 "0005_operations",
+    7 "0007_waiting_jobs",
 );
 
 /// How the schema of a database compares with what this program knows.

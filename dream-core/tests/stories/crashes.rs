@@ -187,3 +187,73 @@ on_every_backend!(a_task_is_done_by_one_node_at_a_time, |backend| async move {
     assert_eq!(submissions.len(), 40, "none was submitted twice");
     world.finish().await;
 });
+
+/// A worker that dies while it submits a job.
+async fn dies_while_submitting(world: &TestDream, worker: Worker) {
+    world.image_api().faults().next(operation::SUBMIT, Fault::delay_after(Duration::from_secs(600)));
+    let dying = tokio::spawn(async move { worker.run_due().await });
+    let came = || world.image_api().jobs().len() == 1;
+    assert!(dream_testkit::wait::eventually(SOON, came).await, "it is being submitted");
+    dying.abort();
+    assert!(dying.await.is_err_and(|error| error.is_cancelled()));
+    assert_eq!(world.worker().run_due().await.unwrap(), 0, "the dead one holds the lease");
+}
+
+on_every_backend!(what_a_process_was_at_when_it_died_goes_on_within_15_seconds, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let alice = world.alice().await;
+    let job = alice.generates("a cat").await.job_id;
+    let (_dream, dead) = world.another_node().await;
+    dies_while_submitting(&world, dead).await;
+    world.clock().advance(Duration::from_secs(15));
+    assert_eq!(world.worker().run_due().await.unwrap(), 1);
+    assert_eq!(world.image_api().submissions().len(), 2, "under the same key");
+    world.settle().await;
+    assert_eq!(alice.job(&job).await.state, JobState::Succeeded);
+    world.finish().await;
+});
+
+on_every_backend!(a_process_that_starts_takes_over_from_one_that_has_ended_at_once, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let alice = world.alice().await;
+    let job = alice.generates("a cat").await.job_id;
+    let (_dream, dead) = world.another_node().await;
+    dies_while_submitting(&world, dead).await;
+    let (_dream, next) = world.another_node().await;
+    assert_eq!(next.release_leases_of(|_| false).await.unwrap(), 0, "nobody is taken for dead");
+    assert_eq!(next.run_due().await.unwrap(), 0);
+    assert_eq!(next.release_leases_of(|_| true).await.unwrap(), 1);
+    assert_eq!(next.run_due().await.unwrap(), 1, "and no time has passed");
+    world.settle().await;
+    assert_eq!(alice.job(&job).await.state, JobState::Succeeded);
+    world.finish().await;
+});
+
+on_every_backend!(a_task_that_takes_long_is_taken_by_nobody_else, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let alice = world.alice().await;
+    world.image_api().faults().next(operation::SUBMIT, Fault::delay_after(Duration::from_secs(600)));
+    alice.generates("a cat").await;
+    let worker = world.worker().clone();
+    let working = tokio::spawn(async move { worker.run_due().await });
+    let (_dream, other) = world.another_node().await;
+    let came = || world.image_api().jobs().len() == 1;
+    assert!(dream_testkit::wait::eventually(SOON, came).await, "it is being submitted");
+    let leased_until = "SELECT max(leased_until) FROM outbox WHERE lease IS NOT NULL";
+    for _ in 0..25 {
+        let before = world.database().number(leased_until).await;
+        world.clock().advance(Duration::from_secs(3));
+        let renewed = async {
+            while world.database().number(leased_until).await == before {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(tokio::time::timeout(SOON, renewed).await.is_ok(), "the lease is renewed");
+        assert_eq!(other.run_due().await.unwrap(), 0, "nobody else takes it");
+    }
+    working.abort();
+    drop(working.await);
+    world.clock().advance(Duration::from_secs(600));
+    world.settle().await;
+    world.finish().await;
+});

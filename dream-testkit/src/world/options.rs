@@ -631,6 +631,7 @@ impl Nodes {
         database.max_wait = parts.max_wait.unwrap_or(database.max_wait);
         let mut builder = Dream::builder(parts.settings.clone(), database)
             .at_start(AtStart::RequireCurrent)
+            .process(format!("process-{seed}"))
             .clock(parts.clock.clone())
             .entropy(Arc::new(SeededEntropy::new(seed)))
             .cache(cache)
