@@ -74,6 +74,7 @@ const fn exit_of(code: Code) -> Exit {
         | Code::TokenRevoked
         | Code::WechatCodeInvalid
         | Code::AdminKeyInvalid
+        | Code::UpstreamKeyRequired
         | Code::Forbidden
         | Code::QuotaExceeded
         | Code::VipRequired

@@ -15,6 +15,11 @@ enum Kind {
 
 /// Every metric that the server has.
 const METERS: &[(&str, Kind, &str)] = &[
+    (
+        "dream_image_api_account_refusals_total",
+        Kind::CounterFromZero,
+        "Calls in which the image API refused our key, balance or model",
+    ),
     ("dream_jobs_overdue", Kind::Gauge, "Generations that should have ended"),
     ("dream_ledger_unbalanced_accounts", Kind::Gauge, "Accounts whose ledger does not add up"),
     ("dream_orders_paid_unfulfilled", Kind::Gauge, "Orders that are paid and gave nothing"),

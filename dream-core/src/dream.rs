@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use tokio::sync::{Notify, broadcast};
 
@@ -82,6 +83,8 @@ pub(crate) struct Core {
     pub(crate) likes: Together<Like, i64>,
     /// Names this process in the leases that it takes; empty if nobody named it.
     pub(crate) process: String,
+    /// When the operator was last told that the image API refuses our account, in microseconds since 1970.
+    pub(crate) account_alarm: AtomicI64,
 }
 
 impl Core {
@@ -324,6 +327,7 @@ impl Builder {
             adjustments: Together::default(),
             likes: Together::default(),
             process: self.process,
+            account_alarm: AtomicI64::new(0),
             settings: self.settings,
         });
         core.store.run(&Schedule { now: core.now() }).await?;

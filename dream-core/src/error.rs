@@ -71,6 +71,8 @@ codes! {
     WechatCodeInvalid = "WECHAT_CODE_INVALID",
     /// No admin key matches.
     AdminKeyInvalid = "ADMIN_KEY_INVALID",
+    /// Callers bring a key of their own for the image API here, and this one brought none that can be passed on.
+    UpstreamKeyRequired = "UPSTREAM_KEY_REQUIRED",
     /// The caller may not do this.
     Forbidden = "FORBIDDEN",
     /// Neither the quota nor the points suffice; [`Facts::Quota`] has the figures.

@@ -280,6 +280,9 @@ pub struct Settings {
     pub zone: Zone,
     /// How long an order may be paid.
     pub order_lifetime: Duration,
+    /// How long after its first submission a generation may stay open. Then it has failed, and costs nothing. The image
+    /// API remembers a submission's key for a day, so it is no longer than that.
+    pub job_deadline: Duration,
     /// Whether finished pictures are copied into our storage.
     pub rehost_results: bool,
     /// Whether callers bring an upstream credential of their own.
@@ -316,6 +319,7 @@ impl Settings {
             recharge_packages: Vec::new(),
             zone: Zone::default(),
             order_lifetime: Duration::from_mins(30),
+            job_deadline: Duration::from_hours(1),
             rehost_results: false,
             forward_upstream_auth: false,
             webhook_secret: None,

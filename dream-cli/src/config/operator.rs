@@ -15,9 +15,9 @@ use super::table::{
     DATABASE_PORT, DATABASE_READ_URL, DATABASE_URL, DATABASE_USERNAME, GENERATION_CONCURRENCY_NORMAL,
     GENERATION_CONCURRENCY_SVIP, GENERATION_CONCURRENCY_VIP, GENERATION_DAILY_LIMIT_NORMAL,
     GENERATION_DAILY_LIMIT_SVIP, GENERATION_DAILY_LIMIT_VIP, GENERATION_MONTHLY_LIMIT_NORMAL,
-    GENERATION_MONTHLY_LIMIT_SVIP, GENERATION_MONTHLY_LIMIT_VIP, JWT_EXPIRATION, LOG_FORMAT, LOG_LEVEL,
-    PHOTO_HOSTS, POINT_PRICE_FEN, POINTS_PRICE_DRAFT, POINTS_PRICE_FINAL, REDIS_HOST, REDIS_PASSWORD,
-    REDIS_PORT, REDIS_URL, REFRESH_EXPIRATION, RUST_LOG,
+    GENERATION_MONTHLY_LIMIT_SVIP, GENERATION_MONTHLY_LIMIT_VIP, JOB_DEADLINE_MARGIN_SECS, JWT_EXPIRATION,
+    LOG_FORMAT, LOG_LEVEL, PHOTO_HOSTS, POINT_PRICE_FEN, POINTS_PRICE_DRAFT, POINTS_PRICE_FINAL, REDIS_HOST,
+    REDIS_PASSWORD, REDIS_PORT, REDIS_URL, REFRESH_EXPIRATION, RUST_LOG,
 };
 use super::variable::{Variable, without_password};
 use super::{LogFormat, Logging, Operator};
@@ -131,6 +131,7 @@ fn settings(reader: &mut Reader<'_>, secret: SecretString) -> Option<Settings> {
     let point_price = reader.get(&POINT_PRICE_FEN);
     let zone = reader.get(&APP_TIMEZONE);
     let photo_hosts = reader.get(&PHOTO_HOSTS);
+    let job_deadline = reader.get(&JOB_DEADLINE_MARGIN_SECS);
     let mut settings = Settings::new(secret);
     settings.access_lifetime = access_lifetime?;
     settings.refresh_lifetime = refresh_lifetime?;
@@ -140,6 +141,7 @@ fn settings(reader: &mut Reader<'_>, secret: SecretString) -> Option<Settings> {
     settings.sample_prices = SamplePrices { draft: draft?, final_: final_? };
     settings.point_price = point_price?;
     settings.zone = zone?;
+    settings.job_deadline = job_deadline?;
     settings.photo_hosts = photo_hosts.unwrap_or_default();
     Some(settings)
 }

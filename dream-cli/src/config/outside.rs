@@ -8,7 +8,6 @@ use dream_core::adapters::image_api::ImageApiConfig;
 use dream_core::adapters::wechat::WeChatConfig;
 use dream_core::adapters::wechat_pay::{CallLimits, WeChatPay, WeChatPayConfig};
 use dream_core::adapters::{OsEntropy, SystemClock};
-use dream_core::ports::EntropyExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::SANDBOX;
@@ -125,13 +124,16 @@ pub(super) fn image_api(reader: &mut Reader<'_>) -> Option<ImageApiAccess> {
         }
         None => reader.note("no THIRD_PARTY_WEBHOOK_SECRET: jobs are followed by asking alone"),
     }
-    // Callers bring keys of their own; whoever brings none is refused by the image API.
-    let key = key.or_else(|| forward.then(|| SecretString::from(OsEntropy.token())));
+    // Where callers bring keys of their own there need not be one of the operator's.
+    if key.is_none() && !forward {
+        return None;
+    }
     let client = ImageApiConfig {
+        base_url: base_url?,
+        api_key: key,
         timeout: timeout.unwrap_or(Duration::from_secs(30)),
         per_minute: per_minute?,
         concurrency: concurrency?,
-        ..ImageApiConfig::new(base_url?, key?)
     };
     Some(ImageApiAccess { client, webhook_secret })
 }

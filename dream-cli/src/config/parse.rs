@@ -144,6 +144,18 @@ pub(crate) fn seconds(text: &str) -> Parsed<Duration> {
     }
 }
 
+/// A day: the image API remembers for no longer what was submitted.
+const MAX_DEADLINE_SECS: u32 = 86_400;
+
+pub(crate) fn up_to_a_day(text: &str) -> Parsed<Duration> {
+    let secs: u32 = number(text, "a whole number of seconds")?;
+    if (1..=MAX_DEADLINE_SECS).contains(&secs) {
+        Ok(Duration::from_secs(secs.into()))
+    } else {
+        Err(format!("must be 1 to {MAX_DEADLINE_SECS} seconds"))
+    }
+}
+
 /// Longest time that proxies may need to notice, in seconds.
 const MAX_NOTICE_SECS: u32 = 300;
 

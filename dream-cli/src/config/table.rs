@@ -120,7 +120,8 @@ table! {
         THIRD_PARTY_API_KEY: SecretString = Variable::new(parse::secret, "The operator's key").otherwise("sandbox")
             .secret();
         THIRD_PARTY_AUTH: UpstreamAuth = Variable::new(parse::upstream_auth, "`service`: calls are made with our \
-            key; `forward`: with the caller's `X-Upstream-Authorization`, where it sends one").or("service");
+            key; `forward`: with the caller's `X-Upstream-Authorization`, and whoever sends none is refused")
+            .or("service");
         THIRD_PARTY_WEBHOOK_SECRET: SecretString = Variable::new(parse::secret, "Signs completion notices; without \
             it they are refused and jobs are followed by asking alone").secret();
         THIRD_PARTY_TIMEOUT: Duration = Variable::new(parse::seconds, "Seconds that one call may take").or("30");
@@ -128,6 +129,8 @@ table! {
             .or("0");
         THIRD_PARTY_CONCURRENCY: u32 = Variable::new(parse::count, "Requests at once at most; 0 for no limit of \
             ours").or("0");
+        JOB_DEADLINE_MARGIN_SECS: Duration = Variable::new(parse::up_to_a_day, "Seconds after which a generation \
+            that was submitted and has not ended has failed; what it took comes back").or("3600");
         RESULTS_REHOST: bool = Variable::new(parse::switch, "Whether finished pictures are copied into our storage")
             .or("false");
     }

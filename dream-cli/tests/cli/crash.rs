@@ -4,7 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use dream_testkit::backends::{Backend, BackendKind};
+use dream_testkit::fakes::image_api::operation;
+use dream_testkit::faults::Fault;
 use dream_testkit::on_every_backend;
+use dream_testkit::wait::eventually;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
@@ -74,6 +77,27 @@ on_every_backend!(nothing_acknowledged_is_lost_by_twenty_deaths, |backend| async
     outcome.tell();
     outcome.nothing_was_lost(&lone.place).await;
     lone.run("audit").await;
+    lone.node.stop().await;
+});
+
+on_every_backend!(what_a_killed_process_was_submitting_goes_on_as_it_starts_again, |backend| async move {
+    let lone = Lone::start(&backend).await;
+    let place = lone.place.clone();
+    let login = place
+        .http
+        .post(format!("{}/v1/auth/wechat-login", place.url))
+        .json(&json!({ "code": "sandbox-painter" }));
+    let login: Value = login.send().await.unwrap().json().await.unwrap();
+    let image_api = &place.sandbox.image_api;
+    image_api.faults().next(operation::SUBMIT, Fault::delay_after(Duration::from_secs(600)));
+    generate(&place, login["token"].as_str().unwrap(), 1).await.expect("accepted");
+    let submissions = || image_api.submissions().len();
+    assert!(eventually(PATIENCE, || submissions() == 1).await, "it is being submitted");
+    let killed = Instant::now();
+    let lone = lone.die().await;
+    assert!(eventually(PATIENCE, || submissions() == 2).await, "it is submitted again, under the same key");
+    assert!(killed.elapsed() < Duration::from_secs(15), "{:?}", killed.elapsed());
+    assert_eq!(image_api.jobs().len(), 1);
     lone.node.stop().await;
 });
 

@@ -191,7 +191,7 @@ const RETURN_BOOKED_ONCE: &str = "SELECT 'job:' || g.job_id AS subject, \
      g.charge || ', charged ' || CAST(g.points_charged AS TEXT) || ', given back ' \
      || CAST(coalesce(e.amount, 0) AS TEXT) AS detail FROM generations g \
      LEFT JOIN ledger_entries e ON e.cause = 'generation_return' AND e.cause_id = CAST(g.id AS TEXT) \
-     WHERE coalesce(e.amount, 0) <> CASE WHEN g.charge = 'RETURNED' THEN g.points_charged ELSE 0 END \
+     WHERE coalesce(e.amount, 0) <> CASE WHEN g.charge = 'RETURNED' THEN g.points_charged ELSE g.points_refunded END \
      OR (e.id IS NOT NULL AND (e.user_id <> g.user_id OR e.type <> 'REFUND')) ORDER BY g.id LIMIT $1";
 
 const OPEN_JOB_HAS_TASK: &str = "SELECT 'job:' || g.job_id AS subject, g.status || ', nobody looks after it' AS detail \
@@ -207,8 +207,10 @@ const QUOTA_EQUALS_CHARGES: &str = "SELECT 'user:' || CAST(user_id AS TEXT) AS s
      period || ': counted ' || CAST(CAST(sum(used) AS BIGINT) AS TEXT) || ', charged ' \
      || CAST(CAST(sum(charged) AS BIGINT) AS TEXT) AS detail FROM ( \
      SELECT user_id, period, used, 0 AS charged FROM quota_usage \
-     UNION ALL SELECT user_id, quota_day, 0, quota_charged FROM generations WHERE charge <> 'RETURNED' \
-     UNION ALL SELECT user_id, quota_month, 0, quota_charged FROM generations WHERE charge <> 'RETURNED' \
+     UNION ALL SELECT user_id, quota_day, 0, quota_charged - quota_refunded FROM generations \
+     WHERE charge <> 'RETURNED' \
+     UNION ALL SELECT user_id, quota_month, 0, quota_charged - quota_refunded FROM generations \
+     WHERE charge <> 'RETURNED' \
      ) both_sides GROUP BY user_id, period HAVING sum(used) <> sum(charged) ORDER BY user_id, period LIMIT $1";
 
 const PAID_ORDER_FULFILLED: &str = "SELECT 'order:' || o.order_id AS subject, o.status || ', not fulfilled' AS detail \

@@ -82,6 +82,7 @@ impl Change for Publish<'_> {
         }
         let (image_url, thumbnail_url) =
             rules::chosen(&job.result_urls, job.thumbnail_url.as_deref(), *index)
+                .filter(|(url, _)| jobs::lies_at_a_url(url))
                 .ok_or_else(|| no_such_result(job.result_urls.len()))?;
         let new = store::NewImage {
             author: user,

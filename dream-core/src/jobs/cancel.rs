@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::store::{self, Generation};
 use super::submit::{submit_now, tenant};
-use super::{Job, changes, find, job_topic, rules};
+use super::{Job, changes, find, follow, job_topic, rules};
 use crate::access::Scope;
 use crate::dream::Core;
 use crate::error::{Code, Result};
@@ -49,8 +49,7 @@ async fn cancel_upstream(core: &Arc<Core>, id: &JobId) -> Result<()> {
         }
         Err(failure) => return Err(failure.into()),
     };
-    let tell = changes::Tell { job: id, upstream: &news, settings: &core.settings, now: core.now() };
-    core.store.run(&tell).await.map(|_| ())
+    follow::apply(core, id, &news).await.map(|_| ())
 }
 
 /// The image API's id of the job. If a submission's outcome is unknown, the same request is made again to learn it.

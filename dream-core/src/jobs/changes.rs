@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use super::quota::{self, Periods, Quota};
+use super::report::Report;
 use super::request::{GenerateRequest, Mode, SampleCount};
 use super::store::{self, Ending, Extras, NewGeneration};
-use super::{Accepted, rules};
+use super::{Accepted, Charge, rules};
 use crate::access::Scope;
 use crate::blobs::{self, Unnamed};
 use crate::characters::{self, Face};
@@ -14,7 +15,7 @@ use crate::idempotency::{self, Once};
 use crate::kernel::{JobId, Timestamp, UserId};
 use crate::outbox::{self, TaskKind};
 use crate::points::{self, Booking, Cause, EntryKind};
-use crate::ports::{Blobs, JobError, JobState, UpstreamJob};
+use crate::ports::{Blobs, JobError, JobState};
 use crate::protocol::webhook::JobEvent;
 use crate::settings::Settings;
 use crate::stats::{self, Delta, UserDelta};
@@ -183,9 +184,8 @@ impl Change for BeginSubmission<'_> {
             return Ok(Begun::Full);
         }
         let begun = self.begin(tx).await?;
-        if ahead.submitted + 1 < limit {
-            wake_next(tx, user, self.now).await?;
-        }
+        // It may have a place too, or is the one that looks every minute from now on.
+        wake_next(tx, user, self.now).await?;
         Ok(begun)
     }
 }
@@ -208,7 +208,9 @@ async fn wake_next(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
 /// Keeps what the image API answered to a submission, and starts to follow the job.
 pub(super) struct RecordSubmission<'a> {
     pub(super) job: &'a JobId,
-    pub(super) upstream: &'a UpstreamJob,
+    /// The image API's id of it.
+    pub(super) upstream_id: &'a str,
+    pub(super) report: &'a Report,
     pub(super) first_look: Timestamp,
     pub(super) settings: &'a Settings,
     pub(super) now: Timestamp,
@@ -216,21 +218,21 @@ pub(super) struct RecordSubmission<'a> {
 
 impl Change for RecordSubmission<'_> {
     const NAME: &'static str = "jobs.record_submission";
-    type Out = ();
+    /// Whether the report changed anything.
+    type Out = bool;
 
-    async fn apply(&self, tx: &mut Tx) -> Result<()> {
-        if store::keep_upstream_id(tx, self.job, &self.upstream.id, self.now).await? {
+    async fn apply(&self, tx: &mut Tx) -> Result<bool> {
+        if store::keep_upstream_id(tx, self.job, self.upstream_id, self.now).await? {
             outbox::enqueue(tx, TaskKind::JobPoll, self.job.as_str(), self.first_look, self.now).await?;
         }
-        let told = Tell { job: self.job, upstream: self.upstream, settings: self.settings, now: self.now };
-        told.apply(tx).await.map(|_| ())
+        Tell { job: self.job, report: self.report, settings: self.settings, now: self.now }.apply(tx).await
     }
 }
 
 /// Lets news of a job take effect: it moves on, or it ends. Late news change nothing.
 pub(super) struct Tell<'a> {
     pub(super) job: &'a JobId,
-    pub(super) upstream: &'a UpstreamJob,
+    pub(super) report: &'a Report,
     pub(super) settings: &'a Settings,
     pub(super) now: Timestamp,
 }
@@ -241,18 +243,20 @@ impl Change for Tell<'_> {
     type Out = bool;
 
     async fn apply(&self, tx: &mut Tx) -> Result<bool> {
-        let state = self.upstream.state;
-        // A success without pictures is no success yet; polling asks again.
-        if state == JobState::Succeeded && self.upstream.result_urls.is_empty() {
-            return Ok(false);
-        }
+        let Report { state, pictures, thumbnail, error, .. } = self.report;
+        let state = *state;
         if state.is_final() {
             let ending = Ending {
                 state,
-                result_urls: &self.upstream.result_urls,
-                error: self.upstream.error.as_ref(),
+                result_urls: pictures,
+                thumbnail_url: thumbnail.as_deref(),
+                error: error.as_ref(),
             };
-            return end(tx, self.job, &ending, self.settings, self.now).await;
+            let ended = end(tx, self.job, &ending, self.settings, self.now).await?;
+            if ended {
+                self.report.name(tx).await?;
+            }
+            return Ok(ended);
         }
         let Some(job) = store::find(tx, Scope::All, self.job).await? else { return Ok(false) };
         if rules::may_follow(job.state, state) {
@@ -278,7 +282,7 @@ impl Change for EndJob<'_> {
     type Out = bool;
 
     async fn apply(&self, tx: &mut Tx) -> Result<bool> {
-        let ending = Ending { state: self.state, result_urls: &[], error: self.error.as_ref() };
+        let ending = Ending::without(self.state, self.error.as_ref());
         end(tx, self.job, &ending, self.settings, self.now).await
     }
 }
@@ -302,12 +306,12 @@ impl Change for WithdrawJob<'_> {
         if !untouched {
             return Ok(false);
         }
-        let ending = Ending { state: JobState::Canceled, result_urls: &[], error: None };
+        let ending = Ending::without(JobState::Canceled, None);
         end(tx, self.job, &ending, self.settings, self.now).await
     }
 }
 
-/// Ends the job once, and with it the charge: captured, or given back.
+/// Ends the job once, and with it the charge: captured as far as samples were delivered, and given back for the rest.
 async fn end(
     tx: &mut Tx,
     job: &JobId,
@@ -318,13 +322,15 @@ async fn end(
     let Some(found) = store::whole(tx, job).await? else { return Ok(false) };
     let user = found.job.user;
     points::lock_balance(tx, user).await?;
-    if !store::end(tx, job, ending, now).await? {
+    let succeeded = ending.state == JobState::Succeeded;
+    let delivered = if succeeded { ending.result_urls.len() } else { 0 };
+    let delivered = i64::try_from(delivered).unwrap_or(i64::MAX);
+    let refund = rules::refund(found.job.charge, found.job.sample_count, delivered);
+    let partly = if succeeded { refund } else { Charge::NOTHING };
+    if !store::end(tx, job, ending, partly, now).await? {
         return Ok(false);
     }
-    let succeeded = ending.state == JobState::Succeeded;
-    if !succeeded {
-        give_back(tx, &found, now).await?;
-    }
+    give_back(tx, &found, refund, now).await?;
     outbox::cancel(tx, TaskKind::JobSubmit, job.as_str()).await?;
     outbox::cancel(tx, TaskKind::JobPoll, job.as_str()).await?;
     // Its place may be what the user's next one waits for.
@@ -342,16 +348,16 @@ async fn end(
     Ok(true)
 }
 
-async fn give_back(tx: &mut Tx, found: &store::Generation, now: Timestamp) -> Result<()> {
+async fn give_back(tx: &mut Tx, found: &store::Generation, refund: Charge, now: Timestamp) -> Result<()> {
     let job = &found.job;
-    if job.charge.quota > 0 {
-        quota::give_back(tx, job.user, &found.periods, job.charge.quota).await?;
+    if refund.quota > 0 {
+        quota::give_back(tx, job.user, &found.periods, refund.quota).await?;
     }
-    if job.charge.points.is_positive() {
+    if refund.points.is_positive() {
         let booking = Booking {
             user: job.user,
             kind: EntryKind::Refund,
-            amount: job.charge.points,
+            amount: refund.points,
             cause: Cause::GenerationReturn(job.generation),
             description: "图像生成退还",
         };
@@ -400,7 +406,12 @@ impl Change for ApplyEvent<'_> {
             return Ok(None);
         }
         let Some(job) = store::job_of_upstream(tx, &upstream.id).await? else { return Ok(None) };
-        let told = Tell { job: &job, upstream, settings: self.settings, now: self.now };
+        let Some(report) = Report::read(upstream) else {
+            // Pictures come along that have to be stored. Nobody waits for that here: the job is looked at, at once.
+            outbox::hasten(tx, TaskKind::JobPoll, job.as_str(), self.now).await?;
+            return Ok(Some(job));
+        };
+        let told = Tell { job: &job, report: &report, settings: self.settings, now: self.now };
         Ok(told.apply(tx).await?.then_some(job))
     }
 }
@@ -414,7 +425,7 @@ pub(crate) async fn forget(
     now: Timestamp,
 ) -> Result<()> {
     for job in store::open_jobs(tx, user).await? {
-        let ending = Ending { state: JobState::Canceled, result_urls: &[], error: None };
+        let ending = Ending::without(JobState::Canceled, None);
         end(tx, &job, &ending, settings, now).await?;
     }
     for (job, urls) in store::pictures(tx, user).await? {

@@ -7,14 +7,15 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 
-use super::store;
-use super::submit::tenant;
-use super::{LONGEST, changes, job_topic};
+use super::report::Report;
+use super::store::{self, Generation};
+use super::submit::{account_refused, tenant};
+use super::{changes, job_topic, rules};
 use crate::dream::Core;
 use crate::error::{Error, Result};
 use crate::kernel::JobId;
 use crate::outbox::{self, Next, Task, growing};
-use crate::ports::{FailureKind, JobError, JobState, Tenant, UpstreamJob};
+use crate::ports::{Failure, FailureKind, JobState, Reason, Tenant, UpstreamJob};
 use crate::protocol::webhook::JobEvent;
 
 const ASK_FIRST: Duration = Duration::from_secs(2);
@@ -23,14 +24,14 @@ const ASK_MOST: Duration = Duration::from_secs(30);
 const MANY: usize = 4;
 /// Lookups at once.
 const AT_ONCE: usize = 8;
-/// How old a job must be before the image API's not knowing it counts as its end.
+/// How long ago a job must have been submitted before the image API's not knowing it counts as its end.
 const LOST_AFTER: Duration = Duration::from_mins(2);
-/// How old a job may be that is said to have succeeded, and yet shows no pictures.
-const PICTURES_WITHIN: Duration = Duration::from_hours(1);
 
 /// Looks after the due jobs, and says for each when to look again.
 pub(crate) async fn poll(core: &Arc<Core>, tasks: Vec<Task>) -> Vec<(Task, Result<Next>)> {
-    let known = Arc::new(if tasks.len() >= MANY { recent(core).await } else { HashMap::new() });
+    // Of callers with keys of their own the operator's list shows nothing.
+    let lists = tasks.len() >= MANY && !core.settings.forward_upstream_auth;
+    let known = Arc::new(if lists { recent(core).await } else { HashMap::new() });
     stream::iter(tasks)
         .map(|task| look_and_tell(core.clone(), task, known.clone()))
         .buffer_unordered(AT_ONCE)
@@ -65,48 +66,113 @@ async fn look(core: &Arc<Core>, task: &Task, known: &HashMap<String, UpstreamJob
     if generation.job.state.is_final() {
         return Ok(Next::Done);
     }
-    let age = core.now().since(generation.job.created_at);
-    let again = Next::After(growing(ASK_FIRST, task.attempts, ASK_MOST));
-    let listed = known.get(upstream_id).filter(|_| generation.upstream_key.is_none());
-    let news = match listed {
-        Some(job) => Some(job.clone()),
-        None => match core.image_api.job(&tenant(core, &generation)?, upstream_id).await {
-            Ok(job) => job,
-            Err(failure) if age < LONGEST => {
-                tracing::info!(job.id = %id, error = %failure, "a job could not be looked up");
-                return Ok(match failure.retry_after {
-                    Some(wait) if failure.kind == FailureKind::Throttled => Next::Wait(wait),
-                    wait => wait.map_or(again, Next::After),
-                });
-            }
-            Err(_) => return give_up(core, &id, "TIMEOUT").await.map(|()| Next::Done),
-        },
-    };
-    if let Some(news) = &news
-        && tell(core, &id, news).await?
-    {
-        return Ok(Next::Done);
-    }
-    let hopeless = match &news {
-        None if age >= LOST_AFTER => Some("JOB_LOST"),
-        Some(news) if news.state == JobState::Succeeded && age >= PICTURES_WITHIN => Some("NO_PICTURES"),
-        _ if age >= LONGEST => Some("TIMEOUT"),
-        _ => None,
-    };
-    match hopeless {
-        Some(code) => give_up(core, &id, code).await.map(|()| Next::Done),
-        None => Ok(again),
+    let seen = see(core, &generation, upstream_id, known).await;
+    let left = time_left(core, &generation);
+    let again = growing(ASK_FIRST, task.attempts, ASK_MOST).min(left);
+    match seen {
+        Ok(Seen::Ended) => Ok(Next::Done),
+        Ok(Seen::Unknown) if since_submission(core, &generation) >= LOST_AFTER => {
+            give_up(core, &id, rules::UPSTREAM_UNAVAILABLE).await.map(|()| Next::Done)
+        }
+        // It ended there, and no picture has come.
+        Ok(Seen::WithoutPictures) if left.is_zero() => {
+            give_up(core, &id, rules::RESULT_INVALID).await.map(|()| Next::Done)
+        }
+        _ if left.is_zero() => {
+            call_off(core, &generation, upstream_id).await;
+            give_up(core, &id, rules::UPSTREAM_TIMEOUT).await.map(|()| Next::Done)
+        }
+        Ok(Seen::Busy(wait)) => Ok(Next::Wait(wait.min(left))),
+        Ok(Seen::Unreachable(Some(wait))) => Ok(Next::After(wait.min(left))),
+        Ok(Seen::Open | Seen::WithoutPictures | Seen::Unknown | Seen::Unreachable(None)) => {
+            Ok(Next::After(again))
+        }
+        Err(error) => Err(error),
     }
 }
 
-/// Lets the news take effect; whether the job has ended.
-async fn tell(core: &Core, id: &JobId, news: &UpstreamJob) -> Result<bool> {
-    let change = changes::Tell { job: id, upstream: news, settings: &core.settings, now: core.now() };
+/// What a look at the image API showed.
+enum Seen {
+    /// The job has ended, and so has ours.
+    Ended,
+    /// It goes on.
+    Open,
+    /// It is said to have succeeded, and has no pictures yet.
+    WithoutPictures,
+    /// The image API does not know it.
+    Unknown,
+    /// We were told to wait.
+    Busy(Duration),
+    /// Nothing was seen, and this is how long the image API asks us to wait.
+    Unreachable(Option<Duration>),
+}
+
+/// Looks, and lets what is seen take effect.
+async fn see(
+    core: &Arc<Core>,
+    generation: &Generation,
+    upstream_id: &str,
+    known: &HashMap<String, UpstreamJob>,
+) -> Result<Seen> {
+    let id = &generation.job.job_id;
+    let listed = known.get(upstream_id).filter(|_| generation.upstream_key.is_none());
+    let news = match listed {
+        Some(job) => Some(job.clone()),
+        None => match core.image_api.job(&tenant(core, generation)?, upstream_id).await {
+            Ok(job) => job,
+            Err(failure) => {
+                tracing::info!(job.id = %id, error = %failure, "a job could not be looked up");
+                if failure.kind == FailureKind::Misconfigured {
+                    account_refused(core, &failure);
+                }
+                return Ok(match failure.retry_after {
+                    Some(wait) if failure.kind == FailureKind::Throttled => Seen::Busy(wait),
+                    wait => Seen::Unreachable(wait),
+                });
+            }
+        },
+    };
+    let Some(news) = news else { return Ok(Seen::Unknown) };
+    let report = apply(core, id, &news).await?;
+    Ok(match report.state {
+        state if state.is_final() => Seen::Ended,
+        _ if news.state == JobState::Succeeded => Seen::WithoutPictures,
+        _ => Seen::Open,
+    })
+}
+
+/// Lets what the image API reports of a job take effect; the report as it was taken.
+pub(super) async fn apply(core: &Arc<Core>, id: &JobId, news: &UpstreamJob) -> Result<Report> {
+    if let Some(error) = news.error.as_ref().filter(|error| Reason::of(&error.code) == Reason::Account) {
+        let failure = Failure::new("image_api", FailureKind::Misconfigured, error.message.clone());
+        account_refused(core, &failure.with_code(error.code.clone()));
+    }
+    let report = Report::take(core, id, news).await?;
+    let change = changes::Tell { job: id, report: &report, settings: &core.settings, now: core.now() };
     if core.store.run(&change).await? {
         core.announce(&job_topic(id)).await;
         core.wake_worker();
+    } else {
+        report.abandon(core).await;
     }
-    Ok(news.state.is_final() && !(news.state == JobState::Succeeded && news.result_urls.is_empty()))
+    Ok(report)
+}
+
+fn since_submission(core: &Core, generation: &Generation) -> Duration {
+    core.now().since(generation.submitted_at.unwrap_or(generation.job.created_at))
+}
+
+/// How much longer a job that was submitted may stay open.
+pub(super) fn time_left(core: &Core, generation: &Generation) -> Duration {
+    core.settings.job_deadline.saturating_sub(since_submission(core, generation))
+}
+
+/// Asks the image API not to go on with a job that nobody waits for any more. It may refuse: that changes nothing.
+async fn call_off(core: &Core, generation: &Generation, upstream_id: &str) {
+    let Ok(tenant) = tenant(core, generation) else { return };
+    if let Err(failure) = core.image_api.cancel(&tenant, upstream_id).await {
+        tracing::debug!(error = %failure, "a job that is given up could not be canceled");
+    }
 }
 
 /// Ends a job of which nothing more is to be expected; what it took comes back.
@@ -115,7 +181,7 @@ pub(super) async fn give_up(core: &Core, job: &JobId, code: &str) -> Result<()> 
     let change = changes::EndJob {
         job,
         state: JobState::Failed,
-        error: Some(JobError { code: code.to_owned(), message: String::new() }),
+        error: Some(rules::told(code)),
         settings: &core.settings,
         now: core.now(),
     };

@@ -5,12 +5,15 @@ mod changes;
 mod follow;
 pub mod quota;
 mod rehost;
+mod report;
 mod request;
 mod rules;
 mod store;
 mod submit;
 
 use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
 
 use crate::access::{Scope, Session, VerifiedWebhook};
 use crate::blobs::Unnamed;
@@ -22,6 +25,7 @@ use crate::kernel::{
 };
 use crate::media;
 use crate::ports::{BlobKey, EntropyExt as _, Invalidation, JobError, JobState};
+use crate::protocol::token::TokenFault;
 
 pub(crate) use changes::forget;
 pub(crate) use follow::poll;
@@ -72,8 +76,10 @@ pub struct Job {
     pub aspect_ratio: Option<AspectRatio>,
     /// How many pictures.
     pub sample_count: i64,
-    /// What it took. Given back if it ends without pictures.
+    /// What it took.
     pub charge: Charge,
+    /// What of that came back: all if it ended without pictures, and a share for each that is missing.
+    pub refunded: Charge,
     /// The pictures, once it succeeded.
     pub result_urls: Vec<String>,
     /// A small picture, where there is one.
@@ -86,6 +92,13 @@ pub struct Job {
     pub updated_at: Timestamp,
     /// When it ended.
     pub completed_at: Option<Timestamp>,
+}
+
+impl Job {
+    /// How many pictures came.
+    pub fn delivered(&self) -> i64 {
+        i64::try_from(self.result_urls.len()).unwrap_or(i64::MAX)
+    }
 }
 
 /// A generation that was accepted.
@@ -170,7 +183,8 @@ impl Session {
     ///
     /// # Errors
     /// `QUOTA_EXCEEDED` with the figures, `VIP_REQUIRED` for 4K, `IDEMPOTENCY_CONFLICT`, `CHARACTER_NOT_FOUND`,
-    /// `CHARACTER_HAS_NO_PHOTOS`, `TEMPLATE_NOT_FOUND`, `IMAGE_INVALID`. With each of them nothing was taken.
+    /// `CHARACTER_HAS_NO_PHOTOS`, `TEMPLATE_NOT_FOUND`, `IMAGE_INVALID`; `UPSTREAM_KEY_REQUIRED` where callers bring a
+    /// key of their own for the image API. With each of them nothing was taken.
     pub async fn generate(
         &self,
         request: &GenerateRequest,
@@ -179,7 +193,7 @@ impl Session {
     ) -> Result<Accepted> {
         let core = &self.core;
         let now = core.now();
-        let sealed = match credential.filter(|_| core.settings.forward_upstream_auth) {
+        let sealed = match forwarded(core, credential, now)? {
             Some(credential) => {
                 let sealed = core.sealer.seal(core.entropy.as_ref(), UPSTREAM_KEY, &credential.0);
                 Some(hex::encode(sealed.ok_or(Code::Internal)?.as_bytes()))
@@ -416,8 +430,6 @@ impl VerifiedWebhook {
     }
 }
 
-/// The image API remembers a submission's key at least this long, so nothing older is submitted or followed any more.
-const LONGEST: Duration = Duration::from_hours(24);
 const UPSTREAM_KEY: &str = "generation.upstream_key";
 
 async fn find(core: &Core, scope: Scope, job: &JobId) -> Result<Job> {
@@ -427,6 +439,30 @@ async fn find(core: &Core, scope: Scope, job: &JobId) -> Result<Job> {
 /// Anybody's job, for whoever tells of it.
 pub(crate) async fn read(core: &Core, job: &JobId) -> Result<Option<Job>> {
     store::find(&mut core.store.db(), Scope::All, job).await
+}
+
+/// The credential that goes along with a generation, if callers bring theirs. Then there is no other: neither does the
+/// operator's key stand in for one that is missing, nor does a token of ours, which opens an account here, leave.
+fn forwarded<'a>(
+    core: &Core,
+    credential: Option<&'a UpstreamCredential>,
+    now: Timestamp,
+) -> Result<Option<&'a UpstreamCredential>> {
+    if !core.settings.forward_upstream_auth {
+        return Ok(None);
+    }
+    let is_ours = |word: &str| matches!(core.tokens.verify(word, now), Ok(_) | Err(TokenFault::Expired));
+    match credential {
+        Some(credential) if !credential.0.expose_secret().split_whitespace().any(is_ours) => {
+            Ok(Some(credential))
+        }
+        _ => Err(Code::UpstreamKeyRequired.into()),
+    }
+}
+
+/// Whether a result lies at an address that a client can open. Of a record of long ago anything may be said.
+pub(crate) fn lies_at_a_url(result: &str) -> bool {
+    matches!(rules::sample(result), Some(rules::Sample::At(_)))
 }
 
 fn job_topic(job: &JobId) -> String {

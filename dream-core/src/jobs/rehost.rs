@@ -131,12 +131,29 @@ async fn copy(
             return Ok(None);
         }
     };
-    if index == 0 {
+    let kept = keep(core, picture, index == 0).await?;
+    copies.thumbnail = kept.thumbnail.or(copies.thumbnail.take());
+    copies.written.extend(kept.written);
+    Ok(Some(kept.url))
+}
+
+/// A result in our storage, which no row names yet.
+pub(super) struct Kept {
+    pub(super) url: String,
+    pub(super) thumbnail: Option<String>,
+    pub(super) written: Vec<Unnamed>,
+}
+
+/// Stores a result under a fresh name, with a thumbnail if that is wanted and possible.
+pub(super) async fn keep(core: &Core, picture: Picture, with_thumbnail: bool) -> Result<Kept> {
+    let mut objects = Vec::new();
+    let mut thumbnail = None;
+    if with_thumbnail {
         match media::thumbnail(picture.bytes.clone()).await {
             Ok(small) => {
                 let key = fresh_name(core, &small)?;
-                copies.thumbnail = Some(core.blobs.public_url(&key));
-                copies.written.push(Unnamed::write(core, [(key, small)]).await?);
+                thumbnail = Some(core.blobs.public_url(&key));
+                objects.push((key, small));
             }
             Err(error) if error.is_retryable() => return Err(error),
             // A picture too large for a thumbnail is still worth keeping.
@@ -145,8 +162,8 @@ async fn copy(
     }
     let key = fresh_name(core, &picture)?;
     let url = core.blobs.public_url(&key);
-    copies.written.push(Unnamed::write(core, [(key, picture)]).await?);
-    Ok(Some(url))
+    objects.push((key, picture));
+    Ok(Kept { url, thumbnail, written: vec![Unnamed::write(core, objects).await?] })
 }
 
 fn fresh_name(core: &Core, picture: &Picture) -> Result<BlobKey> {

@@ -1,4 +1,4 @@
-//! What a generation costs, and in which order its states may follow.
+//! What a generation costs, what comes back of it, what counts as a picture, and in which order its states may follow.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::request::{Mode, Resolution};
 use crate::error::{Code, Error, Facts, Result};
 use crate::jobs::quota::Quota;
 use crate::kernel::Points;
-use crate::ports::JobState;
+use crate::ports::{Failure, JobError, JobState, Reason};
 use crate::settings::SamplePrices;
 use crate::vip::Level;
 
@@ -31,6 +31,10 @@ pub struct Charge {
     pub quota: i64,
     /// Points for the samples that the quota does not cover.
     pub points: Points,
+}
+
+impl Charge {
+    pub(super) const NOTHING: Charge = Charge { quota: 0, points: Points::ZERO };
 }
 
 /// What one sample costs in points.
@@ -59,6 +63,77 @@ pub(super) fn price(samples: i64, sample_price: Points, quota: Quota, balance: P
         }));
     }
     Ok(Charge { quota: covered, points })
+}
+
+/// What comes back of a charge for `expected` samples of which `delivered` came: points first, which are worth more than
+/// what the quota covers, then quota.
+pub(super) fn refund(charge: Charge, expected: i64, delivered: i64) -> Charge {
+    let missing = (expected - delivered).clamp(0, expected);
+    let paid = expected - charge.quota;
+    let by_points = missing.min(paid);
+    let each = if paid > 0 { charge.points.get() / paid } else { 0 };
+    Charge { quota: missing - by_points, points: Points::new(each * by_points) }
+}
+
+/// Longest address of a picture that is believed, in bytes: signed ones are long.
+const MAX_URL: usize = 8192;
+
+/// A result of the image API that may be a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sample<'a> {
+    /// It lies at this http or https URL.
+    At(&'a str),
+    /// It is in this data URL.
+    Inline(&'a str),
+}
+
+/// What a result is; `None` if it is no picture.
+pub(super) fn sample(url: &str) -> Option<Sample<'_>> {
+    let begins = |scheme: &str| url.get(..scheme.len()).is_some_and(|it| it.eq_ignore_ascii_case(scheme));
+    if begins("data:image/") {
+        return Some(Sample::Inline(url));
+    }
+    let scheme = ["https://", "http://"].into_iter().find(|scheme| begins(scheme))?;
+    let host = url[scheme.len()..].split(['/', '?', '#']).next().unwrap_or_default();
+    let is_of_url = |c: char| !c.is_control() && !c.is_whitespace() && !r#""<>\^`{|}"#.contains(c);
+    (!host.is_empty() && url.len() <= MAX_URL && url.chars().all(is_of_url)).then_some(Sample::At(url))
+}
+
+/// The content check of the image API refused the prompt, the input or the result.
+const CONTENT_REJECTED: &str = "CONTENT_REJECTED";
+/// The request cannot be met as it is.
+const INVALID_REQUEST: &str = "INVALID_REQUEST";
+/// It succeeded, and delivered no picture.
+pub(super) const RESULT_INVALID: &str = "RESULT_INVALID";
+/// It did not end in time.
+pub(super) const UPSTREAM_TIMEOUT: &str = "UPSTREAM_TIMEOUT";
+/// The image API cannot make it, for a reason that is not the user's.
+pub(super) const UPSTREAM_UNAVAILABLE: &str = "UPSTREAM_UNAVAILABLE";
+
+/// A failure of this code, of which the code says everything.
+pub(super) fn told(code: &str) -> JobError {
+    JobError { code: code.to_owned(), message: String::new() }
+}
+
+/// What a user is told of a failure of the image API: one of our codes, and the other side's text only where it is
+/// about the request.
+pub(super) fn job_error(error: Option<&JobError>) -> JobError {
+    let Some(error) = error else { return told(UPSTREAM_UNAVAILABLE) };
+    match Reason::of(&error.code) {
+        Reason::Content => told(CONTENT_REJECTED),
+        Reason::Request => JobError { code: INVALID_REQUEST.to_owned(), message: error.message.clone() },
+        Reason::Time => told(UPSTREAM_TIMEOUT),
+        Reason::Account | Reason::Other => told(UPSTREAM_UNAVAILABLE),
+    }
+}
+
+/// What a user is told of a submission that was refused.
+pub(super) fn refusal(failure: &Failure) -> JobError {
+    match Reason::of(failure.code.as_deref().unwrap_or_default()) {
+        Reason::Content => told(CONTENT_REJECTED),
+        // A refusal proves that it is the request, or the caller's own key, whatever the code.
+        _ => JobError { code: INVALID_REQUEST.to_owned(), message: failure.message.clone() },
+    }
 }
 
 /// How much later a generation of this level may come and still be submitted first. It is no more than that, so that
@@ -132,7 +207,67 @@ mod tests {
         assert!(may_follow(JobState::Queued, JobState::Succeeded));
     }
 
+    #[test]
+    fn only_web_addresses_and_inline_pictures_count_as_results() {
+        for url in ["https://a.example/1.png", "HTTP://a.example", "https://a.example/图.png?x=1#y"] {
+            assert_eq!(sample(url), Some(Sample::At(url)), "{url}");
+        }
+        let inline = "data:image/png;base64,AAAA";
+        assert_eq!(sample(inline), Some(Sample::Inline(inline)));
+        let long = format!("https://a.example/{}", "x".repeat(MAX_URL));
+        for url in [
+            "",
+            " ",
+            "/files/a.png",
+            "//a.example/1.png",
+            "https://",
+            "https:///a.png",
+            "http:a.png",
+            "javascript:alert(1)",
+            "java\u{0}script:alert(1)",
+            "https://a.example/\u{0}",
+            "https://a.example/1 2.png",
+            "https://a.example/\"><script>",
+            "ftp://a.example/1.png",
+            "file:///etc/passwd",
+            "blob:https://a.example/1",
+            "data:text/html;base64,AAAA",
+            "iVBORw0KGgo=",
+            "图",
+            &long,
+        ] {
+            assert_eq!(sample(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn missing_samples_give_back_points_before_quota() {
+        let charge = Charge { quota: 3, points: Points::new(70) };
+        let refund = |delivered| {
+            let Charge { quota, points } = refund(charge, 10, delivered);
+            (quota, points.get())
+        };
+        assert_eq!([refund(10), refund(8), refund(3), refund(1)], [(0, 0), (0, 20), (0, 70), (2, 70)]);
+        assert_eq!((refund(0), refund(12)), ((3, 70), (0, 0)), "more than was asked for costs nothing more");
+    }
+
     proptest! {
+        #[test]
+        fn what_comes_back_is_what_the_missing_samples_took(
+            samples in 1..=10_i64, price_each in 0..50_i64, left in 0..12_i64, delivered in 0..12_i64,
+        ) {
+            let quota = Quota::new(QuotaLimit { daily: left, monthly: 1000 }, Used::default());
+            let charge = price(samples, Points::new(price_each), quota, Points::new(1000)).unwrap();
+            let back = refund(charge, samples, delivered);
+            let missing = (samples - delivered).max(0);
+            prop_assert!(0 <= back.quota && back.quota <= charge.quota);
+            prop_assert!(back.points.get() >= 0 && back.points <= charge.points);
+            // What is kept is the price of what was delivered, by quota as far as it went.
+            let kept = price(samples - missing, Points::new(price_each), quota, Points::new(1000)).unwrap();
+            prop_assert_eq!(kept.quota, charge.quota - back.quota);
+            prop_assert_eq!(kept.points.get(), charge.points.get() - back.points.get());
+        }
+
         #[test]
         fn quota_and_points_together_pay_for_every_sample(
             samples in 1..=10_i64, price_each in 0..50_i64, daily in 0..20_i64, used in 0..30_i64, balance in 0..500_i64,

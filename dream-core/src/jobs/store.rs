@@ -56,6 +56,8 @@ pub(super) struct Generation {
     pub(super) upstream_key: Option<String>,
     pub(super) category: Option<String>,
     pub(super) periods: Periods,
+    /// When the first try to submit it began.
+    pub(super) submitted_at: Option<Timestamp>,
 }
 
 pub(super) async fn insert(tx: &mut Tx, new: &NewGeneration<'_>, now: Timestamp) -> Result<GenerationId> {
@@ -92,8 +94,9 @@ macro_rules! jobs {
     ($rest:literal) => {
         concat!(
             "SELECT id, job_id, user_id, status, prompt, mode, resolution, aspect_ratio, sample_count, \
-             quota_charged, points_charged, result_urls, thumbnail_url, error_code, error_message, created_at, \
-             updated_at, completed_at, upstream_id, request, upstream_key, category, quota_day, quota_month \
+             quota_charged, points_charged, charge, quota_refunded, points_refunded, result_urls, thumbnail_url, error_code, error_message, created_at, \
+             updated_at, completed_at, upstream_id, request, upstream_key, category, quota_day, quota_month, \
+             submitted_at \
              FROM generations ",
             $rest
         )
@@ -109,6 +112,12 @@ fn optional_word<T>(row: &Row, name: &'static str, parse: impl Fn(&str) -> Optio
 fn read(row: &Row) -> Result<Job> {
     let error = row.get::<Option<String>>("error_code")?;
     let message = row.get::<Option<String>>("error_message")?;
+    let charge = Charge { quota: row.get("quota_charged")?, points: row.get("points_charged")? };
+    let refunded = if row.get::<String>("charge")? == "RETURNED" {
+        charge
+    } else {
+        Charge { quota: row.get("quota_refunded")?, points: row.get("points_refunded")? }
+    };
     Ok(Job {
         job_id: row.get("job_id")?,
         generation: row.get("id")?,
@@ -119,7 +128,8 @@ fn read(row: &Row) -> Result<Job> {
         resolution: optional_word(row, "resolution", Resolution::parse)?,
         aspect_ratio: optional_word(row, "aspect_ratio", AspectRatio::parse)?,
         sample_count: row.get("sample_count")?,
-        charge: Charge { quota: row.get("quota_charged")?, points: row.get("points_charged")? },
+        charge,
+        refunded,
         result_urls: row.json("result_urls")?,
         thumbnail_url: row.get("thumbnail_url")?,
         error: error.map(|code| JobError { code, message: message.unwrap_or_default() }),
@@ -137,6 +147,7 @@ fn read_whole(row: &Row) -> Result<Generation> {
         upstream_key: row.get("upstream_key")?,
         category: row.get("category")?,
         periods: Periods { day: row.get("quota_day")?, month: row.get("quota_month")? },
+        submitted_at: row.get("submitted_at")?,
     })
 }
 
@@ -295,15 +306,30 @@ pub(super) async fn move_to(
 pub(super) struct Ending<'a> {
     pub(super) state: JobState,
     pub(super) result_urls: &'a [String],
+    pub(super) thumbnail_url: Option<&'a str>,
     pub(super) error: Option<&'a JobError>,
 }
 
-/// Ends a job, once: whoever comes second changes nothing.
-pub(super) async fn end(tx: &mut Tx, job: &JobId, ending: &Ending<'_>, now: Timestamp) -> Result<bool> {
+impl<'a> Ending<'a> {
+    /// An end without pictures.
+    pub(super) fn without(state: JobState, error: Option<&'a JobError>) -> Self {
+        Self { state, result_urls: &[], thumbnail_url: None, error }
+    }
+}
+
+/// Ends a job, once: whoever comes second changes nothing. Of a charge that is captured this much comes back.
+pub(super) async fn end(
+    tx: &mut Tx,
+    job: &JobId,
+    ending: &Ending<'_>,
+    partly: Charge,
+    now: Timestamp,
+) -> Result<bool> {
     let charge = if ending.state == JobState::Succeeded { "CAPTURED" } else { "RETURNED" };
     let sql = Sql::new(
         "UPDATE generations SET status = $2, charge = $3, result_urls = $4, error_code = $5, error_message = $6, \
-         upstream_key = NULL, completed_at = $7, updated_at = $7 WHERE job_id = $1 AND completed_at IS NULL",
+         upstream_key = NULL, completed_at = $7, updated_at = $7, thumbnail_url = $8, quota_refunded = $9, \
+         points_refunded = $10 WHERE job_id = $1 AND completed_at IS NULL",
     )
     .bind(job.as_str())
     .bind(ending.state.as_str())
@@ -311,7 +337,10 @@ pub(super) async fn end(tx: &mut Tx, job: &JobId, ending: &Ending<'_>, now: Time
     .bind(json_text(&ending.result_urls))
     .bind(ending.error.map(|error| error.code.as_str()))
     .bind(ending.error.map(|error| error.message.as_str()))
-    .bind(now);
+    .bind(now)
+    .bind(ending.thumbnail_url)
+    .bind(partly.quota)
+    .bind(partly.points.get());
     Ok(tx.execute(sql).await? == 1)
 }
 

@@ -1,12 +1,14 @@
 //! Submitting a job to the image API, as often as it takes, under one idempotency key.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::changes::{self, BeginSubmission, Begun};
+use super::report::Report;
 use super::store::{self, Generation};
 use super::{follow, job_topic, rules};
 use crate::dream::Core;
@@ -14,7 +16,7 @@ use crate::error::{Code, Error, Result};
 use crate::kernel::JobId;
 use crate::kernel::SealedBox;
 use crate::outbox::{Next, Task, growing};
-use crate::ports::{BlobKey, Failure, FailureKind, ImageRequest, JobError, JobState, Tenant, UpstreamJob};
+use crate::ports::{BlobKey, Failure, FailureKind, ImageRequest, JobState, Tenant, UpstreamJob};
 
 const FIRST_LOOK_AFTER: Duration = Duration::from_secs(2);
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -30,14 +32,16 @@ pub(crate) async fn submit(core: &Arc<Core>, task: &Task) -> Result<Next> {
         Begun::No => return Ok(Next::Done),
     }
     let Some(generation) = store::whole(&mut core.store.db(), &job).await? else { return Ok(Next::Done) };
-    if core.now().since(generation.job.created_at) >= super::LONGEST {
-        follow::give_up(core, &job, "UPSTREAM_UNAVAILABLE").await?;
+    let left = follow::time_left(core, &generation);
+    if left.is_zero() {
+        follow::give_up(core, &job, rules::UPSTREAM_UNAVAILABLE).await?;
         return Ok(Next::Done);
     }
     match submit_now(core, &generation).await? {
         Ok(_) => Ok(Next::Done),
         Err(failure) => {
-            let wait = failure.retry_after.unwrap_or(growing(RETRY_FIRST, task.attempts, RETRY_MOST));
+            let wait =
+                failure.retry_after.unwrap_or(growing(RETRY_FIRST, task.attempts, RETRY_MOST)).min(left);
             tracing::info!(job.id = %job, error = %failure, "a submission is repeated");
             // Nothing happened but that we have to wait for our turn.
             Ok(if failure.kind == FailureKind::Throttled { Next::Wait(wait) } else { Next::After(wait) })
@@ -65,9 +69,6 @@ pub(super) async fn submit_now(
             Ok(Ok(upstream))
         }
         Err(failure) if matches!(failure.kind, FailureKind::Refused | FailureKind::Misconfigured) => {
-            if failure.kind == FailureKind::Misconfigured {
-                tracing::error!(job.id = %job, error = %failure, "the image API refuses our credentials");
-            }
             refuse(core, job, &failure).await?;
             Ok(Ok(UpstreamJob {
                 id: String::new(),
@@ -80,30 +81,31 @@ pub(super) async fn submit_now(
     }
 }
 
-async fn record(core: &Core, job: &JobId, upstream: &UpstreamJob) -> Result<()> {
+async fn record(core: &Arc<Core>, job: &JobId, upstream: &UpstreamJob) -> Result<()> {
+    let report = Report::take(core, job, upstream).await?;
     let now = core.now();
     let change = changes::RecordSubmission {
         job,
-        upstream,
+        upstream_id: &upstream.id,
+        report: &report,
         first_look: now.plus(FIRST_LOOK_AFTER),
         settings: &core.settings,
         now,
     };
-    core.store.run(&change).await?;
+    if !core.store.run(&change).await? {
+        report.abandon(core).await;
+    }
     core.announce(&job_topic(job)).await;
     Ok(())
 }
 
 async fn refuse(core: &Core, job: &JobId, failure: &Failure) -> Result<()> {
-    let error = match failure.kind {
+    let error = if failure.kind == FailureKind::Misconfigured {
         // The operator's trouble is nothing that a user should read.
-        FailureKind::Misconfigured => {
-            JobError { code: "UPSTREAM_UNAVAILABLE".into(), message: String::new() }
-        }
-        _ => JobError {
-            code: failure.code.clone().unwrap_or_else(|| "INVALID_REQUEST".into()),
-            message: failure.message.clone(),
-        },
+        account_refused(core, failure);
+        rules::told(rules::UPSTREAM_UNAVAILABLE)
+    } else {
+        rules::refusal(failure)
     };
     let change = changes::EndJob {
         job,
@@ -116,6 +118,24 @@ async fn refuse(core: &Core, job: &JobId, failure: &Failure) -> Result<()> {
     core.announce(&job_topic(job)).await;
     core.wake_worker();
     Ok(())
+}
+
+/// How often the operator is told in the log that the image API refuses our account.
+const ALARM_EVERY: Duration = Duration::from_mins(1);
+
+/// The image API refuses our key, our balance or our configuration: one error for the operator, whatever the number of
+/// jobs that meet it, and a metric that counts them.
+pub(super) fn account_refused(core: &Core, failure: &Failure) {
+    metrics::counter!("dream_image_api_account_refusals_total").increment(1);
+    let (now, last) = (core.now(), &core.account_alarm);
+    let told = last.load(Ordering::Relaxed);
+    let is_due = now.as_micros() >= told.saturating_add(i64::try_from(ALARM_EVERY.as_micros()).unwrap_or(0));
+    if is_due && last.compare_exchange(told, now.as_micros(), Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+        tracing::error!(
+            error = %failure,
+            "the image API refuses our key, our balance or our model: generations fail until that is mended"
+        );
+    }
 }
 
 /// On whose account the job runs.

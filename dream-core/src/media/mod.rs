@@ -16,7 +16,7 @@ use image::ImageFormat;
 use crate::error::{Code, Error, Facts, Result};
 
 pub use at_work::work_in_place;
-pub(crate) use text::from_base64;
+pub(crate) use text::{from_base64, from_data_url};
 
 /// Largest file that is taken, in bytes.
 pub const MAX_BYTES: usize = 10 * 1024 * 1024;

@@ -26,16 +26,29 @@ pub(crate) fn from_base64(text: &str) -> Result<Bytes> {
     if base64.len() > MAX_BYTES.div_ceil(3) * 4 + MAX_BYTES / 16 {
         return Err(too_large());
     }
+    let bytes = decode(base64)?;
+    match bytes.len() {
+        0 => Err(invalid("nothing")),
+        length if length > MAX_BYTES => Err(too_large()),
+        _ => Ok(bytes),
+    }
+}
+
+/// Reads a data URL in base64 of any length: its caller has bounded the text.
+///
+/// # Errors
+/// `IMAGE_INVALID` if it is none.
+pub(crate) fn from_data_url(text: &str) -> Result<Bytes> {
+    let (kind, base64) = text.split_once(',').ok_or_else(|| invalid("no data URL"))?;
+    if kind.ends_with(";base64") { decode(base64) } else { Err(invalid("a data URL without base64")) }
+}
+
+fn decode(base64: &str) -> Result<Bytes> {
     let decoded = if base64.bytes().any(|byte| byte.is_ascii_whitespace()) {
         let dense: Vec<u8> = base64.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
         LENIENT.decode(dense)
     } else {
         LENIENT.decode(base64)
     };
-    let bytes = decoded.map_err(invalid)?;
-    match bytes.len() {
-        0 => Err(invalid("nothing")),
-        length if length > MAX_BYTES => Err(too_large()),
-        _ => Ok(bytes.into()),
-    }
+    decoded.map(Bytes::from).map_err(invalid)
 }

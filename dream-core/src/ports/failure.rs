@@ -1,5 +1,6 @@
 //! How a call to the outside can fail.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::error::{Code, Error, Facts};
@@ -50,8 +51,7 @@ pub enum FailureKind {
 ///     (Code::RateLimited, &Facts::Throttled { retry_after_secs: 30 })
 /// );
 /// ```
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{service}: {kind:?}: {message}")]
+#[derive(Debug, Clone)]
 pub struct Failure {
     /// Whom we called, such as `wechat` or `image_api`.
     pub service: &'static str,
@@ -59,7 +59,9 @@ pub struct Failure {
     pub kind: FailureKind,
     /// The other side's own machine-readable code, where it gave one.
     pub code: Option<String>,
-    /// What happened, for the log. Never holds a secret.
+    /// The HTTP status of the answer, where there was one and it matters.
+    pub status: Option<u16>,
+    /// What happened: the other side's own words, where it said any, and ours otherwise. Never holds a secret.
     pub message: String,
     /// How long the other side asked us to wait.
     pub retry_after: Option<Duration>,
@@ -79,9 +81,17 @@ impl Failure {
             service,
             kind,
             code: None,
+            status: None,
             message: bounded(message.into(), LONGEST_MESSAGE),
             retry_after: None,
         }
+    }
+
+    /// Adds the HTTP status of the answer.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
     }
 
     /// Adds the other side's own code.
@@ -154,6 +164,18 @@ fn bounded(mut text: String, bytes: usize) -> String {
     }
     text
 }
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {:?}", self.service, self.kind)?;
+        if let Some(status) = self.status {
+            write!(f, " (HTTP {status})")?;
+        }
+        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
+    }
+}
+
+impl std::error::Error for Failure {}
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {

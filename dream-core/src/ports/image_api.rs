@@ -165,6 +165,72 @@ pub struct JobError {
     pub message: String,
 }
 
+/// What an error code of an image API is about, in the words of any of those that are in use: the private provider's,
+/// OpenAI's, Volcengine Ark's, DashScope's, and of what stands between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// A content check refused the prompt, the input or the result. The same request is refused again.
+    Content,
+    /// Our key, balance, permission or choice of model is refused: the operator has to act.
+    Account,
+    /// The time ran out at the other side.
+    Time,
+    /// The request cannot be met as it is.
+    Request,
+    /// None of these, or nothing that is known.
+    Other,
+}
+
+impl Reason {
+    /// What the code is about. Case and separators do not matter, and neither does what a vendor appends.
+    pub fn of(code: &str) -> Self {
+        const CONTENT: &[&str] = &[
+            "contentpolicy",
+            "contentrejected",
+            "contentfilter",
+            "policyviolation",
+            "moderation",
+            "sensitivecontent",
+            "riskdetection",
+            "datainspection",
+            "prohibitedcontent",
+            "safety",
+            "imagegenerationusererror",
+        ];
+        const ACCOUNT: &[&str] = &[
+            "apikey",
+            "unauthorized",
+            "authentication",
+            "permissiondenied",
+            "accessdenied",
+            "insufficient",
+            "paymentrequired",
+            "billing",
+            "overdue",
+            "arrear",
+            "modelnotfound",
+            "modelnotopen",
+            "invalidendpoint",
+        ];
+        const TIME: &[&str] = &["timeout", "timedout", "deadlineexceeded"];
+        const REQUEST: &[&str] = &["invalidrequest", "invalidparameter", "invalidargument", "badrequest"];
+        let plain: String =
+            code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+        let is = |words: &[&str]| words.iter().any(|word| plain.contains(word));
+        if is(CONTENT) {
+            Reason::Content
+        } else if is(ACCOUNT) {
+            Reason::Account
+        } else if is(TIME) {
+            Reason::Time
+        } else if is(REQUEST) {
+            Reason::Request
+        } else {
+            Reason::Other
+        }
+    }
+}
+
 /// A job as the image API tells it.
 ///
 /// ```
@@ -184,7 +250,7 @@ pub struct UpstreamJob {
     pub id: String,
     /// Where it stands.
     pub state: JobState,
-    /// The pictures, once it succeeded.
+    /// The results, once it succeeded, as they were told: URLs, data URLs, or what is no picture at all.
     pub result_urls: Vec<String>,
     /// Why it failed.
     pub error: Option<JobError>,

@@ -18,7 +18,7 @@ pub use clock::Clock;
 pub use content_check::{ContentCheck, ImageCheck, Scene, TextCheck, Verdict};
 pub use entropy::{Entropy, EntropyExt};
 pub use failure::{Failure, FailureKind};
-pub use image_api::{ImageApi, ImageRequest, JobError, JobState, Tenant, UpstreamJob};
+pub use image_api::{ImageApi, ImageRequest, JobError, JobState, Reason, Tenant, UpstreamJob};
 pub use pay::{
     BillEntry, BillRow, BillSums, ChannelOrder, ClientParams, CloseOutcome, NotifyRefusal, OrderRef,
     PayChannel, PayIdentity, PayTrouble, PaymentFacts, Prepaid, PrepayRequest, RefundFacts, RefundRequest,

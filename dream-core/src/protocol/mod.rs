@@ -15,4 +15,4 @@ pub(crate) mod foreign;
 mod lenient;
 
 #[cfg(feature = "image-api")]
-pub(crate) use job_wire::ErrorWire;
+pub(crate) use job_wire::{ErrorWire, results};

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::foreign;
-use super::job_wire::ErrorWire;
+use super::job_wire::{ErrorWire, results};
 use crate::error::Fault;
 use crate::kernel::Timestamp;
 use crate::ports::{JobState, UpstreamJob};
@@ -175,7 +175,8 @@ struct EventWire {
     event_id: String,
     job_id: String,
     status: String,
-    result_urls: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "results")]
+    result_urls: Vec<String>,
     error: Option<ErrorWire>,
     timestamp: i64,
 }
@@ -189,7 +190,7 @@ impl EventWire {
         let job = UpstreamJob {
             id: self.job_id,
             state: JobState::parse(&self.status)?,
-            result_urls: self.result_urls.unwrap_or_default(),
+            result_urls: self.result_urls,
             error: self.error.map(Into::into),
         };
         let at = Timestamp::from_micros(self.timestamp.saturating_mul(1000));

@@ -22,6 +22,7 @@ migrations!(
     2 "0002_membership_spans",
     5 "0005_operations",
     7 "0007_waiting_jobs",
+    8 "0008_partial_refunds",
 );
 
 /// How the schema of a database compares with what this program knows.

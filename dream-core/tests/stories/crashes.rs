@@ -63,7 +63,7 @@ async fn everything_ends_though_workers_die(backend: &Backend, seed: u64) {
         let worker = workers[round % 2];
         let ended = broken_off_after(below(&dice, 40), worker.run_due()).await;
         // The dead one's leases run out; its tasks are somebody else's now.
-        world.clock().advance(if ended { Duration::from_secs(5) } else { Duration::from_secs(121) });
+        world.clock().advance(if ended { Duration::from_secs(5) } else { Duration::from_secs(15) });
     }
     faults.clear();
     world.settle().await;
@@ -242,6 +242,9 @@ on_every_backend!(a_task_that_takes_long_is_taken_by_nobody_else, |backend| asyn
     let leased_until = "SELECT max(leased_until) FROM outbox WHERE lease IS NOT NULL";
     for _ in 0..25 {
         let before = world.database().number(leased_until).await;
+        let next = world.now().plus(Duration::from_secs(3));
+        let waits = || world.clock().next_wake() == Some(next);
+        assert!(dream_testkit::wait::eventually(SOON, waits).await, "the next renewal is due");
         world.clock().advance(Duration::from_secs(3));
         let renewed = async {
             while world.database().number(leased_until).await == before {

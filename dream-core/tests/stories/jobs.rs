@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
 use dream_core::jobs::{GenerateRequest, ModelParams, PictureUrl, UpstreamCredential};
 use dream_core::kernel::{IdempotencyKey, JobId, PageRequest};
 use dream_core::ports::JobState;
 use dream_core::{Code, Session};
-use dream_testkit::fakes::image_api::operation;
+use dream_testkit::fakes::image_api::{Status, operation};
 use dream_testkit::faults::Fault;
 use dream_testkit::on_every_backend;
 use dream_testkit::wait::eventually;
@@ -95,6 +96,41 @@ on_every_backend!(a_key_that_the_image_api_refuses_is_the_operators_trouble, |ba
     world.finish().await;
 });
 
+on_every_backend!(every_refusal_is_told_by_our_codes_and_costs_nothing, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let alice = world.alice().await;
+    let nested = |code: &str| json!({"error": {"code": code, "message": "of theirs"}});
+    for (status, refusal, expected) in [
+        (402, json!({"error": "INSUFFICIENT_CREDITS", "message": "top up at …"}), "UPSTREAM_UNAVAILABLE"),
+        (402, json!({}), "UPSTREAM_UNAVAILABLE"),
+        (403, json!({"error": "FORBIDDEN", "message": "no"}), "UPSTREAM_UNAVAILABLE"),
+        (403, json!({"error": "CONTENT_POLICY_VIOLATION", "message": "no"}), "CONTENT_REJECTED"),
+        (400, nested("moderation_blocked"), "CONTENT_REJECTED"),
+        (400, nested("InputTextSensitiveContentDetected.PolicyViolation"), "CONTENT_REJECTED"),
+        (400, nested("billing_hard_limit_reached"), "UPSTREAM_UNAVAILABLE"),
+        (404, nested("model_not_found"), "UPSTREAM_UNAVAILABLE"),
+        (429, nested("insufficient_quota"), "UPSTREAM_UNAVAILABLE"),
+        (200, nested("content_policy_violation"), "CONTENT_REJECTED"),
+        (200, nested("insufficient_quota"), "UPSTREAM_UNAVAILABLE"),
+        (413, json!({}), "INVALID_REQUEST"),
+    ] {
+        world.image_api().faults().next(operation::SUBMIT, Fault::status(status, refusal.to_string()));
+        let job = alice.generates("a cat").await.job_id;
+        world.work().await;
+        let job = alice.job(&job).await;
+        assert_eq!((job.state, error_code(&job)), (JobState::Failed, Some(expected)), "{status} {refusal}");
+        assert_eq!(job.error.unwrap().message, "", "{status} {refusal}");
+        assert_eq!(alice.used_today().await, 0, "{status} {refusal}");
+    }
+    let refusal = json!({"error": "INVALID_REQUEST", "message": "the ratio is unknown"});
+    world.image_api().faults().next(operation::SUBMIT, Fault::status(400, refusal.to_string()));
+    let job = alice.generates("a cat").await.job_id;
+    world.work().await;
+    let error = alice.job(&job).await.error.unwrap();
+    assert_eq!((error.code.as_str(), error.message.as_str()), ("INVALID_REQUEST", "the ratio is unknown"));
+    world.finish().await;
+});
+
 on_every_backend!(an_answer_that_is_lost_makes_no_second_job, |backend| async move {
     let world = TestDream::start(&backend).await;
     let alice = world.alice().await;
@@ -168,14 +204,16 @@ on_every_backend!(a_failed_job_gives_back_what_it_took_once, |backend| async mov
     let alice = world.alice().await;
     grant(&world, &alice, 10).await;
     for (marker, reason) in [
-        ("[fail]", "TIMEOUT"),
-        ("[policy]", "CONTENT_POLICY_VIOLATION"),
-        ("[credits]", "INSUFFICIENT_CREDITS"),
+        ("[fail]", "UPSTREAM_TIMEOUT"),
+        ("[policy]", "CONTENT_REJECTED"),
+        ("[credits]", "UPSTREAM_UNAVAILABLE"),
     ] {
         let job = alice.generate(&polished(marker, 2)).await.unwrap().job_id;
         world.settle().await;
         let job = alice.job(&job).await;
         assert_eq!((job.state, error_code(&job)), (JobState::Failed, Some(reason)));
+        assert_eq!(job.error.as_ref().unwrap().message, "", "the other side's affairs are not the user's");
+        assert_eq!((job.refunded, job.delivered()), (job.charge, 0));
         assert_eq!((alice.points().await, alice.used_today().await), (10, 0));
     }
     assert_eq!(world.database().number("SELECT count(*) FROM ledger_entries WHERE type = 'REFUND'").await, 3);
@@ -208,7 +246,7 @@ on_every_backend!(a_job_that_the_image_api_forgot_fails_and_costs_nothing, |back
     world.pass(Duration::from_secs(100)).await;
     assert_eq!(alice.job(&job).await.state, JobState::Queued, "it may only just have been made");
     world.settle().await;
-    assert_eq!(error_code(&alice.job(&job).await), Some("JOB_LOST"));
+    assert_eq!(error_code(&alice.job(&job).await), Some("UPSTREAM_UNAVAILABLE"));
     assert_eq!(alice.used_today().await, 0);
     world.finish().await;
 });
@@ -218,26 +256,173 @@ on_every_backend!(a_success_without_pictures_is_waited_for_and_then_given_up, |b
     let alice = world.alice().await;
     let job = alice.generates("[empty]").await.job_id;
     world.pass(Duration::from_mins(50)).await;
-    assert!(!alice.job(&job).await.state.is_final());
+    assert_eq!(alice.job(&job).await.state, JobState::Running, "as good as being worked on");
     world.settle().await;
-    assert_eq!(error_code(&alice.job(&job).await), Some("NO_PICTURES"));
+    assert_eq!(error_code(&alice.job(&job).await), Some("RESULT_INVALID"));
     assert_eq!(alice.used_today().await, 0);
     world.finish().await;
 });
 
-on_every_backend!(no_job_is_held_open_for_more_than_a_day, |backend| async move {
+on_every_backend!(a_job_that_never_ends_fails_in_time_and_makes_room, |backend| async move {
+    let world = TestDream::on(&backend)
+        .settings(|settings| {
+            settings.job_deadline = Duration::from_mins(20);
+            settings.at_once.normal = 2;
+        })
+        .start()
+        .await;
+    let alice = world.alice().await;
+    let (stuck, queued) = (alice.generates("[stuck]").await.job_id, alice.generates("[queued]").await.job_id);
+    let next = alice.generates("waits for a place").await.job_id;
+    world.pass(Duration::from_mins(20) - Duration::from_secs(1)).await;
+    assert_eq!(alice.job(&stuck).await.state, JobState::Running);
+    assert_eq!(alice.job(&next).await.state, JobState::Queued);
+    world.pass(Duration::from_secs(2)).await;
+    for job in [&stuck, &queued] {
+        let job = alice.job(job).await;
+        assert_eq!((job.state, error_code(&job)), (JobState::Failed, Some("UPSTREAM_TIMEOUT")));
+        assert_eq!(job.refunded, job.charge);
+    }
+    let there = |prompt: &str| {
+        let jobs = world.image_api().jobs();
+        jobs.into_iter().find(|job| job.request["prompt"] == prompt).expect("it was submitted")
+    };
+    assert_eq!(there("[queued]").status, Status::Canceled, "the image API is told, where that helps");
+    assert_eq!(there("waits for a place").status, Status::Queued);
+    world.settle().await;
+    assert_eq!(alice.job(&next).await.state, JobState::Succeeded, "its time began with its own submission");
+    assert_eq!(alice.used_today().await, 1);
+    // What the image API says later changes nothing.
+    let upstream = upstream_id(&world, &stuck).await;
+    world.image_api().succeed(&upstream);
+    let event = world.image_api().signed_event(&upstream).unwrap();
+    let notice = world.dream().image_webhook(Some(event.signature.as_bytes()), event.body.as_bytes());
+    notice.unwrap().apply().await.unwrap();
+    assert_eq!(alice.job(&stuck).await.state, JobState::Failed);
+    world.finish().await;
+});
+
+on_every_backend!(no_job_is_held_open_for_more_than_an_hour, |backend| async move {
     let world = TestDream::start(&backend).await;
     let alice = world.alice().await;
     let stuck = alice.generates("[stuck]").await.job_id;
     world.work().await;
     world.image_api().server().go_down().await.unwrap();
     let unsent = alice.generates("never sent").await.job_id;
-    world.pass(Duration::from_hours(23)).await;
+    world.pass(Duration::from_mins(59)).await;
     assert_eq!(alice.job(&stuck).await.state, JobState::Queued);
-    world.pass(Duration::from_mins(62)).await;
-    assert_eq!(error_code(&alice.job(&stuck).await), Some("TIMEOUT"));
+    world.pass(Duration::from_mins(2)).await;
+    assert_eq!(error_code(&alice.job(&stuck).await), Some("UPSTREAM_TIMEOUT"));
     assert_eq!(error_code(&alice.job(&unsent).await), Some("UPSTREAM_UNAVAILABLE"));
+    assert_eq!(alice.used_today().await, 0);
     world.image_api().server().come_back().await.unwrap();
+    world.finish().await;
+});
+
+on_every_backend!(a_job_whose_caller_cannot_be_spoken_for_any_more_ends_too, |backend| async move {
+    let world =
+        TestDream::on(&backend).settings(|settings| settings.forward_upstream_auth = true).start().await;
+    let alice = world.alice().await;
+    let credential = UpstreamCredential::new("Bearer key-of-the-tenant".into()).unwrap();
+    let me = alice.session().await;
+    let job = me.generate(&polished("[stuck]", 1), None, Some(&credential)).await.unwrap().job_id;
+    world.work().await;
+    // As after a change of the secret that seals it.
+    world.database().execute("UPDATE generations SET upstream_key = '00'").await;
+    world.pass(Duration::from_mins(62)).await;
+    assert_eq!(error_code(&alice.job(&job).await), Some("UPSTREAM_TIMEOUT"));
+    assert_eq!(alice.used_today().await, 0);
+    world.finish().await;
+});
+
+on_every_backend!(pictures_that_do_not_come_are_given_back, |backend| async move {
+    let world = TestDream::on(&backend).daily_quota(3).start().await;
+    let alice = world.alice().await;
+    grant(&world, &alice, 70).await;
+    // Three of the quota, seven for ten points each; nine do not come.
+    let job = alice.generate(&polished("[part]", 10)).await.unwrap().job_id;
+    assert_eq!((alice.points().await, alice.used_today().await), (0, 3));
+    world.settle().await;
+    let job = alice.job(&job).await;
+    assert_eq!((job.state, job.sample_count, job.delivered()), (JobState::Succeeded, 10, 1));
+    assert_eq!((job.refunded.points.get(), job.refunded.quota), (70, 2));
+    assert_eq!((alice.points().await, alice.used_today().await), (70, 1));
+    // Only points, where those suffice.
+    let job = alice.generate(&polished("[part]", 5)).await.unwrap().job_id;
+    world.settle().await;
+    let job = alice.job(&job).await;
+    assert_eq!((job.charge.quota, job.charge.points.get()), (2, 30));
+    assert_eq!((job.refunded.quota, job.refunded.points.get()), (1, 30));
+    world.finish().await;
+});
+
+on_every_backend!(only_pictures_count_as_delivered, |backend| async move {
+    let world = TestDream::on(&backend).by_hand().daily_quota(100).start().await;
+    let alice = world.alice().await;
+    for none in [
+        &[""][..],
+        &["javascript:alert(1)"],
+        &["/files/a.png"],
+        &["data:image/png;base64,AAAA", "data:text/html;base64,PGh0bWw+"],
+        &["data:image/svg+xml;base64,PHN2Zy8+"],
+        &["https://", "ftp://a.example/1.png", "iVBORw0KGgo="],
+    ] {
+        let (job, upstream) = submitted(&world, &alice, "a cat").await;
+        world.image_api().deliver(&upstream, none);
+        world.settle().await;
+        let job = alice.job(&job).await;
+        assert_eq!((job.state, error_code(&job)), (JobState::Failed, Some("RESULT_INVALID")), "{none:?}");
+        assert_eq!((job.result_urls.len(), job.refunded), (0, job.charge), "{none:?}");
+    }
+    assert_eq!(alice.used_today().await, 0);
+
+    let job = alice.generate(&polished("three cats", 3)).await.unwrap().job_id;
+    world.work().await;
+    let upstream = upstream_id(&world, &job).await;
+    world.image_api().deliver(&upstream, &["javascript:alert(1)", "https://a.example/1.png", ""]);
+    world.settle().await;
+    let job = alice.job(&job).await;
+    assert_eq!(
+        (job.state, &job.result_urls[..]),
+        (JobState::Succeeded, &["https://a.example/1.png".to_owned()][..])
+    );
+    assert_eq!((job.refunded.quota, alice.used_today().await), (2, 1));
+    world.finish().await;
+});
+
+/// A picture as a data URL.
+fn inline_picture() -> String {
+    let mut file = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(3, 2).write_to(&mut file, image::ImageFormat::Png).expect("a picture");
+    format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(file.into_inner()))
+}
+
+on_every_backend!(a_picture_in_the_answer_itself_is_stored, |backend| async move {
+    let world = TestDream::on(&backend).by_hand().webhooks().start().await;
+    let alice = world.alice().await;
+    let job = alice.generate(&polished("two cats", 2)).await.unwrap().job_id;
+    world.work().await;
+    let upstream = upstream_id(&world, &job).await;
+    let inline = inline_picture();
+    world.image_api().deliver(&upstream, &[&inline, "https://a.example/2.png"]);
+    // A notice of it only makes us look: nobody waits there for storage.
+    let event = world.image_api().signed_event(&upstream).unwrap();
+    let notice = world.dream().image_webhook(Some(event.signature.as_bytes()), event.body.as_bytes());
+    notice.unwrap().apply().await.unwrap();
+    world.work().await;
+    let job = alice.job(&job).await;
+    assert_eq!((job.state, job.delivered(), job.refunded.quota), (JobState::Succeeded, 2, 0));
+    let stored = world.blobs().key_of(&job.result_urls[0]).expect("it lies with us");
+    let blob = world.blobs().get(&stored, None).await.unwrap().expect("it is there");
+    assert_eq!(blob.info.content_type.as_deref(), Some("image/png"));
+    let thumbnail =
+        job.thumbnail_url.as_deref().and_then(|url| world.blobs().key_of(url)).expect("a thumbnail");
+    assert!(world.blobs().head(&thumbnail).await.unwrap().is_some());
+    assert_eq!(job.result_urls[1], "https://a.example/2.png");
+    // It stays there, and nothing of it is removed later.
+    world.settle().await;
+    world.pass(Duration::from_hours(1)).await;
+    assert!(world.blobs().head(&stored).await.unwrap().is_some());
     world.finish().await;
 });
 
@@ -359,10 +544,6 @@ on_every_backend!(a_tenant_with_a_key_of_its_own_pays_for_itself, |backend| asyn
     let own = me.generate(&polished("mine", 1), None, Some(&credential)).await.unwrap().job_id;
     let sealed = world.database().texts("SELECT upstream_key FROM generations").await;
     assert!(sealed.len() == 1 && !sealed[0].contains("key-of-the-tenant"));
-    let ours = me.generate(&polished("without", 1), None, None).await.unwrap().job_id;
-    world.work().await;
-    let tenant = |job: &JobId| world.image_api().jobs_for_key(&format!("dream-{job}"))[0].tenant_id.clone();
-    assert_ne!(tenant(&own), tenant(&ours));
     world.settle().await;
     assert_eq!(alice.job(&own).await.state, JobState::Succeeded, "it is also followed by that key");
     assert!(
@@ -370,8 +551,35 @@ on_every_backend!(a_tenant_with_a_key_of_its_own_pays_for_itself, |backend| asyn
         "and then forgotten"
     );
     let told = world.image_api().authorizations();
-    let service = format!("Bearer {}", world.image_api().service_key());
-    assert_eq!(told, ["Bearer key-of-the-tenant".to_owned(), service].into());
+    assert_eq!(told, ["Bearer key-of-the-tenant".to_owned()].into());
+    world.finish().await;
+});
+
+on_every_backend!(where_callers_bring_keys_nobody_elses_stands_in_for_one, |backend| async move {
+    let world =
+        TestDream::on(&backend).settings(|settings| settings.forward_upstream_auth = true).start().await;
+    let alice = world.alice().await;
+    let me = alice.session().await;
+    let access = alice.tokens().access;
+    let own = |text: String| UpstreamCredential::new(text).unwrap();
+    for refused in [
+        None,
+        Some(own(format!("Bearer {access}"))),
+        Some(own(format!("bearer  {access}"))),
+        Some(own(access.clone())),
+    ] {
+        let answer = me.generate(&polished("a cat", 1), None, refused.as_ref()).await;
+        assert_eq!(code(answer), Code::UpstreamKeyRequired, "{refused:?}");
+    }
+    // A token of ours stays ours when its time is over.
+    world.clock().advance(Duration::from_hours(24 * 8));
+    let me = world.user("bob").await.session().await;
+    let answer = me.generate(&polished("a cat", 1), None, Some(&own(format!("Bearer {access}")))).await;
+    assert_eq!(code(answer), Code::UpstreamKeyRequired);
+    assert_eq!(world.database().number("SELECT count(*) FROM generations").await, 0);
+    world.settle().await;
+    assert!(world.image_api().requests().is_empty(), "nothing was sent");
+    assert_eq!(world.database().number("SELECT count(*) FROM quota_usage").await, 0);
     world.finish().await;
 });
 

@@ -209,8 +209,7 @@ on_every_backend!(a_job_that_has_its_place_keeps_it_when_the_limit_falls, |backe
 });
 
 on_every_backend!(jobs_that_wait_are_looked_at_seldom, |backend| async move {
-    let world =
-        TestDream::on(&backend).settings(one_at_a_time).daily_quota(100).by_hand().start().await;
+    let world = TestDream::on(&backend).settings(one_at_a_time).daily_quota(100).by_hand().start().await;
     let alice = world.alice().await;
     for number in 0..41 {
         alice.generates(&format!("{number}")).await;

@@ -19,6 +19,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 pub use lang::Lang;
+pub(crate) use texts::job_failure;
 pub use texts::status;
 
 use crate::reply::{JSON_UTF8, Payload};

@@ -24,7 +24,8 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::TokenExpired
         | Code::TokenRevoked
         | Code::WechatCodeInvalid
-        | Code::AdminKeyInvalid => StatusCode::UNAUTHORIZED,
+        | Code::AdminKeyInvalid
+        | Code::UpstreamKeyRequired => StatusCode::UNAUTHORIZED,
         Code::Forbidden | Code::QuotaExceeded | Code::VipRequired | Code::ContentRejected => {
             StatusCode::FORBIDDEN
         }
@@ -72,6 +73,10 @@ const fn sentences(code: Code) -> (&'static str, &'static str) {
         Code::WechatCodeInvalid => {
             ("微信登录凭证无效或已使用", "The WeChat code is invalid or was already used")
         }
+        Code::UpstreamKeyRequired => (
+            "请在 X-Upstream-Authorization 中提供您自己的图像服务密钥",
+            "Send your own key for the image API in X-Upstream-Authorization",
+        ),
         Code::AdminKeyInvalid => ("管理员密钥无效", "The admin key is not valid"),
         Code::Forbidden => ("没有权限执行此操作", "You may not do this"),
         Code::QuotaExceeded => ("今日额度和积分都不足", "Neither today's quota nor the points suffice"),
@@ -111,6 +116,23 @@ const fn sentences(code: Code) -> (&'static str, &'static str) {
         Code::Unavailable => {
             ("服务暂时不可用,请稍后再试", "The service is unavailable just now; please try again")
         }
+    }
+}
+
+/// What a job's owner reads about why it failed, where the job itself says nothing.
+pub(crate) fn job_failure(code: &str, lang: Lang) -> &'static str {
+    let (zh, en) = match code {
+        "CONTENT_REJECTED" => ("内容未通过安全审核", "The content did not pass the safety check"),
+        "UPSTREAM_TIMEOUT" => {
+            ("生成超时，请稍后再试", "The pictures were not ready in time; please try again later")
+        }
+        "INVALID_REQUEST" => ("图像服务无法处理该请求", "The image service cannot process this request"),
+        "RESULT_INVALID" => ("图像服务没有返回有效的图片", "The image service returned no valid picture"),
+        _ => ("图像服务暂时不可用，请稍后再试", "The image service is unavailable; please try again later"),
+    };
+    match lang {
+        Lang::Zh => zh,
+        Lang::En => en,
     }
 }
 

@@ -8,6 +8,7 @@ use dream_core::{Code, Result, Session, VerifiedWebhook, jobs};
 use crate::input::{
     Body, IdempotencyKey, Numbered, OneOf, Paged, Parsed, Path, Query, UpstreamAuthorization, Whole,
 };
+use crate::problem::Lang;
 use crate::reply::Accepted;
 use crate::table::{Row, delete, get, post};
 use crate::throttle::LimitClass;
@@ -27,6 +28,7 @@ pub(crate) fn rows() -> Vec<Row> {
             Code::CharacterHasNoPhotos,
             Code::TemplateNotFound,
             Code::ImageInvalid,
+            Code::UpstreamKeyRequired,
         ]);
     let cancel = delete("/v1/jobs/{jobId}", cancel)
         .doc("Takes a generation back that has not started; its charge comes back")
@@ -58,25 +60,34 @@ async fn generate(
     Ok(Accepted(accepted.into()))
 }
 
-async fn list(me: Session, (Paged(page), Query(filter)): (Paged, Query<JobFilter>)) -> Result<Page<Job>> {
+async fn list(
+    me: Session,
+    (Paged(page), Query(filter), lang): (Paged, Query<JobFilter>, Lang),
+) -> Result<Page<Job>> {
     let state = filter.status.map(|OneOf(state)| state);
-    Ok(Page::of(me.jobs(state, &page).await?, Job::by_job_id))
+    Ok(Page::of(me.jobs(state, &page).await?, |job| Job::by_job_id(job, lang)))
 }
 
 async fn numbered_list(
     me: Session,
-    (Numbered(page), Query(filter)): (Numbered, Query<JobFilter>),
+    (Numbered(page), Query(filter), lang): (Numbered, Query<JobFilter>, Lang),
 ) -> Result<JobList> {
     let state = filter.status.map(|OneOf(state)| state);
-    Ok(JobList::of(me.jobs(state, &page).await?, &page))
+    Ok(JobList::of(me.jobs(state, &page).await?, &page, lang))
 }
 
-async fn by_job_id(me: Session, (Path(id), Query(wait)): (Path<JobId>, Query<Wait>)) -> Result<Job> {
-    find(&me, &id, wait).await.map(Job::by_job_id)
+async fn by_job_id(
+    me: Session,
+    (Path(id), Query(wait), lang): (Path<JobId>, Query<Wait>, Lang),
+) -> Result<Job> {
+    find(&me, &id, wait).await.map(|job| Job::by_job_id(job, lang))
 }
 
-async fn by_generation_id(me: Session, (Path(id), Query(wait)): (Path<JobId>, Query<Wait>)) -> Result<Job> {
-    find(&me, &id, wait).await.map(Job::by_generation_id)
+async fn by_generation_id(
+    me: Session,
+    (Path(id), Query(wait), lang): (Path<JobId>, Query<Wait>, Lang),
+) -> Result<Job> {
+    find(&me, &id, wait).await.map(|job| Job::by_generation_id(job, lang))
 }
 
 async fn find(me: &Session, id: &JobId, wait: Wait) -> Result<jobs::Job> {

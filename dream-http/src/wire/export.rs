@@ -13,6 +13,7 @@ use super::time::At;
 use super::uploads::KeptUpload;
 use super::users::User;
 use super::vip::VipSpan;
+use crate::problem::Lang;
 
 /// Everything that is kept about one user.
 ///
@@ -75,7 +76,7 @@ struct ExportedJob {
 
 impl From<UserExport> for Export {
     fn from(export: UserExport) -> Self {
-        let job = |(job, request)| ExportedJob { job: Job::by_generation_id(job), request };
+        let job = |(job, request)| ExportedJob { job: Job::by_generation_id(job, Lang::Zh), request };
         Self {
             exported_at: export.at.into(),
             user: export.user.into(),

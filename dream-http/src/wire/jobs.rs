@@ -41,6 +41,7 @@ use super::page;
 use super::time::At;
 use crate::input::{AnyObject, Blank, Faults, OneOf, Parsed, Shape, TextOrNumber, Whole};
 use crate::openapi::Schemas;
+use crate::problem::{Lang, job_failure};
 
 /// The largest body of a request for a generation: an inline picture of 10 MiB in base64, and some text.
 pub const GENERATE_BODY: u64 = 14 * 1024 * 1024;
@@ -213,12 +214,13 @@ impl From<jobs::Accepted> for AcceptedJob {
 ///
 /// ```
 /// # dream_testkit::world::example(async |world| {
+/// use dream_http::problem::Lang;
 /// use dream_http::wire::jobs::Job;
 ///
 /// # let alice = world.alice().await;
 /// let job = alice.generates("a cat").await.job_id;
 /// world.settle().await;
-/// let json = serde_json::to_value(Job::by_job_id(alice.job(&job).await))?;
+/// let json = serde_json::to_value(Job::by_job_id(alice.job(&job).await, Lang::Zh))?;
 /// assert_eq!((&json["status"], &json["mode"]), (&"SUCCEEDED".into(), &"final".into()));
 /// assert_eq!(json["imageUrl"], json["resultUrls"][0], "for clients that know of one picture only");
 /// # Ok(())
@@ -241,6 +243,12 @@ pub struct Job {
     #[schema(value_type = Option<String>, example = "16:9")]
     aspect_ratio: Option<&'static str>,
     sample_count: i64,
+    /// How many pictures were asked for.
+    expected_samples: i64,
+    /// How many came.
+    delivered_samples: i64,
+    /// What came back of the charge: all of it, or the share of the pictures that did not come.
+    refunded: ChargeFigures,
     result_urls: Vec<String>,
     thumbnail_url: Option<String>,
     error: Option<JobFailure>,
@@ -281,19 +289,25 @@ pub enum ItemId {
 /// use dream_core::ports::JobError;
 /// use dream_http::wire::jobs::JobFailure;
 ///
-/// let error = JobError { code: "CONTENT_REJECTED".to_owned(), message: "not this".to_owned() };
-/// let json = serde_json::to_value(JobFailure::from(error)).unwrap();
-/// assert_eq!(json, serde_json::json!({ "code": "CONTENT_REJECTED", "message": "not this" }));
+/// use dream_http::problem::Lang;
+///
+/// let error = JobError { code: "INVALID_REQUEST".to_owned(), message: "the ratio is unknown".to_owned() };
+/// let json = serde_json::to_value(JobFailure::of(error, Lang::Zh)).unwrap();
+/// assert_eq!(json, serde_json::json!({ "code": "INVALID_REQUEST", "message": "the ratio is unknown" }));
 /// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct JobFailure {
+    /// `CONTENT_REJECTED`, `UPSTREAM_UNAVAILABLE`, `UPSTREAM_TIMEOUT`, `INVALID_REQUEST` or `RESULT_INVALID`.
     code: String,
     message: String,
 }
 
-impl From<JobError> for JobFailure {
-    fn from(error: JobError) -> Self {
-        Self { code: error.code, message: error.message }
+impl JobFailure {
+    /// The failure, with a sentence in this language where the job has none of its own.
+    pub fn of(error: JobError, lang: Lang) -> Self {
+        let sentence = || job_failure(&error.code, lang).to_owned();
+        let message = if error.message.is_empty() { sentence() } else { error.message };
+        Self { code: error.code, message }
     }
 }
 
@@ -302,39 +316,43 @@ impl Job {
     ///
     /// ```
     /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::problem::Lang;
     /// use dream_http::wire::jobs::Job;
     ///
     /// # let alice = world.alice().await;
     /// let accepted = alice.generates("a cat").await;
-    /// let json = serde_json::to_value(Job::by_job_id(alice.job(&accepted.job_id).await))?;
+    /// let json = serde_json::to_value(Job::by_job_id(alice.job(&accepted.job_id).await, Lang::Zh))?;
     /// assert_eq!(json["id"], accepted.job_id.as_str());
     /// # Ok(())
     /// # });
     /// ```
-    pub fn by_job_id(job: jobs::Job) -> Self {
+    pub fn by_job_id(job: jobs::Job, lang: Lang) -> Self {
         let id = ItemId::Job(job.job_id.to_string());
-        Self::known_as(id, job)
+        Self::known_as(id, job, lang)
     }
 
     /// As `/v1/jobs` shows it: known by the number of our record.
     ///
     /// ```
     /// # dream_testkit::world::example(async |world| {
+    /// use dream_http::problem::Lang;
     /// use dream_http::wire::jobs::Job;
     ///
     /// # let alice = world.alice().await;
     /// let accepted = alice.generates("a cat").await;
-    /// let json = serde_json::to_value(Job::by_generation_id(alice.job(&accepted.job_id).await))?;
+    /// let json = serde_json::to_value(Job::by_generation_id(alice.job(&accepted.job_id).await, Lang::Zh))?;
     /// assert_eq!(json["id"], accepted.generation.get());
     /// # Ok(())
     /// # });
     /// ```
-    pub fn by_generation_id(job: jobs::Job) -> Self {
+    pub fn by_generation_id(job: jobs::Job, lang: Lang) -> Self {
         let id = ItemId::Generation(job.generation.get());
-        Self::known_as(id, job)
+        Self::known_as(id, job, lang)
     }
 
-    fn known_as(id: ItemId, job: jobs::Job) -> Self {
+    fn known_as(id: ItemId, job: jobs::Job, lang: Lang) -> Self {
+        let delivered = job.delivered();
+        let error = job.error.map(|error| JobFailure::of(error, lang));
         Self {
             id,
             job_id: job.job_id.to_string(),
@@ -345,12 +363,15 @@ impl Job {
             resolution: job.resolution.map(Resolution::as_str),
             aspect_ratio: job.aspect_ratio.map(AspectRatio::as_str),
             sample_count: job.sample_count,
+            expected_samples: job.sample_count,
+            delivered_samples: delivered,
+            refunded: job.refunded.into(),
             image_url: job.result_urls.first().cloned(),
             result_urls: job.result_urls,
             thumbnail_url: job.thumbnail_url,
-            error_code: job.error.as_ref().map(|error| error.code.clone()),
-            error_message: job.error.as_ref().map(|error| error.message.clone()),
-            error: job.error.map(JobFailure::from),
+            error_code: error.as_ref().map(|error| error.code.clone()),
+            error_message: error.as_ref().map(|error| error.message.clone()),
+            error,
             created_at: job.created_at.into(),
             updated_at: job.updated_at.into(),
             completed_at: job.completed_at.map(At),
@@ -369,7 +390,7 @@ impl Job {
 /// # alice.generates("a cat").await;
 /// let asked = PageRequest::default();
 /// let list = alice.session().await.jobs(None, &asked).await?;
-/// let json = serde_json::to_value(JobList::of(list, &asked))?;
+/// let json = serde_json::to_value(JobList::of(list, &asked, dream_http::problem::Lang::Zh))?;
 /// assert_eq!((&json["jobs"][0]["prompt"], &json["total"]), (&"a cat".into(), &1.into()));
 /// # Ok(())
 /// # });
@@ -395,14 +416,14 @@ impl JobList {
     ///
     /// let asked = PageRequest::numbered(Limit::new(10).unwrap(), 3)?;
     /// let beyond = Page { items: vec![], next: None, total: Some(21) };
-    /// let json = serde_json::to_value(JobList::of(beyond, &asked)).unwrap();
+    /// let json = serde_json::to_value(JobList::of(beyond, &asked, dream_http::problem::Lang::Zh)).unwrap();
     /// assert_eq!((&json["page"], &json["limit"], &json["hasMore"]), (&3.into(), &10.into(), &false.into()));
     /// # Ok::<(), dream_core::Error>(())
     /// ```
-    pub fn of(list: kernel::Page<jobs::Job>, asked: &PageRequest) -> Self {
+    pub fn of(list: kernel::Page<jobs::Job>, asked: &PageRequest, lang: Lang) -> Self {
         let next_cursor = list.next.as_ref().map(ToString::to_string);
         Self {
-            jobs: list.items.into_iter().map(Job::by_generation_id).collect(),
+            jobs: list.items.into_iter().map(|job| Job::by_generation_id(job, lang)).collect(),
             total: list.total.unwrap_or(0),
             page: page::number(asked),
             limit: asked.limit.get(),

@@ -38,6 +38,33 @@ on_every_backend!(a_generation_goes_from_request_to_picture, |backend| async mov
     site.close().await;
 });
 
+on_every_backend!(a_job_shows_what_was_delivered_and_what_came_back, |backend| async move {
+    let site = Site::open(&backend).await;
+    let alice = site.user("alice").await;
+    let ask = async |prompt: &str| {
+        let body = json!({ "prompt": prompt, "mode": "draft", "sampleCount": 2 });
+        alice.post("/v1/jobs", &body).await.ok(202)["jobId"].as_str().unwrap().to_owned()
+    };
+    let (part, fails) = (ask("[part]").await, ask("[fail]").await);
+    let open = alice.get(&format!("/v1/jobs/{part}")).await.ok(200);
+    let figures = |job: &serde_json::Value| {
+        (job["expectedSamples"].clone(), job["deliveredSamples"].clone(), job["refunded"].clone())
+    };
+    assert_eq!(figures(&open), (json!(2), json!(0), json!({ "quota": 0, "points": 0 })));
+    site.world.settle().await;
+    let part = alice.get(&format!("/v1/jobs/{part}")).await.ok(200);
+    assert_eq!(figures(&part), (json!(2), json!(1), json!({ "quota": 1, "points": 0 })));
+    let failed = alice.get(&format!("/v1/jobs/{fails}")).await.ok(200);
+    assert_eq!(figures(&failed), (json!(2), json!(0), json!({ "quota": 2, "points": 0 })));
+    let error = json!({ "code": "UPSTREAM_TIMEOUT", "message": "生成超时，请稍后再试" });
+    assert_eq!((&failed["error"], &failed["errorCode"]), (&error, &error["code"]));
+    let english = alice.prepare(Method::GET, "/v1/proxy/jobs").header("accept-language", "en");
+    let listed = Answer::of(english.send().await.unwrap()).await.ok(200);
+    let failed = listed["items"].as_array().unwrap().iter().find(|job| job["status"] == "FAILED").unwrap();
+    assert_eq!(failed["errorMessage"], "The pictures were not ready in time; please try again later");
+    site.close().await;
+});
+
 on_every_backend!(a_key_makes_a_repeat_the_same_request, |backend| async move {
     let site = Site::open(&backend).await;
     let alice = site.user("alice").await;

@@ -25,7 +25,11 @@ const QUICK: &str = "\
         ELSE 'RETURNED' END \
     UNION ALL SELECT 'job ' || g.job_id || ' gave back another amount' FROM generations g \
         WHERE (SELECT coalesce(sum(amount), 0) FROM ledger_entries e WHERE e.cause = 'generation_return' \
-        AND e.cause_id = CAST(g.id AS TEXT)) <> CASE WHEN g.charge = 'RETURNED' THEN g.points_charged ELSE 0 END";
+        AND e.cause_id = CAST(g.id AS TEXT)) <> CASE WHEN g.charge = 'RETURNED' THEN g.points_charged \
+        ELSE g.points_refunded END \
+    UNION ALL SELECT 'job ' || g.job_id || ' costs more or less than it delivered' FROM generations g \
+        WHERE g.status = 'SUCCEEDED' AND g.prompt <> '' AND (SELECT count(*) FROM json_each(g.result_urls)) <> \
+        g.quota_charged - g.quota_refunded + g.points_charged - g.points_refunded";
 
 /// A connection that nobody else has.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use super::{Figures, NODES, Played, Theatre};
 const MOST_TURNS: u64 = 260;
 /// Turns after it, in which everything has to come to its end.
 const LAST_TURNS: u64 = 20_000;
-/// Time of the stage in which everything has to come to its end: a job may stay open for a day, and a refund that is
+/// Time of the stage in which everything has to come to its end: a job may stay open for an hour, and a refund that is
 /// stuck waits for a person.
 const LAST_SPAN: Duration = Duration::from_hours(60);
 const USERS: usize = 2;
@@ -737,7 +737,7 @@ impl Play<'_> {
         let ours = theatre
             .books
             .pairs(
-                "SELECT 'dream-' || job_id, CASE WHEN error_code IN ('UPSTREAM_UNAVAILABLE', 'TIMEOUT') THEN '' \
+                "SELECT 'dream-' || job_id, CASE WHEN error_code IN ('UPSTREAM_UNAVAILABLE', 'UPSTREAM_TIMEOUT') THEN '' \
                  ELSE status || ' ' || coalesce(upstream_id, '-') END FROM generations",
             )
             .await;
@@ -748,7 +748,7 @@ impl Play<'_> {
                 return Err(format!("{key} was made twice"));
             }
             let same = *record == format!("{} {id}", state.as_str());
-            // A user who left takes no interest in the end of a job, and after a day nobody does.
+            // A user who left takes no interest in the end of a job, and after an hour nobody does.
             let left =
                 record.starts_with(JobState::Canceled.as_str()) && self.users.iter().any(|user| user.gone);
             if !same && !left && !record.is_empty() {

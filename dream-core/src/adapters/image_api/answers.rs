@@ -9,10 +9,11 @@ use serde::de::DeserializeOwned;
 
 use super::SERVICE;
 use crate::adapters::outbound::excerpt;
-use crate::ports::{Failure, FailureKind, JobError};
+use crate::ports::{Failure, FailureKind, JobError, Reason};
 use crate::protocol::{ErrorWire, foreign};
 
 pub(super) const JOB_NOT_FOUND: &str = "JOB_NOT_FOUND";
+const INVALID_STATE: &str = "INVALID_STATE";
 
 /// Longest wait that is believed.
 const MAX_WAIT: Duration = Duration::from_hours(1);
@@ -44,7 +45,9 @@ impl Answer {
 
     /// How long the provider wants silence, if it does.
     pub(super) fn throttled_for(&self) -> Option<Duration> {
-        let is_throttled = self.status == StatusCode::TOO_MANY_REQUESTS;
+        // An account without means is refused with 429 too, and waiting does not help.
+        let is_throttled =
+            self.status == StatusCode::TOO_MANY_REQUESTS && Reason::of(&self.error().code) != Reason::Account;
         is_throttled.then(|| self.retry_after.unwrap_or(DEFAULT_WAIT))
     }
 
@@ -57,27 +60,54 @@ impl Answer {
         if self.status.is_success() { Ok(self.body) } else { Err(self.failure()) }
     }
 
+    /// As [`Answer::read`], of an answer that names no job and may be a refusal in spite of its status: what stands
+    /// between us and the provider answers so.
+    pub(super) fn read_submission<T: DeserializeOwned>(self) -> Result<T, Failure> {
+        let body: ErrorBody = foreign::json(&self.body).unwrap_or_default();
+        let refusal = body.error.filter(|_| body.job_id.is_none());
+        if self.status.is_success()
+            && let Some(error) = refusal
+        {
+            let error = JobError::from(error);
+            let kind = match Reason::of(&error.code) {
+                Reason::Content | Reason::Request => FailureKind::Refused,
+                Reason::Account => self.of_account(),
+                Reason::Time | Reason::Other => FailureKind::Unknown,
+            };
+            return Err(Failure::new(SERVICE, kind, excerpt(&error.message)).with_code(error.code));
+        }
+        self.read()
+    }
+
+    /// What it says of an account that it refuses: the operator's, or the caller's own.
+    fn of_account(&self) -> FailureKind {
+        if self.callers_key { FailureKind::Refused } else { FailureKind::Misconfigured }
+    }
+
     pub(super) fn read<T: DeserializeOwned>(self) -> Result<T, Failure> {
         foreign::json(&self.into_success()?).map_err(|error| no_sense(error.to_string()))
     }
 
     fn failure(&self) -> Failure {
         let error = self.error();
-        let kind = match self.status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.callers_key => FailureKind::Refused,
-            StatusCode::NOT_FOUND if error.code == JOB_NOT_FOUND => FailureKind::Refused,
+        let kind = match (self.status, Reason::of(&error.code)) {
+            // A content check refuses with 400, 403 or 422, as the vendor likes.
+            (status, Reason::Content) if status.is_client_error() => FailureKind::Refused,
+            (StatusCode::NOT_FOUND, _) if error.code == JOB_NOT_FOUND => FailureKind::Refused,
+            (StatusCode::UNAUTHORIZED | StatusCode::PAYMENT_REQUIRED | StatusCode::FORBIDDEN, _) => {
+                self.of_account()
+            }
+            // Balance and model are also refused with 400, 404 and 429.
+            (status, Reason::Account) if status.is_client_error() => self.of_account(),
             // A route that is not there says that the base URL is wrong.
-            StatusCode::UNAUTHORIZED
-            | StatusCode::FORBIDDEN
-            | StatusCode::NOT_FOUND
-            | StatusCode::METHOD_NOT_ALLOWED => FailureKind::Misconfigured,
-            StatusCode::TOO_MANY_REQUESTS => FailureKind::Throttled,
-            StatusCode::REQUEST_TIMEOUT => FailureKind::TimedOut,
-            status if status.is_client_error() => FailureKind::Refused,
-            _ => FailureKind::Unknown,
+            (StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED, _) => FailureKind::Misconfigured,
+            (StatusCode::TOO_MANY_REQUESTS, _) => FailureKind::Throttled,
+            (StatusCode::CONFLICT, _) if error.code != INVALID_STATE => FailureKind::Unknown,
+            (status, _) => by_status(status),
         };
         let wait = self.throttled_for().or(self.retry_after);
-        Failure::new(SERVICE, kind, format!("HTTP {}: {}", self.status.as_u16(), excerpt(&error.message)))
+        Failure::new(SERVICE, kind, excerpt(&error.message))
+            .with_status(self.status.as_u16())
             .with_code(error.code)
             .with_retry_after(wait)
     }
@@ -87,6 +117,7 @@ impl Answer {
         let by_status = match self.status.as_u16() {
             400 => "INVALID_REQUEST",
             401 | 403 => "INVALID_API_KEY",
+            402 => "PAYMENT_REQUIRED",
             429 => "RATE_LIMIT_EXCEEDED",
             503 => "SERVICE_OVERLOAD",
             _ => "UNKNOWN_ERROR",
@@ -99,6 +130,14 @@ impl Answer {
             error.message = message;
         }
         error
+    }
+}
+
+fn by_status(status: StatusCode) -> FailureKind {
+    match status {
+        StatusCode::REQUEST_TIMEOUT => FailureKind::TimedOut,
+        status if status.is_client_error() => FailureKind::Refused,
+        _ => FailureKind::Unknown,
     }
 }
 
@@ -123,6 +162,8 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 #[derive(Deserialize, Default)]
 struct ErrorBody {
+    #[serde(rename = "jobId")]
+    job_id: Option<serde_json::Value>,
     error: Option<ErrorWire>,
     #[serde(default, deserialize_with = "one_text")]
     message: Option<String>,

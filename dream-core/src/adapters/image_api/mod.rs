@@ -29,8 +29,9 @@ use crate::trace::{self, TRACEPARENT, TraceContext};
 
 const SERVICE: &str = "image_api";
 
-/// Longest answer that is read, in bytes: a list of 100 jobs with long prompts.
-const MAX_ANSWER: u64 = 8 * 1024 * 1024;
+/// Longest answer that is read, in bytes. A list of 100 jobs with long prompts takes some MB; the pictures of a job may
+/// stand in its answer, some 20 MB of base64 for one of 4K.
+const MAX_ANSWER: u64 = 32 * 1024 * 1024;
 
 /// Longest job id that is believed, in bytes; real ones have 25.
 const MAX_ID_LEN: usize = 128;
@@ -59,8 +60,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'
 pub struct ImageApiConfig {
     /// Such as `http://localhost:3001`.
     pub base_url: String,
-    /// The operator's own key.
-    pub api_key: SecretString,
+    /// The operator's own key. Without one nothing is asked on the operator's account: callers bring keys of their own.
+    pub api_key: Option<SecretString>,
     /// How long one call may take.
     pub timeout: Duration,
     /// Requests a minute on the operator's key; 0 for no limit of ours.
@@ -81,7 +82,7 @@ impl ImageApiConfig {
     pub fn new(base_url: impl Into<String>, api_key: SecretString) -> Self {
         Self {
             base_url: base_url.into(),
-            api_key,
+            api_key: Some(api_key),
             timeout: Duration::from_secs(30),
             per_minute: 0,
             concurrency: 0,
@@ -118,7 +119,7 @@ impl fmt::Debug for ImageApiConfig {
 pub struct ImageApiHttp {
     client: Client,
     base_url: String,
-    key: HeaderValue,
+    key: Option<HeaderValue>,
     timeout: Duration,
     meter: Meter,
     places: Option<Semaphore>,
@@ -152,11 +153,7 @@ impl ImageApiHttp {
     pub fn new(config: &ImageApiConfig, clock: Arc<dyn Clock>) -> crate::Result<Self> {
         let base_url = outbound::base_url(&config.base_url)
             .map_err(|fault| crate::Error::invalid_field("base_url", fault))?;
-        let key = format!("Bearer {}", config.api_key.expose_secret());
-        let key =
-            secret_header(&key).filter(|_| !config.api_key.expose_secret().is_empty()).ok_or_else(|| {
-                crate::Error::invalid_field("api_key", Fault::Format("a key that fits into a header"))
-            })?;
+        let key = config.api_key.as_ref().map(service_header).transpose()?;
         let places = usize::try_from(config.concurrency).ok().filter(|&places| places > 0);
         Ok(Self {
             client: outbound::client(SERVICE, config.timeout, Policy::none())?,
@@ -199,7 +196,9 @@ impl ImageApiHttp {
 
     fn request(&self, method: Method, path: &str, tenant: &Tenant) -> Result<RequestBuilder, Failure> {
         let authorization = match tenant {
-            Tenant::Service => self.key.clone(),
+            Tenant::Service => self.key.clone().ok_or_else(|| {
+                Failure::new(SERVICE, FailureKind::Misconfigured, "there is no key of the operator's")
+            })?,
             Tenant::Forwarded(value) => secret_header(value.expose_secret()).ok_or_else(|| {
                 Failure::new(SERVICE, FailureKind::Refused, "the caller's key does not fit into a header")
                     .with_code("INVALID_API_KEY")
@@ -275,7 +274,7 @@ impl ImageApi for ImageApiHttp {
             .header("Idempotency-Key", idempotency_key)
             .json(&SubmitWire::new(request));
         let answer = self.ask("image_api.submit", tenant, Errand::Submit, call).await?;
-        answer.read::<CreatedWire>()?.into_job()
+        answer.read_submission::<CreatedWire>()?.into_job()
     }
 
     async fn job(&self, tenant: &Tenant, id: &str) -> Result<Option<UpstreamJob>, Failure> {
@@ -306,6 +305,13 @@ impl ImageApi for ImageApiHttp {
     async fn download(&self, url: &str, max_bytes: u64) -> Result<(Bytes, String), Failure> {
         self.downloads.fetch(url, max_bytes).await
     }
+}
+
+fn service_header(key: &SecretString) -> crate::Result<HeaderValue> {
+    let key = key.expose_secret();
+    secret_header(&format!("Bearer {key}"))
+        .filter(|_| !key.is_empty())
+        .ok_or_else(|| crate::Error::invalid_field("api_key", Fault::Format("a key that fits into a header")))
 }
 
 fn secret_header(value: &str) -> Option<HeaderValue> {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::answers::no_sense;
 use super::is_job_id;
 use crate::ports::{Failure, ImageRequest, JobError, JobState, UpstreamJob};
-use crate::protocol::ErrorWire;
+use crate::protocol::{ErrorWire, results};
 
 /// What goes out. Absent options are left out, since not every model knows them.
 #[derive(Serialize)]
@@ -93,7 +93,8 @@ pub(super) struct JobWire {
     #[serde(alias = "id")]
     job_id: String,
     status: String,
-    result_urls: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "results")]
+    result_urls: Vec<String>,
     error: Option<ErrorWire>,
     error_code: Option<String>,
     error_message: Option<String>,
@@ -113,7 +114,7 @@ impl JobWire {
         Ok(UpstreamJob {
             id: self.job_id,
             state,
-            result_urls: self.result_urls.unwrap_or_default(),
+            result_urls: self.result_urls,
             error: self.error.map(JobError::from).or_else(told_apart),
         })
     }

@@ -270,6 +270,8 @@ pub(super) struct Job {
     pub(super) asked: Asked,
     pub(super) body: Value,
     steps: Vec<Step>,
+    /// What it delivers in place of its pictures.
+    pub(super) results: Option<Vec<String>>,
     /// Whether its end was told by webhook already, or is not going to be.
     pub(super) announced: bool,
 }
@@ -283,7 +285,7 @@ impl Job {
         body: Value,
         steps: Vec<Step>,
     ) -> Self {
-        Self { id, tenant, key, asked, body, steps, announced: false }
+        Self { id, tenant, key, asked, body, steps, results: None, announced: false }
     }
 
     /// Where it stands at this instant.

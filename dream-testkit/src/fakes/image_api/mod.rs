@@ -11,6 +11,7 @@
 //! | `[slow]` | takes ten times as long |
 //! | `[queued]`, `[stuck]` | stays QUEUED, or RUNNING, for ever |
 //! | `[empty]` | ends SUCCEEDED without a picture |
+//! | `[part]` | ends SUCCEEDED with one picture, however many were asked for |
 //! | `[gone]`, `[notpng]` | the result is a 404, or a web page |
 //!
 //! The special faults are `cancel_race` of `cancel` (the job starts at that instant) and `no_job_id` of `submit` (the job
@@ -263,7 +264,11 @@ fn tenant_of(key: &str) -> String {
 /// The URLs that the job tells: none until it succeeded.
 fn outgoing_urls(fake: &Inner, job: &Job, status: Status) -> Vec<String> {
     let is_ready = status == Status::Succeeded && !job.asked.has("[empty]");
-    let samples = if is_ready { job.asked.samples() } else { 0 };
+    if let Some(results) = job.results.as_ref().filter(|_| is_ready) {
+        return results.clone();
+    }
+    let wanted = if job.asked.has("[part]") { 1 } else { job.asked.samples() };
+    let samples = if is_ready { wanted } else { 0 };
     (1..=samples).map(|index| format!("{}/files/{}-{index}.png", fake.base_url, job.id)).collect()
 }
 
@@ -761,6 +766,15 @@ impl FakeImageApi {
     /// ```
     pub fn succeed(&self, id: &str) -> bool {
         self.set_status(id, Status::Succeeded, None)
+    }
+
+    /// The job ends with these results, whatever they are.
+    pub fn deliver(&self, id: &str, results: &[&str]) -> bool {
+        let results: Vec<String> = results.iter().map(|&result| result.to_owned()).collect();
+        if let Some(job) = lock(&self.inner.state).jobs.iter_mut().find(|job| job.id == id) {
+            job.results = Some(results);
+        }
+        self.succeed(id)
     }
 
     /// The job ends without.
