@@ -110,6 +110,9 @@ pub(super) const UPSTREAM_TIMEOUT: &str = "UPSTREAM_TIMEOUT";
 /// The image API cannot make it, for a reason that is not the user's.
 pub(super) const UPSTREAM_UNAVAILABLE: &str = "UPSTREAM_UNAVAILABLE";
 
+/// Characters of the other side's text that a user reads at most.
+const LONGEST_MESSAGE: usize = 200;
+
 /// A failure of this code, of which the code says everything.
 pub(super) fn told(code: &str) -> JobError {
     JobError { code: code.to_owned(), message: String::new() }
@@ -121,7 +124,10 @@ pub(super) fn job_error(error: Option<&JobError>) -> JobError {
     let Some(error) = error else { return told(UPSTREAM_UNAVAILABLE) };
     match Reason::of(&error.code) {
         Reason::Content => told(CONTENT_REJECTED),
-        Reason::Request => JobError { code: INVALID_REQUEST.to_owned(), message: error.message.clone() },
+        Reason::Request => {
+            let message = error.message.chars().take(LONGEST_MESSAGE).collect();
+            JobError { code: INVALID_REQUEST.to_owned(), message }
+        }
         Reason::Time => told(UPSTREAM_TIMEOUT),
         Reason::Account | Reason::Other => told(UPSTREAM_UNAVAILABLE),
     }
