@@ -50,6 +50,7 @@ impl Change for Clean<'_> {
             ("DELETE FROM webhook_events WHERE received_at < $1", KEEP_WEBHOOK_EVENTS),
             ("DELETE FROM content_checks WHERE created_at < $1", KEEP_CONTENT_CHECKS),
             ("DELETE FROM token_families WHERE expires_at < $1", KEEP_ENDED_LOGINS),
+            ("DELETE FROM deleted_usage WHERE expires_at < $1", Duration::ZERO),
         ];
         for (text, keep) in statements {
             tx.execute(Sql::new(text).bind(self.now.minus(keep))).await?;

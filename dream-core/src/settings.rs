@@ -299,6 +299,9 @@ pub struct Settings {
     pub keep_events: bool,
     /// How long before the end of a level it is told of.
     pub vip_notice: Duration,
+    /// How long the free quota that a deleted user had used is remembered, under a keyed digest of the openid. Zero: not
+    /// at all, and deleting an account begins a new quota.
+    pub deleted_user_memory: Duration,
     /// Which shard of the hourly figures this node adds to.
     pub shard: i64,
 }
@@ -329,6 +332,7 @@ impl Settings {
             photo_hosts: Vec::new(),
             keep_events: false,
             vip_notice: Duration::from_hours(72),
+            deleted_user_memory: Duration::from_hours(180 * 24),
             shard: 0,
         }
     }

@@ -1,5 +1,7 @@
 //! The part of the configuration that is about stored state: database, cache, rules of the business.
 
+use std::time::Duration;
+
 use dream_core::adapters::{OsEntropy, RedisConfig};
 use dream_core::ports::EntropyExt as _;
 use dream_core::{
@@ -12,12 +14,13 @@ use super::environment::Origin;
 use super::reader::Reader;
 use super::table::{
     ADMIN_API_KEY, APP_TIMEZONE, DATABASE_HOST, DATABASE_MAX_CONNECTIONS, DATABASE_NAME, DATABASE_PASSWORD,
-    DATABASE_PORT, DATABASE_READ_URL, DATABASE_URL, DATABASE_USERNAME, GENERATION_CONCURRENCY_NORMAL,
-    GENERATION_CONCURRENCY_SVIP, GENERATION_CONCURRENCY_VIP, GENERATION_DAILY_LIMIT_NORMAL,
-    GENERATION_DAILY_LIMIT_SVIP, GENERATION_DAILY_LIMIT_VIP, GENERATION_MONTHLY_LIMIT_NORMAL,
-    GENERATION_MONTHLY_LIMIT_SVIP, GENERATION_MONTHLY_LIMIT_VIP, JOB_DEADLINE_MARGIN_SECS, JWT_EXPIRATION,
-    LOG_FORMAT, LOG_LEVEL, PHOTO_HOSTS, POINT_PRICE_FEN, POINTS_PRICE_DRAFT, POINTS_PRICE_FINAL, REDIS_HOST,
-    REDIS_PASSWORD, REDIS_PORT, REDIS_URL, REFRESH_EXPIRATION, RUST_LOG,
+    DATABASE_PORT, DATABASE_READ_URL, DATABASE_URL, DATABASE_USERNAME, DELETED_USER_MEMORY_DAYS,
+    GENERATION_CONCURRENCY_NORMAL, GENERATION_CONCURRENCY_SVIP, GENERATION_CONCURRENCY_VIP,
+    GENERATION_DAILY_LIMIT_NORMAL, GENERATION_DAILY_LIMIT_SVIP, GENERATION_DAILY_LIMIT_VIP,
+    GENERATION_MONTHLY_LIMIT_NORMAL, GENERATION_MONTHLY_LIMIT_SVIP, GENERATION_MONTHLY_LIMIT_VIP,
+    JOB_DEADLINE_MARGIN_SECS, JWT_EXPIRATION, LOG_FORMAT, LOG_LEVEL, PHOTO_HOSTS, POINT_PRICE_FEN,
+    POINTS_PRICE_DRAFT, POINTS_PRICE_FINAL, REDIS_HOST, REDIS_PASSWORD, REDIS_PORT, REDIS_URL,
+    REFRESH_EXPIRATION, RUST_LOG,
 };
 use super::variable::{Variable, without_password};
 use super::{LogFormat, Logging, Operator};
@@ -132,6 +135,7 @@ fn settings(reader: &mut Reader<'_>, secret: SecretString) -> Option<Settings> {
     let zone = reader.get(&APP_TIMEZONE);
     let photo_hosts = reader.get(&PHOTO_HOSTS);
     let job_deadline = reader.get(&JOB_DEADLINE_MARGIN_SECS);
+    let memory_days = reader.get(&DELETED_USER_MEMORY_DAYS);
     let mut settings = Settings::new(secret);
     settings.access_lifetime = access_lifetime?;
     settings.refresh_lifetime = refresh_lifetime?;
@@ -142,6 +146,7 @@ fn settings(reader: &mut Reader<'_>, secret: SecretString) -> Option<Settings> {
     settings.point_price = point_price?;
     settings.zone = zone?;
     settings.job_deadline = job_deadline?;
+    settings.deleted_user_memory = Duration::from_hours(24 * u64::from(memory_days?));
     settings.photo_hosts = photo_hosts.unwrap_or_default();
     Some(settings)
 }

@@ -121,6 +121,13 @@ pub(crate) fn amount(text: &str) -> Parsed<i64> {
     if (0..=MAX_AMOUNT).contains(&amount) { Ok(amount) } else { Err(format!("must be {what}")) }
 }
 
+/// Days that something about a deleted user is remembered.
+pub(crate) fn memory_days(text: &str) -> Parsed<u32> {
+    let what = "a whole number from 0 to 3650";
+    let days: u32 = number(text, what)?;
+    if days <= 3650 { Ok(days) } else { Err(format!("must be {what}")) }
+}
+
 pub(crate) fn points(text: &str) -> Parsed<Points> {
     amount(text).map(Points::new)
 }

@@ -157,6 +157,8 @@ table! {
         GENERATION_MONTHLY_LIMIT_VIP: i64 = Variable::new(parse::amount, "Samples a month with VIP").or("3000");
         GENERATION_MONTHLY_LIMIT_SVIP: i64 = Variable::new(parse::amount, "Samples a month with SVIP")
             .or("30000");
+        DELETED_USER_MEMORY_DAYS: u32 = Variable::new(parse::memory_days, "For how many days the free quota that a \
+            deleted user had used is remembered, under a keyed digest of the openid; 0 not at all").or("180");
         GENERATION_CONCURRENCY_NORMAL: u32 = Variable::new(parse::count, "Generations of one user without VIP at the \
             image API at once, the others wait; 0 for any number").or("2");
         GENERATION_CONCURRENCY_VIP: u32 = Variable::new(parse::count, "The same with VIP").or("5");

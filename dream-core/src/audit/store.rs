@@ -206,7 +206,7 @@ const TASK_HAS_OPEN_JOB: &str = "SELECT 'task:' || CAST(o.id AS TEXT) AS subject
 const QUOTA_EQUALS_CHARGES: &str = "SELECT 'user:' || CAST(user_id AS TEXT) AS subject, \
      period || ': counted ' || CAST(CAST(sum(used) AS BIGINT) AS TEXT) || ', charged ' \
      || CAST(CAST(sum(charged) AS BIGINT) AS TEXT) AS detail FROM ( \
-     SELECT user_id, period, used, 0 AS charged FROM quota_usage \
+     SELECT user_id, period, used - carried AS used, 0 AS charged FROM quota_usage \
      UNION ALL SELECT user_id, quota_day, 0, quota_charged - quota_refunded FROM generations \
      WHERE charge <> 'RETURNED' \
      UNION ALL SELECT user_id, quota_month, 0, quota_charged - quota_refunded FROM generations \

@@ -1,11 +1,24 @@
+//! Units of work on logins.
+//!
+//! A refresh token is spent and its successor stored in one transaction, under a lock of the token's row; so of two uses at
+//! once the second sees the first, and gets the same pair. A reuse that revokes the login is a result and not an error,
+//! since the revocation has to be committed. Every unit may be run again after a conflict.
+
+use std::time::Duration;
+
 use super::store::{self, RefreshToken};
-use super::{FamilyId, Grant};
+use super::{FamilyId, Grant, login_end};
 use crate::error::{Code, Result};
 use crate::kernel::{Timestamp, UserId};
 use crate::settings::Settings;
 use crate::stats;
 use crate::store::{Change, Tx};
 use crate::users::{self, Arrival, User};
+
+/// How long a spent token still gives the same pair to the same client: parallel refreshes, and answers that were lost.
+const REPEAT_WITHIN: Duration = Duration::from_mins(1);
+/// Unspent refresh tokens of one login. A client that refreshes by its access token holds the newest.
+const UNSPENT_MOST: i64 = 3;
 
 /// Finds the user of an openid or makes one, takes over what is newly known, and starts a login.
 pub(super) struct Enter<'a> {
@@ -31,19 +44,21 @@ impl Change for Enter<'_> {
             nick_name: self.nick_name,
             avatar_url: self.avatar_url,
         };
-        let (user, is_new) = users::arrive(tx, &arrival, self.now).await?;
+        let (user, is_new) = users::arrive(tx, self.settings, &arrival, self.now).await?;
         let grant = self.grant;
-        store::insert_family(tx, &grant.family, user, self.now, grant.refresh_expires_at).await?;
-        store::insert_token(tx, &grant.refresh, &grant.family, self.now, grant.refresh_expires_at).await?;
+        let expires_at = grant.refresh_expires_at.min(login_end(self.now));
+        store::insert_family(tx, &grant.family, user, self.now, expires_at).await?;
+        store::insert_token(tx, &grant.refresh, &grant.family, self.now, expires_at).await?;
         let delta = stats::Delta { new_users: is_new.into(), ..stats::Delta::default() };
         stats::add_by(tx, self.settings, user, self.now, delta).await?;
         users::find(tx, user, self.now).await?.ok_or(Code::TokenRevoked.into())
     }
 }
 
-/// Spends a refresh token for the next one. A second use revokes the whole login: two hold the token.
+/// Spends a refresh token for its successor. A later use revokes the whole login: two hold the token.
 pub(super) struct Rotate<'a> {
     pub(super) spent: &'a RefreshToken,
+    /// The successor, and when it is given out.
     pub(super) grant: &'a Grant,
     pub(super) now: Timestamp,
     pub(super) settings: &'a Settings,
@@ -53,6 +68,10 @@ pub(super) enum Rotated {
     Renewed {
         user: UserId,
         family: FamilyId,
+        /// When the pair was given out first.
+        at: Timestamp,
+        /// When the login began.
+        began_at: Timestamp,
     },
     /// It had been spent before, so the whole login was revoked. Not an error: the revocation must be committed.
     Reused {
@@ -69,21 +88,30 @@ impl Change for Rotate<'_> {
         let Some(token) = store::lock_token(tx, self.spent).await? else {
             return Ok(Rotated::Refused(Code::Unauthenticated));
         };
-        if token.spent {
-            store::revoke_family(tx, &token.family, "REUSE", self.now).await?;
-            return Ok(Rotated::Reused { user: token.user });
+        let grant = self.grant;
+        let (user, family, began_at) = (token.user, token.family, token.began_at);
+        if let Some((at, by)) = &token.spent {
+            let is_repeat = !token.revoked
+                && self.now.since(*at) <= REPEAT_WITHIN
+                && by == self.spent.client()
+                && store::is_stored(tx, &grant.refresh).await?;
+            if is_repeat {
+                return Ok(Rotated::Renewed { user, family, at: *at, began_at });
+            }
+            store::revoke_family(tx, &family, "REUSE", self.now).await?;
+            return Ok(Rotated::Reused { user });
         }
         if token.revoked {
             return Ok(Rotated::Refused(Code::TokenRevoked));
         }
-        if token.expires_at <= self.now {
+        if token.expires_at <= self.now || login_end(began_at) <= self.now {
             return Ok(Rotated::Refused(Code::TokenExpired));
         }
         store::spend_token(tx, self.spent, self.now).await?;
-        let grant = self.grant;
-        store::insert_token(tx, &grant.refresh, &token.family, self.now, grant.refresh_expires_at).await?;
-        stats::add_by(tx, self.settings, token.user, self.now, stats::Delta::default()).await?;
-        Ok(Rotated::Renewed { user: token.user, family: token.family })
+        let expires_at = grant.refresh_expires_at.min(login_end(began_at));
+        store::insert_token(tx, &grant.refresh, &family, self.now, expires_at).await?;
+        stats::add_by(tx, self.settings, user, self.now, stats::Delta::default()).await?;
+        Ok(Rotated::Renewed { user, family, at: self.now, began_at })
     }
 }
 
@@ -97,15 +125,20 @@ pub(super) struct Renew<'a> {
 
 impl Change for Renew<'_> {
     const NAME: &'static str = "auth.renew";
-    type Out = ();
+    /// When the login began.
+    type Out = Timestamp;
 
-    async fn apply(&self, tx: &mut Tx) -> Result<()> {
+    async fn apply(&self, tx: &mut Tx) -> Result<Timestamp> {
         let grant = self.grant;
-        if !store::is_alive(tx, self.user, &grant.family).await? {
-            return Err(Code::TokenRevoked.into());
+        let began_at = store::lock_family(tx, self.user, &grant.family).await?.ok_or(Code::TokenRevoked)?;
+        if login_end(began_at) <= self.now {
+            return Err(Code::TokenExpired.into());
         }
-        store::insert_token(tx, &grant.refresh, &grant.family, self.now, grant.refresh_expires_at).await?;
-        stats::add_by(tx, self.settings, self.user, self.now, stats::Delta::default()).await
+        let expires_at = grant.refresh_expires_at.min(login_end(began_at));
+        store::insert_token(tx, &grant.refresh, &grant.family, self.now, expires_at).await?;
+        store::keep_newest(tx, &grant.family, UNSPENT_MOST).await?;
+        stats::add_by(tx, self.settings, self.user, self.now, stats::Delta::default()).await?;
+        Ok(began_at)
     }
 }
 

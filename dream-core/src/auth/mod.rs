@@ -5,6 +5,8 @@ mod alive;
 mod changes;
 mod store;
 
+use std::time::Duration;
+
 use crate::access::{Guest, Session};
 use crate::dream::Core;
 use crate::error::{Code, Error, Fault, Result};
@@ -101,7 +103,8 @@ pub struct Login {
 /// let next = guest.refresh(RefreshToken::new(&*tokens.refresh)).await?;
 /// world.dream().session(&BearerToken::new(next.access)).await?;
 ///
-/// // A refresh token that comes back was stolen, or is a bug: everything of that login ends.
+/// // A spent refresh token gives the same pair again for a minute. Later it ends the login: two hold it.
+/// # world.clock().advance(std::time::Duration::from_secs(61));
 /// let reused = guest.refresh(RefreshToken::new(tokens.refresh)).await.unwrap_err();
 /// assert_eq!(reused.code(), Code::TokenRevoked);
 /// # Ok(())
@@ -196,10 +199,11 @@ impl Guest {
             settings: &core.settings,
         };
         let user = core.store.run(&enter).await?;
-        Ok(LoggedIn { tokens: grant.tokens(core, user.id)?, user })
+        Ok(LoggedIn { tokens: grant.tokens(core, user.id, grant.now)?, user })
     }
 
-    /// Gives the next pair of tokens for a refresh token, which is spent by it.
+    /// Gives the next pair of tokens for a refresh token, which is spent by it. The same client gets the same pair
+    /// again within a minute, so parallel refreshes and lost answers keep the login. A login ends after 90 days.
     ///
     /// ```
     /// # dream_testkit::world::example(async |world| {
@@ -220,16 +224,17 @@ impl Guest {
     ///
     /// # Errors
     /// `UNAUTHENTICATED` for a token that was never given out, `TOKEN_EXPIRED`, and `TOKEN_REVOKED` for one
-    /// that was spent before: then somebody else has it too, and its whole family is revoked.
+    /// that was spent more than a minute ago or by another client: then somebody else has it too, and its whole family is
+    /// revoked.
     pub async fn refresh(&self, token: RefreshToken) -> Result<Tokens> {
         let core = &self.core;
-        let grant = Grant::new(core);
-        match core
-            .store
-            .run(&changes::Rotate { spent: &token, grant: &grant, now: grant.now, settings: &core.settings })
-            .await?
-        {
-            changes::Rotated::Renewed { user, family } => grant.in_family(family).tokens(core, user),
+        let grant = Grant { refresh: token.successor(&core.settings.secret), ..Grant::new(core) };
+        let rotate =
+            changes::Rotate { spent: &token, grant: &grant, now: grant.now, settings: &core.settings };
+        match core.store.run(&rotate).await? {
+            changes::Rotated::Renewed { user, family, at, began_at } => {
+                Grant { now: at, ..grant }.in_family(family).tokens(core, user, began_at)
+            }
             changes::Rotated::Reused { user } => {
                 announce_end(core, user).await;
                 Err(Code::TokenRevoked.into())
@@ -261,8 +266,8 @@ impl Session {
         let grant = Grant::new(&self.core).in_family(self.family.clone());
         let renew =
             changes::Renew { user: self.user, grant: &grant, now: grant.now, settings: &self.core.settings };
-        self.core.store.run(&renew).await?;
-        grant.tokens(&self.core, self.user)
+        let began_at = self.core.store.run(&renew).await?;
+        grant.tokens(&self.core, self.user, began_at)
     }
 
     /// Ends this login: all of its tokens are dead.
@@ -299,6 +304,13 @@ pub(crate) async fn announce_end(core: &Core, user: UserId) {
 }
 
 /// Fresh random parts of a pair of tokens.
+/// How long a login lasts at most, however often it is refreshed.
+const LOGIN_LIFETIME: Duration = Duration::from_hours(90 * 24);
+
+fn login_end(began_at: Timestamp) -> Timestamp {
+    began_at.plus(LOGIN_LIFETIME)
+}
+
 pub(crate) struct Grant {
     family: FamilyId,
     refresh: RefreshToken,
@@ -322,16 +334,17 @@ impl Grant {
         self
     }
 
-    fn tokens(&self, core: &Core, user: UserId) -> Result<Tokens> {
+    /// The pair, for a login that began at `began_at`. No token outlives its login.
+    fn tokens(&self, core: &Core, user: UserId, began_at: Timestamp) -> Result<Tokens> {
         let lifetime = &core.settings.access_lifetime;
-        let claims = AccessClaims {
-            sub: user.to_string(),
-            iat: self.now,
-            exp: self.now.plus(lifetime.span()),
-            family: Some(self.family.0.clone()),
-        };
+        let wanted = self.now.plus(lifetime.span());
+        let exp = wanted.min(login_end(began_at));
+        let expires_in =
+            if exp < wanted { format!("{}s", exp.since(self.now).as_secs()) } else { lifetime.to_string() };
+        let claims =
+            AccessClaims { sub: user.to_string(), iat: self.now, exp, family: Some(self.family.0.clone()) };
         let access = core.tokens.sign(&claims).map_err(Error::internal)?;
-        Ok(Tokens { access, expires_in: lifetime.to_string(), refresh: self.refresh.expose().to_owned() })
+        Ok(Tokens { access, expires_in, refresh: self.refresh.expose().to_owned() })
     }
 }
 

@@ -1,11 +1,14 @@
 //! Logins (token families) and refresh tokens.
+//!
+//! A family is one login. A rotation spends one token and adds its successor, which is derived from the spent token under
+//! a key of the server; so the pair can be returned again without storing a token. Tokens are stored as SHA-256 only.
 
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::FamilyId;
 use crate::error::Result;
-use crate::kernel::{Timestamp, UserId};
+use crate::kernel::{Timestamp, UserId, derive_key};
 use crate::ports::{Entropy, EntropyExt as _};
 use crate::store::{Db, Sql, Tx, for_update};
 
@@ -37,7 +40,7 @@ pub struct LoginRecord {
     pub reason: Option<String>,
 }
 
-/// A refresh token. It gives the next pair once, so it is taken by value.
+/// A refresh token. It gives the next pair; used again within a minute by the same client it gives the same pair again.
 ///
 /// ```
 /// # dream_testkit::world::example(async |world| {
@@ -52,7 +55,10 @@ pub struct LoginRecord {
 /// # Ok(())
 /// # });
 /// ```
-pub struct RefreshToken(SecretString);
+pub struct RefreshToken {
+    token: SecretString,
+    client: Option<String>,
+}
 
 impl std::fmt::Debug for RefreshToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -63,7 +69,24 @@ impl std::fmt::Debug for RefreshToken {
 impl RefreshToken {
     /// A token as the client sent it.
     pub fn new(token: impl Into<String>) -> Self {
-        Self(SecretString::from(token.into()))
+        Self { token: SecretString::from(token.into()), client: None }
+    }
+
+    /// The same, sent by a client that can be told from others by this text, such as a user agent.
+    #[must_use]
+    pub fn sent_by(self, client: &str) -> Self {
+        Self { client: Some(sha256(client)), ..self }
+    }
+
+    /// The token that follows this one. It is derived, so a repeated use gives the same one.
+    pub(super) fn successor(&self, secret: &SecretString) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, derive_key(secret, "dream/refresh/v1").as_ref());
+        Self::new(hex::encode(hmac::sign(&key, self.expose().as_bytes()).as_ref()))
+    }
+
+    /// Digest of the client that sent it; empty if unknown.
+    pub(super) fn client(&self) -> &str {
+        self.client.as_deref().unwrap_or_default()
     }
 
     pub(super) fn fresh(entropy: &dyn Entropy) -> Self {
@@ -71,12 +94,16 @@ impl RefreshToken {
     }
 
     pub(super) fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.token.expose_secret()
     }
 
     fn hash(&self) -> String {
-        hex::encode(digest::digest(&digest::SHA256, self.expose().as_bytes()).as_ref())
+        sha256(self.expose())
     }
+}
+
+fn sha256(text: &str) -> String {
+    hex::encode(digest::digest(&digest::SHA256, text.as_bytes()).as_ref())
 }
 
 /// A refresh token as it is stored, with the state of its login.
@@ -84,8 +111,11 @@ pub(super) struct StoredToken {
     pub(super) family: FamilyId,
     pub(super) user: UserId,
     pub(super) expires_at: Timestamp,
-    pub(super) spent: bool,
+    /// When it was spent, and by which client.
+    pub(super) spent: Option<(Timestamp, String)>,
     pub(super) revoked: bool,
+    /// When the login began.
+    pub(super) began_at: Timestamp,
 }
 
 pub(super) async fn is_alive(db: &mut impl Db, user: UserId, family: &FamilyId) -> Result<bool> {
@@ -151,19 +181,23 @@ pub(super) async fn lock_token(tx: &mut Tx, token: &RefreshToken) -> Result<Opti
     let row = tx
         .optional(
             for_update!(
-                "SELECT t.family_id, t.expires_at, t.spent_at, f.user_id, f.revoked_at FROM refresh_tokens t \
+                "SELECT t.family_id, t.expires_at, t.spent_at, t.spent_by, f.user_id, f.revoked_at, f.created_at \
+                 FROM refresh_tokens t \
                  JOIN token_families f ON f.id = t.family_id WHERE t.token_hash = $1"
             )
             .bind(token.hash()),
         )
         .await?;
     row.map(|row| {
+        let spent_by: Option<String> = row.get("spent_by")?;
+        let spent_at: Option<Timestamp> = row.get("spent_at")?;
         Ok(StoredToken {
             family: FamilyId(row.get("family_id")?),
             user: row.get("user_id")?,
             expires_at: row.get("expires_at")?,
-            spent: row.get::<Option<Timestamp>>("spent_at")?.is_some(),
+            spent: spent_at.map(|at| (at, spent_by.unwrap_or_default())),
             revoked: row.get::<Option<Timestamp>>("revoked_at")?.is_some(),
+            began_at: row.get("created_at")?,
         })
     })
     .transpose()
@@ -171,11 +205,38 @@ pub(super) async fn lock_token(tx: &mut Tx, token: &RefreshToken) -> Result<Opti
 
 pub(super) async fn spend_token(tx: &mut Tx, token: &RefreshToken, now: Timestamp) -> Result<()> {
     tx.execute(
-        Sql::new("UPDATE refresh_tokens SET spent_at = $2 WHERE token_hash = $1")
+        Sql::new("UPDATE refresh_tokens SET spent_at = $2, spent_by = $3 WHERE token_hash = $1")
             .bind(token.hash())
-            .bind(now),
+            .bind(now)
+            .bind(token.client()),
     )
     .await?;
+    Ok(())
+}
+
+/// Whether this token was given out.
+pub(super) async fn is_stored(tx: &mut Tx, token: &RefreshToken) -> Result<bool> {
+    let sql = Sql::new("SELECT family_id FROM refresh_tokens WHERE token_hash = $1").bind(token.hash());
+    Ok(tx.optional(sql).await?.is_some())
+}
+
+/// When a login began that is alive, locked until the transaction ends.
+pub(super) async fn lock_family(tx: &mut Tx, user: UserId, family: &FamilyId) -> Result<Option<Timestamp>> {
+    if !is_alive(tx, user, family).await? {
+        return Ok(None);
+    }
+    let sql = for_update!("SELECT created_at FROM token_families WHERE id = $1 AND revoked_at IS NULL");
+    tx.optional(sql.bind(family.0.as_str())).await?.map(|row| row.get("created_at")).transpose()
+}
+
+/// Forgets the oldest unspent tokens of a login but so many. A forgotten token is unknown; using it revokes nothing.
+pub(super) async fn keep_newest(tx: &mut Tx, family: &FamilyId, most: i64) -> Result<()> {
+    let sql = Sql::new(
+        "DELETE FROM refresh_tokens WHERE family_id = $1 AND spent_at IS NULL AND token_hash NOT IN ( \
+         SELECT token_hash FROM refresh_tokens WHERE family_id = $1 AND spent_at IS NULL \
+         ORDER BY issued_at DESC, token_hash LIMIT $2)",
+    );
+    tx.execute(sql.bind(family.0.as_str()).bind(most)).await?;
     Ok(())
 }
 

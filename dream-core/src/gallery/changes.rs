@@ -143,9 +143,7 @@ impl Change for Remove<'_> {
         }
         // What an admin took out, or what was rejected, does not come back by being published again.
         let barred = held.barred || self.by.is_some();
-        turn(tx, &held, ImageStatus::Removed, barred, self.now).await?;
-        store::delete_likes(tx, held.id).await?;
-        self.release_objects(tx, &held).await?;
+        take_out(tx, &held, barred, self.blobs, self.now).await?;
         if let Some((admin, reason)) = self.by {
             let entry = entry("gallery.remove", &held, ImageStatus::Removed, reason);
             admin::record(tx, admin, entry, self.now).await?;
@@ -154,20 +152,20 @@ impl Change for Remove<'_> {
     }
 }
 
-impl Remove<'_> {
-    /// Has the picture's objects removed, unless the author's job or another picture still shows them.
-    async fn release_objects(&self, tx: &mut Tx, held: &Held) -> Result<()> {
-        for url in [&held.image_url, &held.thumbnail_url] {
-            let Some(key) = self.blobs.key_of(url) else { continue };
-            if let Some(job) = &held.job
-                && (jobs::shows(tx, job, url).await? || store::job_shows(tx, job, url).await?)
-            {
-                continue;
-            }
-            blobs::remove_later(tx, &key, self.now).await?;
+/// Removes a held picture with its likes and its objects, unless the author's job or another picture still shows them.
+async fn take_out(tx: &mut Tx, held: &Held, barred: bool, blobs: &dyn Blobs, now: Timestamp) -> Result<()> {
+    turn(tx, held, ImageStatus::Removed, barred, now).await?;
+    store::delete_likes(tx, held.id).await?;
+    for url in [&held.image_url, &held.thumbnail_url] {
+        let Some(key) = blobs.key_of(url) else { continue };
+        if let Some(job) = &held.job
+            && (jobs::shows(tx, job, url).await? || store::job_shows(tx, job, url).await?)
+        {
+            continue;
         }
-        Ok(())
+        blobs::remove_later(tx, &key, now).await?;
     }
+    Ok(())
 }
 
 fn entry<'a>(action: &'static str, held: &Held, to: ImageStatus, reason: Option<&'a str>) -> AuditEntry<'a> {
@@ -288,12 +286,15 @@ pub(crate) async fn follow_results(
     Ok(any)
 }
 
-/// Takes a deleted user out: its name off what is public, everything that is not, and what it liked.
-pub(crate) async fn forget(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
-    for image in store::withdraw_unpublished(tx, user, now).await? {
-        outbox::cancel(tx, TaskKind::GalleryCheck, &image.to_string()).await?;
+/// Removes a deleted user from the gallery: every picture, its prompt and its objects, and what the user liked.
+pub(crate) async fn forget(tx: &mut Tx, user: UserId, blobs: &dyn Blobs, now: Timestamp) -> Result<()> {
+    for image in store::of_author(tx, user).await? {
+        let held = store::hold(tx, Scope::Own(user), image).await?;
+        if let Some(held) = held.filter(|held| held.status != ImageStatus::Removed) {
+            take_out(tx, &held, held.barred, blobs, now).await?;
+        }
     }
-    store::drop_author(tx, user, now).await?;
+    store::erase_author(tx, user, now).await?;
     let mut liked = store::delete_likes_of(tx, user).await?;
     liked.sort_unstable();
     for image in liked {

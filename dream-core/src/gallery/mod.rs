@@ -19,7 +19,7 @@ pub(crate) use check::check;
 pub use desk::ModeratedImage;
 pub use rules::Tag;
 pub(crate) use rules::distinct;
-pub(crate) use store::{Original, all_of, insert_seed, names, public_images, shows, take_over};
+pub(crate) use store::{Original, all_of, insert_seed, names, public_images, take_over};
 
 /// What nodes tell each other when what everybody sees has changed.
 pub(crate) const TOPIC: &str = "gallery";

@@ -452,29 +452,19 @@ pub(super) async fn job_shows(tx: &mut Tx, job: &JobId, url: &str) -> Result<boo
     Ok(tx.optional(sql.bind(job.as_str()).bind(url)).await?.is_some())
 }
 
-/// Takes out whatever a deleted user has in the gallery that nobody else sees, and what was written there.
-pub(super) async fn withdraw_unpublished(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<Vec<ImageId>> {
-    let sql = Sql::new(
-        "UPDATE gallery_images SET status = 'REMOVED', prompt = '', tags = '[]', updated_at = $2 \
-         WHERE author_id = $1 AND status <> 'PUBLIC' RETURNING id",
-    );
-    tx.all(sql.bind(user.get()).bind(now)).await?.iter().map(|row| row.get("id")).collect()
+/// Pictures of an author, in the order in which they are locked.
+pub(super) async fn of_author(db: &mut impl Db, user: UserId) -> Result<Vec<ImageId>> {
+    let sql = Sql::new("SELECT id FROM gallery_images WHERE author_id = $1 ORDER BY id");
+    db.all(sql.bind(user.get())).await?.iter().map(|row| row.get("id")).collect()
 }
 
-/// Takes a deleted user's name off its pictures. What others like stays.
-pub(super) async fn drop_author(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
-    let sql = Sql::new("UPDATE gallery_images SET author_id = NULL, updated_at = $2 WHERE author_id = $1");
+/// Erases a deleted user's name and words from all of its pictures, removed ones included.
+pub(super) async fn erase_author(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
+    let sql = Sql::new(
+        "UPDATE gallery_images SET author_id = NULL, prompt = '', tags = '[]', updated_at = $2 WHERE author_id = $1",
+    );
     tx.execute(sql.bind(user.get()).bind(now)).await?;
     Ok(())
-}
-
-/// Whether a public picture of the user's shows what lies under this URL.
-pub(crate) async fn shows(tx: &mut Tx, author: UserId, url: &str) -> Result<bool> {
-    let sql = Sql::new(
-        "SELECT id FROM gallery_images WHERE author_id = $1 AND status = 'PUBLIC' \
-         AND (image_url = $2 OR thumbnail_url = $2) LIMIT 1",
-    );
-    Ok(tx.optional(sql.bind(author.get()).bind(url)).await?.is_some())
 }
 
 /// Notes what some of the pictures behind this one name; the last of them, unless there are no more.

@@ -10,7 +10,6 @@ use crate::blobs::{self, Unnamed};
 use crate::characters::{self, Face};
 use crate::error::{Code, Error, Result};
 use crate::events::{self, EventKind};
-use crate::gallery;
 use crate::idempotency::{self, Once};
 use crate::kernel::{JobId, Timestamp, UserId};
 use crate::outbox::{self, TaskKind};
@@ -416,7 +415,7 @@ impl Change for ApplyEvent<'_> {
     }
 }
 
-/// Ends a deleted user's open jobs, erases what it wrote, and has its pictures removed but for those in the gallery.
+/// Ends a deleted user's open jobs, erases what it wrote, and has its pictures removed.
 pub(crate) async fn forget(
     tx: &mut Tx,
     user: UserId,
@@ -431,9 +430,7 @@ pub(crate) async fn forget(
     for (job, urls) in store::pictures(tx, user).await? {
         outbox::cancel(tx, TaskKind::JobRehost, job.as_str()).await?;
         for url in urls {
-            if let Some(key) = objects.key_of(&url)
-                && !gallery::shows(tx, user, &url).await?
-            {
+            if let Some(key) = objects.key_of(&url) {
                 blobs::remove_later(tx, &key, now).await?;
             }
         }

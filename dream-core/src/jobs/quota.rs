@@ -1,8 +1,11 @@
 //! How much may be generated without paying points.
 
+use aws_lc_rs::hmac;
+use secrecy::SecretString;
+
 use crate::error::Result;
-use crate::kernel::{Day, Month, Timestamp, UserId, Zone};
-use crate::settings::QuotaLimit;
+use crate::kernel::{Day, Month, Timestamp, UserId, Zone, derive_key};
+use crate::settings::{QuotaLimit, Settings};
 use crate::store::{Db, Sql, Tx};
 
 /// Samples used today and this month.
@@ -129,5 +132,56 @@ pub(crate) async fn give_back(tx: &mut Tx, user: UserId, periods: &Periods, samp
     let sql = Sql::new("UPDATE quota_usage SET used = used - $4 WHERE user_id = $1 AND period IN ($2, $3)");
     tx.execute(sql.bind(user.get()).bind(periods.day.as_str()).bind(periods.month.as_str()).bind(samples))
         .await?;
+    Ok(())
+}
+
+/// How a deleted user is known: by a digest of the openid under a key of the server.
+fn person(secret: &SecretString, openid: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, derive_key(secret, "dream/deleted-user/v1").as_ref());
+    hex::encode(hmac::sign(&key, openid.as_bytes()).as_ref())
+}
+
+/// Stores what a user who is being deleted used of the present day and month, and nothing else.
+pub(crate) async fn remember(
+    tx: &mut Tx,
+    settings: &Settings,
+    user: UserId,
+    openid: &str,
+    now: Timestamp,
+) -> Result<()> {
+    if settings.deleted_user_memory.is_zero() {
+        return Ok(());
+    }
+    let periods = Periods::at(&settings.zone, now);
+    let sql = Sql::new(
+        "INSERT INTO deleted_usage (person, period, used, expires_at) SELECT $1, period, used, $5 FROM quota_usage \
+         WHERE user_id = $2 AND period IN ($3, $4) AND used > 0 \
+         ON CONFLICT (person, period) DO UPDATE SET used = excluded.used, expires_at = excluded.expires_at",
+    )
+    .bind(person(&settings.secret, openid))
+    .bind(user.get())
+    .bind(periods.day.as_str())
+    .bind(periods.month.as_str())
+    .bind(now.plus(settings.deleted_user_memory));
+    tx.execute(sql).await?;
+    Ok(())
+}
+
+/// Gives a new user the usage that is remembered of an earlier account of the same person, which is then forgotten.
+pub(crate) async fn restore(
+    tx: &mut Tx,
+    settings: &Settings,
+    user: UserId,
+    openid: &str,
+    now: Timestamp,
+) -> Result<()> {
+    let person = person(&settings.secret, openid);
+    let sql = Sql::new(
+        "INSERT INTO quota_usage (user_id, period, used, carried) SELECT CAST($2 AS BIGINT), period, used, used \
+         FROM deleted_usage WHERE person = $1 AND expires_at > $3",
+    );
+    if tx.execute(sql.bind(person.as_str()).bind(user.get()).bind(now)).await? > 0 {
+        tx.execute(Sql::new("DELETE FROM deleted_usage WHERE person = $1").bind(person)).await?;
+    }
     Ok(())
 }

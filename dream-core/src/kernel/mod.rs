@@ -16,5 +16,6 @@ pub use ids::{
 pub use money::{Fen, Points};
 pub use page::{Cursor, Limit, ListScope, Page, PageRequest, SortKey, Start};
 pub use patch::Patch;
+pub(crate) use secret::derive as derive_key;
 pub use secret::{SealedBox, Sealer};
 pub use time::{Day, Month, Timestamp, Zone};

@@ -20,6 +20,8 @@ macro_rules! migrations {
 migrations!(
     1 "0001_init",
     2 "0002_membership_spans",
+    3 "0003_deleted_usage",
+    4 "0004_refresh_clients",
     5 "0005_operations",
     7 "0007_waiting_jobs",
     8 "0008_partial_refunds",

@@ -2,6 +2,7 @@ use super::store::{self, Arrival, Original};
 use super::{ProfileUpdate, User, UserEdit};
 use crate::access::Admin;
 use crate::error::{Code, Error, Result};
+use crate::jobs::quota;
 use crate::kernel::{Timestamp, UserId};
 use crate::ports::Blobs;
 use crate::settings::Settings;
@@ -9,7 +10,12 @@ use crate::store::{Change, StoreError, Tx};
 use crate::{admin, auth, characters, favorites, gallery, jobs, orders, points, stats, uploads, vip};
 
 /// The user of an openid, made if it is the first time; whether it was.
-pub(crate) async fn arrive(tx: &mut Tx, arrival: &Arrival<'_>, now: Timestamp) -> Result<(UserId, bool)> {
+pub(crate) async fn arrive(
+    tx: &mut Tx,
+    settings: &Settings,
+    arrival: &Arrival<'_>,
+    now: Timestamp,
+) -> Result<(UserId, bool)> {
     if let Some(known) = store::learn(tx, arrival, now).await? {
         return Ok((known, false));
     }
@@ -21,6 +27,7 @@ pub(crate) async fn arrive(tx: &mut Tx, arrival: &Arrival<'_>, now: Timestamp) -
     vip::open(tx, made, now).await?;
     points::open(tx, made).await?;
     stats::open(tx, made).await?;
+    quota::restore(tx, settings, made, arrival.openid, now).await?;
     Ok((made, true))
 }
 
@@ -160,9 +167,14 @@ impl Change for Delete<'_> {
             return Ok(None);
         }
         auth::revoke_all_of(tx, user, "DELETED", now).await?;
+        // Before the jobs, whose pictures are removed unless the gallery shows them.
+        gallery::forget(tx, user, self.blobs, now).await?;
         jobs::forget(tx, user, self.blobs, self.settings, now).await?;
+        // After the jobs: those that were open gave their samples back.
+        if let Some(openid) = store::openid_of(tx, user).await? {
+            quota::remember(tx, self.settings, user, &openid, now).await?;
+        }
         favorites::forget(tx, user, self.settings, now).await?;
-        gallery::forget(tx, user, now).await?;
         characters::forget(tx, user, now).await?;
         uploads::forget(tx, user, now).await?;
         orders::forget(tx, user, now).await?;

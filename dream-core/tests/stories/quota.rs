@@ -8,7 +8,7 @@ use dream_core::points::EntryKind;
 use dream_core::vip::{Level, VipTerm};
 use dream_core::{Code, Facts, QuotaLimit};
 use dream_testkit::on_every_backend;
-use dream_testkit::world::{TestDream, draft, polished};
+use dream_testkit::world::{Actor, TestDream, draft, polished};
 
 use crate::support::{code, grant, submitted};
 
@@ -158,5 +158,60 @@ on_every_backend!(a_charge_comes_back_to_the_day_it_was_taken_from, |backend| as
     let days = "SELECT period || ' ' || CAST(used AS TEXT) FROM quota_usage ORDER BY period";
     assert_eq!(world.database().texts(days).await, ["D2026-01-01 0", "D2026-01-02 1", "M2026-01 1"]);
     alice.session().await.cancel_job(&today).await.unwrap();
+    world.finish().await;
+});
+
+on_every_backend!(deleting_the_account_does_not_begin_a_new_quota, |backend| async move {
+    let world = TestDream::on(&backend).daily_quota(5).start().await;
+    let used = async |user: &Actor| user.session().await.vip().await.unwrap().quota.used;
+    for samples in [3, 2] {
+        let alice = world.alice().await;
+        alice.generate(&draft("a cat", samples)).await.expect("some is left");
+        world.settle().await;
+        alice.session().await.delete_account().await.unwrap();
+        world.settle().await;
+    }
+    let alice = world.alice().await;
+    assert_eq!((used(&alice).await.daily, used(&alice).await.monthly), (5, 5));
+    assert_eq!(code(alice.generate(&draft("a cat", 1)).await), Code::QuotaExceeded);
+    // What is remembered is a digest, and only until it is restored. Somebody else begins at zero.
+    let database = world.database();
+    assert_eq!(database.number("SELECT count(*) FROM deleted_usage").await, 0);
+    assert_eq!(used(&world.user("bob").await).await.daily, 0);
+    alice.session().await.delete_account().await.unwrap();
+    assert_eq!(database.number("SELECT count(*) FROM deleted_usage WHERE person LIKE '%alice%'").await, 0);
+    assert_eq!(database.number("SELECT count(*) FROM deleted_usage WHERE length(person) = 64").await, 2);
+    // The next day begins at zero; the month goes on.
+    world.pass(Duration::from_hours(24)).await;
+    let alice = world.alice().await;
+    assert_eq!((used(&alice).await.daily, used(&alice).await.monthly), (0, 5));
+    world.finish().await;
+});
+
+on_every_backend!(used_quota_of_a_deleted_user_is_remembered_for_180_days, |backend| async move {
+    let world = TestDream::on(&backend).daily_quota(5).start().await;
+    let remembered = async || world.database().number("SELECT count(*) FROM deleted_usage").await;
+    let alice = world.alice().await;
+    alice.generate(&draft("a cat", 1)).await.unwrap();
+    world.settle().await;
+    alice.session().await.delete_account().await.unwrap();
+    world.pass(Duration::from_hours(180 * 24 - 2)).await;
+    assert_eq!(remembered().await, 2);
+    world.pass(Duration::from_hours(4)).await;
+    assert_eq!(remembered().await, 0, "housekeeping removes it");
+    world.finish().await;
+});
+
+on_every_backend!(where_nothing_is_to_be_remembered_of_deleted_users_nothing_is, |backend| async move {
+    let world = TestDream::on(&backend)
+        .settings(|settings| settings.deleted_user_memory = Duration::ZERO)
+        .start()
+        .await;
+    let alice = world.alice().await;
+    alice.generate(&draft("a cat", 1)).await.unwrap();
+    world.settle().await;
+    alice.session().await.delete_account().await.unwrap();
+    assert_eq!(world.database().number("SELECT count(*) FROM deleted_usage").await, 0);
+    assert_eq!(world.alice().await.session().await.vip().await.unwrap().quota.used.daily, 0);
     world.finish().await;
 });

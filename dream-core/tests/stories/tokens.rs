@@ -4,45 +4,120 @@ use std::time::Duration;
 
 use dream_core::kernel::Timestamp;
 use dream_core::protocol::token::{AccessClaims, TokenSigner};
-use dream_core::{BearerToken, Code, RefreshToken};
+use dream_core::{BearerToken, Code, RefreshToken, Tokens};
 use dream_testkit::on_every_backend;
 use dream_testkit::world::TestDream;
+use futures_util::future::join_all;
 use secrecy::SecretString;
 
 use crate::support::code;
 
-on_every_backend!(a_refresh_token_gives_the_next_pair_once, |backend| async move {
+on_every_backend!(
+    a_spent_refresh_token_gives_the_same_pair_again_within_a_minute_and_then_ends_the_login,
+    |backend| async move {
+        let world = TestDream::start(&backend).await;
+        let alice = world.alice().await;
+        let first = alice.tokens();
+        let spent = || RefreshToken::new(&*first.refresh).sent_by("phone");
+        let pair = |tokens: &Tokens| (tokens.access.clone(), tokens.refresh.clone());
+        let second = world.nobody().refresh(spent()).await.expect("the next pair");
+        assert_ne!(first.refresh, second.refresh);
+        // The answer was lost: the client asks again, up to a minute later, and again.
+        for _ in 0..2 {
+            world.clock().advance(Duration::from_secs(30));
+            assert_eq!(pair(&world.nobody().refresh(spent()).await.unwrap()), pair(&second));
+        }
+        alice.take(second.clone());
+        assert_eq!(alice.session().await.user_id(), alice.id());
+        // Later it shows that two hold it: all of them are out.
+        world.clock().advance(Duration::from_secs(1));
+        assert_eq!(code(world.nobody().refresh(spent()).await), Code::TokenRevoked);
+        assert_eq!(code(world.nobody().refresh(RefreshToken::new(second.refresh)).await), Code::TokenRevoked);
+        assert_eq!(code(alice.try_session().await), Code::TokenRevoked);
+        assert_eq!(code(world.dream().session(&BearerToken::new(first.access)).await), Code::TokenRevoked);
+        assert_eq!(
+            code(world.nobody().refresh(spent()).await),
+            Code::TokenRevoked,
+            "a repeat revives nothing"
+        );
+        world.finish().await;
+    }
+);
+
+on_every_backend!(another_client_with_a_spent_refresh_token_ends_the_login_at_once, |backend| async move {
     let world = TestDream::start(&backend).await;
     let alice = world.alice().await;
-    let first = alice.tokens();
-    let second = world.nobody().refresh(alice.refresh_token()).await.expect("the next pair");
-    assert_ne!(first.refresh, second.refresh);
-    alice.take(second.clone());
-    assert_eq!(alice.session().await.user_id(), alice.id());
-    // Whoever comes with the spent one again shows that two hold it: all of them are out.
-    assert_eq!(code(world.nobody().refresh(RefreshToken::new(first.refresh)).await), Code::TokenRevoked);
+    let first = alice.tokens().refresh;
+    let second = world.nobody().refresh(RefreshToken::new(&*first).sent_by("phone")).await.unwrap();
+    let thief = RefreshToken::new(&*first).sent_by("a script");
+    assert_eq!(code(world.nobody().refresh(thief).await), Code::TokenRevoked);
     assert_eq!(code(world.nobody().refresh(RefreshToken::new(second.refresh)).await), Code::TokenRevoked);
-    assert_eq!(code(alice.try_session().await), Code::TokenRevoked);
-    assert_eq!(code(world.dream().session(&BearerToken::new(first.access)).await), Code::TokenRevoked);
     world.finish().await;
 });
 
-on_every_backend!(of_two_uses_of_a_refresh_token_at_once_one_is_the_second, |backend| async move {
+on_every_backend!(
+    parallel_refreshes_of_one_token_get_the_same_pair_and_keep_the_login,
+    |backend| async move {
+        let world = TestDream::start(&backend).await;
+        let alice = world.alice().await;
+        for _ in 0..10 {
+            let refreshes = (0..4).map(|_| {
+                let (nobody, token) = (world.nobody(), alice.refresh_token());
+                async move { nobody.refresh(token).await.expect("the same client") }
+            });
+            let pairs = join_all(refreshes).await;
+            assert!(
+                pairs
+                    .iter()
+                    .all(|pair| (&pair.access, &pair.refresh) == (&pairs[0].access, &pairs[0].refresh))
+            );
+            alice.take(pairs[0].clone());
+            alice.session().await;
+            world.clock().advance(Duration::from_secs(1));
+        }
+        world.finish().await;
+    }
+);
+
+on_every_backend!(a_login_ends_after_ninety_days_however_often_it_is_refreshed, |backend| async move {
     let world = TestDream::start(&backend).await;
     let alice = world.alice().await;
-    for _ in 0..10 {
-        alice.log_in_again().await;
-        let (one, other) = (world.nobody(), world.nobody());
-        let (one, other) =
-            tokio::join!(one.refresh(alice.refresh_token()), other.refresh(alice.refresh_token()));
-        let (won, lost) = if one.is_ok() { (one, other) } else { (other, one) };
-        assert_eq!(code(lost), Code::TokenRevoked);
-        let won = won.expect("one of them is the first");
-        assert_eq!(code(world.nobody().refresh(RefreshToken::new(won.refresh)).await), Code::TokenRevoked);
-        assert_eq!(code(alice.try_session().await), Code::TokenRevoked);
+    for _ in 0..17 {
+        world.clock().advance(Duration::from_hours(5 * 24));
+        alice.take(world.nobody().refresh(alice.refresh_token()).await.expect("it goes on"));
+    }
+    // Day 85: neither the access token nor the refresh token outlives day 90.
+    let tokens = alice.tokens();
+    assert_eq!(tokens.expires_in, format!("{}s", 5 * 86_400));
+    alice.take(alice.session().await.refresh().await.expect("by its access token too"));
+    world.clock().advance(Duration::from_hours(5 * 24 + 1));
+    assert_eq!(code(alice.try_session().await), Code::TokenExpired);
+    for refresh in [alice.refresh_token(), RefreshToken::new(tokens.refresh)] {
+        assert_eq!(code(world.nobody().refresh(refresh).await), Code::TokenExpired);
     }
     world.finish().await;
 });
+
+on_every_backend!(
+    refreshing_by_an_access_token_leaves_a_few_refresh_tokens_and_one_login,
+    |backend| async move {
+        let world = TestDream::start(&backend).await;
+        let alice = world.alice().await;
+        let oldest = alice.tokens().refresh;
+        let mut newest = alice.tokens();
+        for _ in 0..20 {
+            world.clock().advance(Duration::from_secs(1));
+            newest = alice.session().await.refresh().await.unwrap();
+        }
+        let database = world.database();
+        assert_eq!(database.number("SELECT count(*) FROM refresh_tokens").await, 3);
+        assert_eq!(database.number("SELECT count(*) FROM token_families").await, 1);
+        // One that was displaced is unknown, which ends nothing.
+        assert_eq!(code(world.nobody().refresh(RefreshToken::new(oldest)).await), Code::Unauthenticated);
+        world.nobody().refresh(RefreshToken::new(newest.refresh)).await.expect("the newest is good");
+        world.finish().await;
+    }
+);
 
 on_every_backend!(logging_out_ends_that_login_and_no_other, |backend| async move {
     let world = TestDream::start(&backend).await;
