@@ -49,11 +49,11 @@ on_every_backend!(orders_are_listed_and_shown, |backend| async move {
     let list = shell.run(&["order", "list"]).await;
     assert_eq!(
         list.columns("ORDER"),
-        ["ORDER", "USER", "WHAT", "STATUS", "YUAN", "REFUNDED", "PAID", "CREATED"]
+        ["ORDER", "USER", "WHAT", "STATUS", "YUAN", "REFUNDED", "REFUND", "PAID", "CREATED"]
     );
     let row = list.columns(order.as_str());
     assert_eq!(row[2..6], ["50 points", "PAID", "5.00", "0.00"]);
-    assert_eq!(list.columns(waits.as_str())[6], "–");
+    assert_eq!(list.columns(waits.as_str())[6..8], ["–", "–"]);
     let pending = shell.json(&["order", "list", "--status", "pending", "--kind", "points"]).await;
     assert_eq!(
         (pending["orders"].as_array().map(Vec::len), pending["hasMore"].as_bool()),
@@ -66,6 +66,14 @@ on_every_backend!(orders_are_listed_and_shown, |backend| async move {
     assert_eq!(
         (shown["order"]["status"].as_str(), shown["refunds"].as_array().map(Vec::len)),
         (Some("PAID"), Some(0))
+    );
+    world.admin().await.refund_order(&order, None, "no use").await.unwrap();
+    let list = shell.run(&["order", "list"]).await;
+    assert_eq!(list.columns(order.as_str())[3..7], ["PAID", "5.00", "5.00", "PROCESSING"]);
+    let all = shell.json(&["order", "list", "--status", "paid"]).await;
+    assert_eq!(
+        (&all["orders"][0]["refundStatus"], &all["orders"][0]["refundedAmount"]),
+        (&json!("PROCESSING"), &json!(500))
     );
     world.check_books().await;
 });
