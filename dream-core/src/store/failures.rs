@@ -1,6 +1,6 @@
 //! What a failed statement means: the class of the error, and what becomes of the connection.
 //!
-//! A database that ends a transaction by itself (full disk, I/O error, out of memory) leaves SQLx with a connection whose
+//! A database that ends a transaction by itself (full disk, I/O error, out of memory) leaves `SQLx` with a connection whose
 //! recorded transaction depth is wrong, and a server that became read-only keeps the connections that were opened
 //! meanwhile. Both are repaired by the same rule: after such a failure every connection that was opened before it is
 //! closed instead of being used again. The pools ask [`Failures::is_usable`] before they hand out an idle connection.
