@@ -165,8 +165,8 @@ pub struct JobError {
     pub message: String,
 }
 
-/// What an error code of an image API is about, in the words of any of those that are in use: the private provider's,
-/// OpenAI's, Volcengine Ark's, DashScope's, and of what stands between.
+/// What an error code of an image API is about. The codes of the private provider, of `OpenAI`, Volcengine Ark and
+/// `DashScope`, and of relays between them and us, are known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// A content check refused the prompt, the input or the result. The same request is refused again.
