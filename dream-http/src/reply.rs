@@ -33,12 +33,10 @@ const HTTP2_CHUNK: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Payload {
     source: Source,
-    /// The chunk that is handed out at present.
-    rest: Bytes,
-    /// Bytes of the whole that were not handed out, if that is known.
+    /// Bytes that were not handed out, if that is known.
     left: Option<u64>,
-    /// The largest chunk to hand out; without one, chunks go out as they come.
-    chunk: Option<usize>,
+    /// Whether it goes out in chunks that suit an HTTP/2 stream.
+    http2: bool,
     reservation: Option<Arc<Reservation>>,
 }
 
@@ -46,23 +44,32 @@ pub struct Payload {
 enum Source {
     Empty,
     Bytes(Bytes),
-    Stream {
-        body: UnsyncBoxBody<Bytes, BoxError>,
-        /// What it holds in memory at most.
-        holds: u64,
-    },
+    Stream(Box<Streamed>),
     /// The response to a `HEAD` has the length of the body and nothing of it.
     Unsent,
+}
+
+#[derive(Debug)]
+struct Streamed {
+    body: UnsyncBoxBody<Bytes, BoxError>,
+    /// What came out of it last and was not handed out.
+    rest: Bytes,
+    /// What it holds in memory at most.
+    holds: u64,
 }
 
 /// No body at all.
 impl Default for Payload {
     fn default() -> Self {
-        Self { source: Source::Empty, rest: Bytes::new(), left: Some(0), chunk: None, reservation: None }
+        Self::new(Source::Empty, Some(0))
     }
 }
 
 impl Payload {
+    fn new(source: Source, left: Option<u64>) -> Self {
+        Self { source, left, http2: false, reservation: None }
+    }
+
     /// A body that is made while it is sent, in chunks of at most 256 KiB.
     pub fn stream<B>(body: B) -> Self
     where
@@ -70,9 +77,7 @@ impl Payload {
         B::Error: Into<BoxError>,
     {
         let left = body.size_hint().exact();
-        let holds = left.map_or(MAX_PIECE as u64, |length| length.min(MAX_PIECE as u64));
-        let body = UnsyncBoxBody::new(body.map_err(Into::into));
-        Self { source: Source::Stream { body, holds }, left, ..Self::default() }
+        Self::streamed(UnsyncBoxBody::new(body.map_err(Into::into)), left)
     }
 
     /// A body of `length` bytes that comes piece by piece; a stream that ends early breaks the response off.
@@ -81,24 +86,25 @@ impl Payload {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<BoxError> + 'static,
     {
-        let mut body = Self::stream(StreamBody::new(pieces.map_ok(Frame::data)));
-        body.left = Some(length);
-        if let Source::Stream { holds, .. } = &mut body.source {
-            *holds = length.min(*holds);
-        }
-        body
+        let body = StreamBody::new(pieces.map_ok(Frame::data)).map_err(Into::into);
+        Self::streamed(UnsyncBoxBody::new(body), Some(length))
+    }
+
+    fn streamed(body: UnsyncBoxBody<Bytes, BoxError>, left: Option<u64>) -> Self {
+        let holds = left.map_or(MAX_PIECE as u64, |length| length.min(MAX_PIECE as u64));
+        Self::new(Source::Stream(Box::new(Streamed { body, rest: Bytes::new(), holds })), left)
     }
 
     /// For the response to a `HEAD`: the length of a body that is not read.
     pub fn unsent(length: u64) -> Self {
-        Self { source: Source::Unsent, left: Some(length), ..Self::default() }
+        Self::new(Source::Unsent, Some(length))
     }
 
     /// The bytes, if all of them are in memory.
     pub fn as_bytes(&self) -> Option<&Bytes> {
         match &self.source {
             Source::Bytes(bytes) => Some(bytes),
-            Source::Empty | Source::Stream { .. } | Source::Unsent => None,
+            Source::Empty | Source::Stream(_) | Source::Unsent => None,
         }
     }
 
@@ -117,60 +123,57 @@ impl Payload {
         match &self.source {
             Source::Empty | Source::Unsent => 0,
             Source::Bytes(bytes) => bytes.len() as u64,
-            Source::Stream { holds, .. } => *holds,
+            Source::Stream(streamed) => streamed.holds,
         }
     }
 
     /// The same body, whose bytes keep a reservation until the last of them is gone.
     #[must_use]
     pub(crate) fn holding(mut self, reservation: Reservation) -> Self {
-        self.reservation = Some(Arc::new(reservation));
+        let reservation = Arc::new(reservation);
+        if let Source::Bytes(bytes) = &mut self.source {
+            *bytes = reserved(std::mem::take(bytes), &reservation);
+        }
+        self.reservation = Some(reservation);
         self
     }
 
     /// The same body, in chunks that suit an HTTP/2 stream.
     #[must_use]
     pub(crate) fn on_http2(mut self) -> Self {
-        self.chunk = Some(HTTP2_CHUNK);
+        self.http2 = true;
         self
     }
 
-    /// The next chunk of what is at hand.
+    /// The next chunk of what is at hand; `None` if nothing is.
     ///
     /// On HTTP/2 the last byte of a body that holds a reservation is a chunk of its own. hyper asks for it only once the
     /// client has room for all before it; else hyper would be done with the stream while the last frames wait for a
     /// client that never reads them, and nobody could end it.
-    fn next_chunk(&mut self) -> Bytes {
-        let mut length = self.chunk.map_or(self.rest.len(), |chunk| chunk.min(self.rest.len()));
-        if self.chunk.is_some()
-            && self.reservation.is_some()
-            && length > 1
-            && self.left == Some(length as u64)
-        {
+    fn next_chunk(&mut self) -> Option<Bytes> {
+        let rest = match &mut self.source {
+            Source::Bytes(bytes) => bytes,
+            Source::Stream(streamed) => &mut streamed.rest,
+            Source::Empty | Source::Unsent => return None,
+        };
+        let mut length = if self.http2 { rest.len().min(HTTP2_CHUNK) } else { rest.len() };
+        if self.http2 && self.reservation.is_some() && length > 1 && self.left == Some(length as u64) {
             length -= 1;
         }
-        let chunk = self.rest.split_to(length);
+        if length == 0 {
+            return None;
+        }
+        let chunk = rest.split_to(length);
         self.left = self.left.map(|left| left.saturating_sub(length as u64));
         pace::client_is_awaited();
-        chunk
-    }
-
-    fn take_up(&mut self, bytes: Bytes) {
-        self.rest = match &self.reservation {
-            Some(reservation) => reserved(bytes, reservation),
-            None => bytes,
-        };
+        Some(chunk)
     }
 }
 
 impl From<Bytes> for Payload {
     fn from(bytes: Bytes) -> Self {
         let left = Some(bytes.len() as u64);
-        Self {
-            source: if bytes.is_empty() { Source::Empty } else { Source::Bytes(bytes) },
-            left,
-            ..Self::default()
-        }
+        Self::new(if bytes.is_empty() { Source::Empty } else { Source::Bytes(bytes) }, left)
     }
 }
 
@@ -182,51 +185,54 @@ impl Body for Payload {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
         loop {
-            if !self.rest.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(self.next_chunk()))));
+            if let Some(chunk) = this.next_chunk() {
+                return Poll::Ready(Some(Ok(Frame::data(chunk))));
             }
-            match &mut self.source {
-                Source::Empty => {
-                    self.reservation = None;
-                    return Poll::Ready(None);
-                }
-                Source::Bytes(bytes) => {
-                    let bytes = std::mem::take(bytes);
-                    self.source = Source::Empty;
-                    self.take_up(bytes);
-                }
-                Source::Stream { body, .. } => {
-                    let polled = Pin::new(body).poll_frame(cx);
+            match &mut this.source {
+                Source::Stream(streamed) => {
+                    let polled = Pin::new(&mut streamed.body).poll_frame(cx);
                     if polled.is_pending() {
                         pace::source_is_awaited();
                     }
                     match ready!(polled).map(|frame| frame.map(Frame::into_data)) {
-                        Some(Ok(Ok(bytes))) => self.take_up(bytes),
+                        Some(Ok(Ok(bytes))) => {
+                            streamed.rest = match &this.reservation {
+                                Some(reservation) => reserved(bytes, reservation),
+                                None => bytes,
+                            };
+                        }
                         Some(Ok(Err(trailers))) => return Poll::Ready(Some(Ok(trailers))),
                         Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                        None => self.source = Source::Empty,
+                        None => this.source = Source::Empty,
                     }
                 }
                 Source::Unsent => return Poll::Ready(Some(Err("the body of a HEAD is not read".into()))),
+                Source::Empty | Source::Bytes(_) => {
+                    (this.source, this.reservation) = (Source::Empty, None);
+                    return Poll::Ready(None);
+                }
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.source {
-            _ if !self.rest.is_empty() => false,
             Source::Empty => true,
-            Source::Bytes(_) | Source::Unsent => false,
-            Source::Stream { body, .. } => self.left == Some(0) || body.is_end_stream(),
+            Source::Bytes(bytes) => bytes.is_empty(),
+            Source::Unsent => false,
+            Source::Stream(streamed) => {
+                self.left == Some(0) || (streamed.rest.is_empty() && streamed.body.is_end_stream())
+            }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match (&self.source, self.left) {
             (_, Some(left)) => SizeHint::with_exact(left),
-            (Source::Stream { body, .. }, None) => body.size_hint(),
-            (_, None) => SizeHint::with_exact(self.rest.len() as u64),
+            (Source::Stream(streamed), None) if streamed.rest.is_empty() => streamed.body.size_hint(),
+            (_, None) => SizeHint::default(),
         }
     }
 }

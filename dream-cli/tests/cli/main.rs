@@ -22,6 +22,7 @@ mod gallery;
 mod import;
 mod keys;
 mod load;
+mod log_growth;
 mod nodes;
 mod orders;
 mod process;

@@ -193,3 +193,20 @@ impl From<Failure> for Error {
         Error::new(code).with_facts(facts).with_source(failure)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_other_side_sent_is_cut_where_the_failure_is_made() {
+        for letter in ["x", "猫"] {
+            let failure = Failure::new("test", FailureKind::Unknown, letter.repeat(1_000_000));
+            let failure = failure.with_code(letter.repeat(1_000_000));
+            let (message, code) = (failure.message, failure.code.unwrap());
+            assert!(message.len() <= LONGEST_MESSAGE + 3 && message.ends_with('…'), "{}", message.len());
+            assert!(code.len() <= LONGEST_CODE + 3, "{}", code.len());
+        }
+        assert_eq!(Failure::new("test", FailureKind::Unknown, "short").message, "short");
+    }
+}

@@ -89,7 +89,7 @@ async fn ask(client: &mut Client, house: &House, path: &str) -> http::Response<h
 
 #[tokio::test]
 async fn an_http2_stream_that_is_not_read_is_reset_while_others_go_on() {
-    let limits = Limits { write_time: Duration::from_millis(300), ..settings().limits };
+    let limits = Limits { write_time: Duration::from_millis(150), ..settings().limits };
     let house = House::with(Settings { limits, ..settings() }).await;
     // The last but one leaves only its last byte without a window.
     for size in [200_000, 20_001, 20_000] {

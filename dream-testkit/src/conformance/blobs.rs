@@ -198,6 +198,7 @@ async fn a_reader_yields_small_pieces_that_add_up(blobs: &dyn Blobs) -> Result<(
     let bytes: Bytes = (0..SIZE).map(|place| place.to_le_bytes()[place % 3]).collect();
     blobs.put(&key, "application/octet-stream", bytes.clone()).await?;
     let piece = MAX_PIECE as u64;
+    let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
     for range in [
         None,
         Some(ByteRange { first: 0, last: u64::MAX }),
@@ -207,7 +208,7 @@ async fn a_reader_yields_small_pieces_that_add_up(blobs: &dyn Blobs) -> Result<(
     ] {
         let expected = range
             .and_then(|range| range.within(SIZE as u64))
-            .map_or(bytes.clone(), |part| bytes.slice(part.first as usize..=part.last as usize));
+            .map_or(bytes.clone(), |part| bytes.slice(at(part.first)..=at(part.last)));
         let Some(reader) = blobs.open(&key, range).await? else { unreachable!("it was just put") };
         assert_eq!((reader.info.size, reader.length), (SIZE as u64, expected.len() as u64), "{range:?}");
         let pieces: Vec<Bytes> = reader.pieces.try_collect().await?;
@@ -219,7 +220,7 @@ async fn a_reader_yields_small_pieces_that_add_up(blobs: &dyn Blobs) -> Result<(
     blobs.put(&key, "application/octet-stream", Bytes::new()).await?;
     let Some(empty) = blobs.open(&key, None).await? else { unreachable!("it was just put") };
     assert_eq!((empty.info.size, empty.length), (0, 0));
-    assert_eq!(empty.pieces.try_collect::<Vec<Bytes>>().await?, [Bytes::new(); 0]);
+    assert!(empty.pieces.try_collect::<Vec<Bytes>>().await?.is_empty());
     blobs.delete(&key).await
 }
 
