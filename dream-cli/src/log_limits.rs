@@ -26,6 +26,9 @@ pub(crate) const LINE: usize = 1024;
 /// What the texts of all fields of a line may take of it; the rest is for names, numbers and the identity of the request.
 pub(crate) const TEXT: usize = 600;
 
+/// How a line ends that was cut.
+const CUT: &str = "…\n";
+
 /// Lines of one kind in each window.
 const BURST: u64 = 50;
 
@@ -195,10 +198,9 @@ impl<W: io::Write> io::Write for BoundedLines<W> {
         if line.len() <= LINE {
             return self.0.write(line);
         }
-        const END: &str = "…\n";
-        let kept = String::from_utf8_lossy(&line[..LINE - END.len()]);
+        let kept = String::from_utf8_lossy(&line[..LINE - CUT.len()]);
         let kept = kept.trim_end_matches(char::REPLACEMENT_CHARACTER);
-        self.0.write_all(format!("{kept}{END}").as_bytes())?;
+        self.0.write_all(format!("{kept}{CUT}").as_bytes())?;
         Ok(line.len())
     }
 
@@ -215,19 +217,22 @@ mod tests {
 
     use super::*;
 
-    /// Counts the events that are logged, by their message.
+    /// Writes down all fields of an event.
+    struct All<'a>(&'a mut String);
+
+    impl Visit for All<'_> {
+        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+            let _ = write!(self.0, "{}={value:?} ", field.name());
+        }
+    }
+
+    /// Keeps the events that are logged.
     #[derive(Clone, Default)]
     struct Seen(Arc<Mutex<Vec<String>>>);
 
     impl<S: Subscriber> Layer<S> for Seen {
         fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
             let mut text = String::new();
-            struct All<'a>(&'a mut String);
-            impl Visit for All<'_> {
-                fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-                    let _ = write!(self.0, "{}={value:?} ", field.name());
-                }
-            }
             event.record(&mut All(&mut text));
             self.0.lock().unwrap().push(text);
         }

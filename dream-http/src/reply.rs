@@ -86,7 +86,7 @@ impl Payload {
         S: Stream<Item = Result<Bytes, E>> + Send + 'static,
         E: Into<BoxError> + 'static,
     {
-        let body = StreamBody::new(pieces.map_ok(Frame::data)).map_err(Into::into);
+        let body = StreamBody::new(pieces.map_ok(Frame::data).map_err(Into::into));
         Self::streamed(UnsyncBoxBody::new(body), Some(length))
     }
 
