@@ -196,6 +196,10 @@ impl PublicCache {
         make: impl Future<Output = Result<Reply>>,
     ) -> Result<Outcome> {
         let key = self.key(row, public, input);
+        // What is fresh is read under a lock that readers share.
+        if let Some(stored) = self.stored.get(&key).filter(Stored::is_fresh) {
+            return Ok(Outcome::Ready(stored.ready));
+        }
         let found = self.stored.entry_async(&key, |_, stored| match stored.is_fresh() {
             true => EntryAction::Retain(Arc::clone(&stored.ready)),
             false => EntryAction::ReplaceWithGuard,

@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use dream_http::{Limits, Settings};
+use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout};
 
 use crate::house::{Answer, House, PAGE, PATIENCE, Wire, post_head, settings};
@@ -88,6 +89,36 @@ async fn half_sent_bodies_hold_no_place_of_a_request() {
         ));
         assert_eq!((read.status, write.status, hook.status), (200, 201, 401), "{target}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_sent_streams_of_nine_http2_connections_hold_no_place_of_a_request() {
+    const STREAMS: usize = 120;
+    let house = House::with(patient()).await;
+    let most = house.app.settings().limits.awaited_bodies_per_address;
+    let url = format!("http://{}{WEBHOOK}", house.address);
+    let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..9 {
+        let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+        for _ in 0..STREAMS {
+            let first = stream::iter([Ok::<_, std::io::Error>("{")]);
+            let body = reqwest::Body::wrap_stream(first.chain(stream::pending()));
+            let (post, ended) = (client.post(&url).body(body), ended.clone());
+            tasks.spawn(async move {
+                let status = post.send().await.map(|answer| answer.status().as_u16());
+                let _ = ended.send(status.unwrap_or(0));
+            });
+        }
+    }
+    // All but those that may be awaited at once are given up, so all have arrived.
+    for _ in 0..9 * STREAMS - most {
+        assert_eq!(timeout(PATIENCE, ends.recv()).await.unwrap(), Some(503));
+    }
+    let (read, _) = timed(house.get("/v1/test/list")).await;
+    let (write, _) = timed(house.post(ORDERS, "{\"count\":1}")).await;
+    let (hook, _) = timed(house.post(WEBHOOK, "{}")).await;
+    assert_eq!((read.status, write.status, hook.status), (200, 201, 401));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
