@@ -10,10 +10,14 @@ use secrecy::ExposeSecret as _;
 use crate::config::{Config, Mode, Storage, without_password};
 use crate::sandbox::Played;
 
+/// The name of the lines that warn.
+pub(crate) const NOTE: &str = "note";
+
 /// The banner.
 #[derive(Debug)]
 pub(crate) struct Banner {
-    mode: Mode,
+    /// Development or production.
+    pub(crate) mode: Mode,
     /// Where it listens.
     pub(crate) address: SocketAddr,
     url: String,
@@ -25,7 +29,10 @@ pub(crate) struct Banner {
     pays: bool,
     control: Option<String>,
     login_code: bool,
-    admin_open: bool,
+    configured_keys: bool,
+    /// Whether a key made by `dream admin-key create` opens the administration.
+    pub(crate) created_keys: bool,
+    checks_content: bool,
     /// What was planted, if anything was to be.
     pub(crate) seeds: Option<SeedReport>,
     /// What is allowed, but might surprise.
@@ -39,6 +46,12 @@ impl Banner {
         let mut notes = Vec::new();
         if config.secret_made_up {
             notes.push("logins end with this process: set JWT_SECRET to keep them".to_owned());
+        }
+        if config.mode == Mode::Development && !address.ip().is_loopback() {
+            let ip = address.ip();
+            notes.push(format!(
+                "listens on {ip}, for everybody in this network: HOST=127.0.0.1 is for this machine"
+            ));
         }
         Self {
             mode: config.mode,
@@ -55,7 +68,9 @@ impl Banner {
             pays: played.is_some_and(Played::plays_pay),
             control: played.map(Played::control),
             login_code: played.is_some_and(Played::plays_wechat),
-            admin_open: !operator.settings.admin_keys.is_empty(),
+            configured_keys: !operator.settings.admin_keys.is_empty(),
+            created_keys: false,
+            checks_content: config.wechat.is_some(),
             seeds: None,
             notes,
         }
@@ -69,7 +84,8 @@ impl Banner {
         }
     }
 
-    fn rows(&self) -> Vec<(&'static str, String)> {
+    /// What it says, line by line: a name and a text.
+    pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
         let mut rows =
             vec![("address", self.url.clone()), ("docs", self.docs()), ("database", self.database.clone())];
         if let Some(seeds) = self.seeds.filter(|seeds| seeds.planted > 0) {
@@ -90,13 +106,22 @@ impl Banner {
                 format!("{control} shows logins, orders and requests, pays, and makes trouble"),
             ));
         }
-        let admin = if self.admin_open { "open to ADMIN_API_KEY" } else { CLOSED };
+        if !self.checks_content {
+            rows.push(("content", UNCHECKED.to_owned()));
+        }
+        let admin = match (self.configured_keys, self.created_keys) {
+            (true, true) => "open to ADMIN_API_KEY and the keys of `dream admin-key list`",
+            (true, false) => "open to ADMIN_API_KEY",
+            (false, true) => "open to the keys of `dream admin-key list`",
+            (false, false) => CLOSED,
+        };
         rows.push(("admin", admin.to_owned()));
-        rows.extend(self.notes.iter().map(|note| ("note", note.clone())));
+        rows.extend(self.notes.iter().map(|note| (NOTE, note.clone())));
         rows
     }
 }
 
+const UNCHECKED: &str = "checks let every text and picture pass: only the real WeChat judges them";
 const CLOSED: &str = "closed; to open it, start with ADMIN_API_KEY=$(openssl rand -hex 24)";
 
 /// Three commands that lead from nothing to a picture.

@@ -4,7 +4,7 @@ use std::io;
 
 use dream_core::kernel::Timestamp;
 use dream_core::ports::{Failure, FailureKind};
-use dream_core::{Code, Error, Facts};
+use dream_core::{Code, Error, Facts, OpenError, OpenFailure};
 use dream_http::problem::{Asked, Lang, Problem};
 
 use crate::config::ConfigFaults;
@@ -142,8 +142,22 @@ impl From<ConfigFaults> for Trouble {
     }
 }
 
+impl From<&OpenError> for Trouble {
+    fn from(error: &OpenError) -> Self {
+        let (exit, code) = match error.kind {
+            OpenFailure::Unreachable => (Exit::Unavailable, "UNAVAILABLE"),
+            OpenFailure::NotFound => (Exit::NotFound, "DATABASE_NOT_FOUND"),
+            OpenFailure::Refused | OpenFailure::Path => (Exit::Config, "CONFIGURATION"),
+        };
+        Self::new(exit, code, error.to_string()).hint(error.hint.as_str())
+    }
+}
+
 impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
+        if let Some(reason) = OpenError::of(&error) {
+            return reason.into();
+        }
         let asked = Asked { lang: Lang::En, request_id: "", path: "", now: Timestamp::default() };
         let problem = Problem::new(&error, asked);
         let exit = exit_of(error.code());

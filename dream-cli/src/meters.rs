@@ -16,6 +16,11 @@ enum Kind {
 /// Every metric that the server has.
 const METERS: &[(&str, Kind, &str)] = &[
     (
+        "dream_admin_keys_refused_total",
+        Kind::CounterFromZero,
+        "Requests with an admin key that opens nothing",
+    ),
+    (
         "dream_image_api_account_refusals_total",
         Kind::CounterFromZero,
         "Calls in which the image API refused our key, balance or model",

@@ -1,22 +1,27 @@
 //! Plays the parts of the outside that have no credentials.
 
 #[cfg(feature = "sandbox")]
-pub(crate) use played::Played;
+pub(crate) use played::{Played, running_pay};
 #[cfg(not(feature = "sandbox"))]
-pub(crate) use unplayed::Played;
+pub(crate) use unplayed::{Played, running_pay};
 
 #[cfg(feature = "sandbox")]
 mod played {
+    use std::path::{Path, PathBuf};
     use std::sync::Arc;
 
     use dream_core::adapters::SystemClock;
     use dream_core::adapters::image_api::ImageApiConfig;
     use dream_core::adapters::wechat::WeChatConfig;
+    use dream_core::adapters::wechat_pay::{CallLimits, WeChatPayConfig};
     use dream_http::table::Row;
     use dream_testkit::sandbox::{Sandbox, SandboxOptions};
+    use dream_testkit::sandbox_state::SandboxState;
     use secrecy::SecretString;
 
-    use crate::config::{Config, ImageApiAccess, Mode, PayAccess, PushAccess, WeChatAccess};
+    use crate::config::{
+        Config, ImageApiAccess, Mode, PayAccess, PushAccess, Storage, WeChatAccess, sandbox_state,
+    };
     use crate::exit::{Exit, Trouble};
     use crate::till;
 
@@ -27,6 +32,40 @@ mod played {
         wechat: bool,
         image_api: bool,
         pay: bool,
+    }
+
+    fn state_file(config: &Config) -> PathBuf {
+        let uploads = match &config.storage {
+            Storage::Disk(folder) => Some(folder.as_path()),
+            Storage::R2(_) => None,
+        };
+        sandbox_state(&config.operator.database, uploads)
+    }
+
+    /// Access to the WeChat Pay that a `dream serve` on this machine plays.
+    pub(crate) fn running_pay(file: &Path) -> Result<PayAccess, Trouble> {
+        let missing = || {
+            let message = format!("the sandbox plays WeChat Pay, and {} does not say where", file.display());
+            Trouble::new(Exit::Unavailable, "SANDBOX", message)
+                .hint("start `dream serve` in this folder, or set WECHAT_PAY_MCH_ID and its kin")
+        };
+        let state = SandboxState::read(file).ok_or_else(missing)?;
+        let keys = state.pay.ok_or_else(missing)?;
+        let backend = state.backend.unwrap_or_default();
+        let client = WeChatPayConfig {
+            appid: state.appid,
+            mchid: keys.mchid,
+            merchant_serial: keys.merchant_serial,
+            merchant_key_pem: SecretString::from(keys.merchant_key_pem),
+            api_v3_key: SecretString::from(keys.api_v3_key),
+            platform_key_id: Some(keys.platform_key_id),
+            platform_key_pem: Some(keys.platform_key_pem),
+            notify_url: format!("{backend}/v1/orders/payment-callback"),
+            refund_notify_url: Some(format!("{backend}/v1/orders/refund-callback")),
+            base_urls: vec![keys.base_url],
+            limits: CallLimits::default(),
+        };
+        Ok(PayAccess { client })
     }
 
     impl Played {
@@ -41,6 +80,7 @@ mod played {
             let options = SandboxOptions {
                 backend: Some(backend.clone()),
                 merchant_appid,
+                state: Some(state_file(config)),
                 ..SandboxOptions::new(Arc::new(SystemClock))
             };
             let sandbox = Sandbox::start(options).await.map_err(|error| {
@@ -120,10 +160,17 @@ mod played {
 
 #[cfg(not(feature = "sandbox"))]
 mod unplayed {
+    use std::path::Path;
+
     use dream_http::table::Row;
 
     use crate::config::{Config, ImageApiAccess, PayAccess, WeChatAccess};
     use crate::exit::Trouble;
+
+    /// There is no sandbox in this build.
+    pub(crate) fn running_pay(_: &Path) -> Result<PayAccess, Trouble> {
+        Err(Trouble::internal("a build without sandbox has no payments of one"))
+    }
 
     /// There is no sandbox in this build, so there is never a value of this type.
     pub(crate) enum Played {}

@@ -1,8 +1,8 @@
-//! Pays orders where WeChat Pay is played: what a phone does after `wx.requestPayment`, as one call that can be typed.
+//! Pays orders, for callers on this machine alone, where WeChat Pay is played: what a phone does after `wx.requestPayment`, as one call that can be typed.
 
 use dream_core::kernel::OrderId;
 use dream_core::{Code, Error};
-use dream_http::gate::Anyone;
+use dream_http::gate::ThisMachine;
 use dream_http::input::Path;
 use dream_http::table::{Row, post};
 use dream_http::wire::time::At;
@@ -35,15 +35,15 @@ impl From<FakePayment> for SandboxPayment {
 
 pub(crate) fn rows(fake: &FakeWeChatPay) -> Vec<Row> {
     let phone = fake.phone();
-    let pay = move |_: Anyone, Path(order): Path<OrderId>| {
+    let pay = move |_: ThisMachine, Path(order): Path<OrderId>| {
         let paid = phone.pay(order.as_str()).map(SandboxPayment::from).map_err(refused);
         async move { paid }
     };
-    vec![
-        post("/sandbox/pay/{orderId}", pay)
-            .doc("Sandbox: pays an order as the phone would")
-            .fails(&[Code::OrderNotFound, Code::OrderNotPayable]),
-    ]
+    vec![post("/sandbox/pay/{orderId}", pay).doc("Sandbox: pays an order as the phone would").fails(&[
+        Code::OrderNotFound,
+        Code::OrderNotPayable,
+        Code::Forbidden,
+    ])]
 }
 
 fn refused(reason: CannotPay) -> Error {

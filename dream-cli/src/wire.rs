@@ -18,7 +18,7 @@ use crate::config::{Config, Operator, PayAccess, PushAccess, Storage, Tools};
 use crate::exit::{Exit, Trouble};
 use crate::inert::Inert;
 use crate::process;
-use crate::sandbox::Played;
+use crate::sandbox::{self, Played};
 
 /// Where the server answers for pictures on the local disk.
 const UPLOADS_PATH: &str = "/uploads";
@@ -106,7 +106,7 @@ fn start_trouble(error: dream_core::Error) -> Trouble {
 /// The business for one command, whose database's schema has to be up to date. What the command does not need of
 /// the outside refuses. In a rehearsal no change is kept.
 pub(crate) async fn desk(tools: Tools, rehearsal: bool) -> Result<Dream, Trouble> {
-    let Tools { operator, pictures, pay } = tools;
+    let Tools { operator, pictures, pay, sandbox_pay } = tools;
     require_current(&operator.database).await?;
     let cache = cache(operator.redis.as_ref()).await?;
     let blobs = match pictures {
@@ -120,6 +120,10 @@ pub(crate) async fn desk(tools: Tools, rehearsal: bool) -> Result<Dream, Trouble
         .image_api(Arc::new(Inert))
         .rehearsal(rehearsal)
         .at_start(AtStart::RequireCurrent);
+    let pay = match (pay, sandbox_pay) {
+        (None, Some(file)) => Some(sandbox::running_pay(&file)?),
+        (pay, _) => pay,
+    };
     if let Some(pay) = pay {
         builder = builder.pay(Arc::new(channel(pay)?));
     }

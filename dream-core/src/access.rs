@@ -413,7 +413,10 @@ impl Dream {
         }
         let key_name = match found {
             Some(name) => name,
-            None => crate::admin::key_named(core, &given).await?.ok_or(Code::AdminKeyInvalid)?,
+            None => {
+                let created = crate::admin::key_named(core, key.0.expose_secret(), &given).await?;
+                created.ok_or(Code::AdminKeyInvalid)?
+            }
         };
         Ok(Admin { core: core.clone(), key_name, request })
     }

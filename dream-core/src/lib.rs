@@ -164,6 +164,7 @@ pub use stats::{
     AdminStats, Bucket, CategoryCount, Edge, Totals, UsageBucket, UsageQuery, UserOverview, UserStats,
 };
 pub use store::{
-    DatabaseFacts, DatabaseOptions, Durability, SchemaStatus, StoreGate, StorePass, StoreStep, StoreTrouble,
+    DatabaseFacts, DatabaseOptions, Durability, OpenError, OpenFailure, SchemaStatus, StoreGate, StorePass,
+    StoreStep, StoreTrouble,
 };
 pub use users::{AvatarUrl, NickName, ProfileUpdate, PublicUser, User, UserEdit, UserExport, UserView};

@@ -515,6 +515,19 @@ impl App {
         }
     }
 
+    /// Counts an admin key that has opened nothing so far against the allowance for guesses of its address.
+    pub(crate) fn admit_admin_key(&self, client: IpAddr, key: &str) -> Result<()> {
+        let counted = self.throttle.as_ref().map(|throttle| throttle.count_admin_key(client, key));
+        counted.unwrap_or(Ok(())).map_err(|refusal| refusal.error)
+    }
+
+    /// Remembers that this key opened the administration.
+    pub(crate) fn know_admin_key(&self, key: &str) {
+        if let Some(throttle) = &self.throttle {
+            throttle.know_admin_key(key);
+        }
+    }
+
     /// Counts a request that costs next to nothing, once, on this node alone.
     pub(crate) fn count_here(&self, notes: &Notes, caller: &Caller, client: IpAddr) -> Result<()> {
         match &self.throttle {

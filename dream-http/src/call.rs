@@ -6,8 +6,10 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use dream_core::Result;
 use dream_core::kernel::{KeyName, RequestId, UserId};
+use http::header::{FORWARDED, HOST, VIA};
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, Method, Version};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::app::App;
@@ -94,6 +96,10 @@ pub(crate) struct Arrival {
     pub(crate) notes: Arc<Notes>,
 }
 
+fn is_loopback_name(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
 impl Call {
     pub(crate) fn new(
         arrival: Arrival,
@@ -159,6 +165,43 @@ impl Call {
     /// Whether nothing but the route itself says what is asked for.
     pub(crate) fn is_bare(&self) -> bool {
         self.path_parts.is_empty() && self.head.uri.query().is_none_or(str::is_empty)
+    }
+
+    /// Whether a program on this machine sent it, and not a proxy on this machine on behalf of somebody else.
+    ///
+    /// A proxy gives itself away by a header that it adds, by the name of the server that its client asked for, or by
+    /// HTTP/1.0, which nginx speaks to servers unless told otherwise. The same name keeps out a page in a browser whose
+    /// domain was pointed at this machine.
+    pub fn is_from_this_machine(&self) -> bool {
+        self.client.is_loopback()
+            && !self.is_forwarded()
+            && self.head.version >= Version::HTTP_11
+            && self.host().is_some_and(|host| is_loopback_name(&host))
+    }
+
+    /// Whether a proxy says that it passes the request on.
+    pub(crate) fn is_forwarded(&self) -> bool {
+        const MARKS: [HeaderName; 6] = [
+            FORWARDED,
+            VIA,
+            HeaderName::from_static("x-forwarded-for"),
+            HeaderName::from_static("x-forwarded-host"),
+            HeaderName::from_static("x-forwarded-proto"),
+            HeaderName::from_static("x-real-ip"),
+        ];
+        MARKS.iter().any(|mark| self.head.headers.contains_key(mark))
+    }
+
+    /// The server that was asked for, without its port.
+    fn host(&self) -> Option<String> {
+        let asked = match self.head.uri.host() {
+            Some(host) => host.to_owned(),
+            None => {
+                let value = self.head.headers.get(HOST)?.to_str().ok()?;
+                value.parse::<Authority>().ok()?.host().to_owned()
+            }
+        };
+        Some(asked.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase())
     }
 
     pub(crate) fn options(&self) -> &Options {

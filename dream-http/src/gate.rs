@@ -157,6 +157,24 @@ impl Gate for Anyone {
     }
 }
 
+/// A program on this machine, without a proxy between: [`Call::is_from_this_machine`].
+///
+/// For what must never be reached from outside, whatever the server listens on and whatever stands before it.
+#[derive(Debug)]
+pub struct ThisMachine(pub Arc<App>);
+
+impl Gate for ThisMachine {
+    const GUARD: Guard = Guard::Open;
+
+    async fn enter(call: &mut Call) -> Result<Self> {
+        if call.is_from_this_machine() {
+            Ok(Self(Arc::clone(call.app())))
+        } else {
+            Err(Error::new(Code::Forbidden))
+        }
+    }
+}
+
 /// Anybody, with what anybody may do.
 impl Gate for Guest {
     const GUARD: Guard = Guard::Open;
@@ -196,8 +214,24 @@ impl Gate for Admin {
     const GUARD: Guard = Guard::Admin;
 
     async fn enter(call: &mut Call) -> Result<Self> {
-        let key = admin_key(call.headers())?.ok_or(Code::AdminKeyInvalid)?;
-        call.app().dream().admin(&AdminKey::new(key), Some(call.id().clone())).await
+        // Counted before the key is looked at: nobody tries keys, or makes the database look for them, without limit.
+        call.app().admit(call, call.options().class, &Caller::Unknown).await?;
+        let Some(key) = admin_key(call.headers())? else { return Err(Error::new(Code::AdminKeyInvalid)) };
+        call.app().admit_admin_key(call.client(), key)?;
+        let opened = call.app().dream().admin(&AdminKey::new(key), Some(call.id().clone())).await;
+        match &opened {
+            Ok(_) => call.app().know_admin_key(key),
+            Err(error) if error.code() == Code::AdminKeyInvalid => {
+                metrics::counter!("dream_admin_keys_refused_total").increment(1);
+                tracing::warn!(
+                    client.address = %call.client(),
+                    request.id = call.id().as_str(),
+                    "an admin key was refused"
+                );
+            }
+            Err(_) => {}
+        }
+        opened
     }
 
     fn caller(&self) -> Caller {

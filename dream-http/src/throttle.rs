@@ -3,9 +3,12 @@
 //! Every node counts for itself first, which is free. Where nodes share a cache they count there as well, so that a
 //! caller who spreads over many nodes gains nothing. Answers out of memory are counted by each node alone.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use dream_core::kernel::Timestamp;
@@ -17,6 +20,9 @@ use governor::{Quota, RateLimiter};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::call::Caller;
+
+/// Keys that are remembered at most; more than an operator makes.
+const MOST_KNOWN_KEYS: usize = 1000;
 
 type Limiter = RateLimiter<Key, DashMapStateStore<Key>, DefaultClock, StateInformationMiddleware>;
 
@@ -110,6 +116,8 @@ pub struct ClassLimits {
     /// Public reads by callers who are not signed in, by address, which are counted apart. Without a limit of their own they
     /// count among all requests.
     pub public: Option<NonZeroU32>,
+    /// Admin keys that open nothing, by client address.
+    pub admin_key: Option<NonZeroU32>,
 }
 
 impl Default for ClassLimits {
@@ -120,6 +128,7 @@ impl Default for ClassLimits {
             generate: NonZeroU32::new(60),
             files: NonZeroU32::new(1200),
             public: NonZeroU32::new(3000),
+            admin_key: NonZeroU32::new(30),
         }
     }
 }
@@ -224,6 +233,11 @@ pub(crate) struct Throttle {
     generate: Option<Counter>,
     files: Option<Counter>,
     public: Option<Counter>,
+    admin_key: Option<Counter>,
+    /// Digests of keys that opened the administration here. They are not counted as guesses, so that a stranger behind the
+    /// same proxy cannot lock admins out. Whether such a key still opens is asked anew at each request.
+    known_keys: Mutex<HashSet<u64>>,
+    key_hasher: RandomState,
 }
 
 impl Throttle {
@@ -238,6 +252,9 @@ impl Throttle {
             generate: class("generate", classes.generate),
             files: class("files", classes.files),
             public: class("public", classes.public),
+            admin_key: class("admin_key", classes.admin_key),
+            known_keys: Mutex::default(),
+            key_hasher: RandomState::new(),
         })
     }
 
@@ -281,10 +298,31 @@ impl Throttle {
         Ok(if own.remaining < all.remaining { own } else { all })
     }
 
+    /// Counts an admin key as a guess unless it has opened the administration before.
+    pub(crate) fn count_admin_key(&self, client: IpAddr, key: &str) -> Result<(), Refusal> {
+        let Some(counter) = &self.admin_key else { return Ok(()) };
+        let digest = self.key_hasher.hash_one(key);
+        if self.known_keys.lock().is_ok_and(|known| known.contains(&digest)) {
+            return Ok(());
+        }
+        counter.here(Key::Address(network(client))).map(drop)
+    }
+
+    /// Remembers a key that opened the administration.
+    pub(crate) fn know_admin_key(&self, key: &str) {
+        let digest = self.key_hasher.hash_one(key);
+        if let Ok(mut known) = self.known_keys.lock()
+            && known.len() < MOST_KNOWN_KEYS
+        {
+            known.insert(digest);
+        }
+    }
+
     /// Forgets whoever has the whole allowance again.
     pub(crate) fn forget_idle(&self) {
-        let classes =
-            [&self.login, &self.pay, &self.generate, &self.files, &self.public].into_iter().flatten();
+        let classes = [&self.login, &self.pay, &self.generate, &self.files, &self.public, &self.admin_key]
+            .into_iter()
+            .flatten();
         for counter in classes.chain([&self.all]) {
             counter.limiter.retain_recent();
         }

@@ -115,6 +115,10 @@ impl Control {
         self.server.base_url()
     }
 
+    pub(crate) fn addr(&self) -> std::net::SocketAddr {
+        self.server.addr()
+    }
+
     /// Stops and waits until the port is free.
     ///
     /// ```

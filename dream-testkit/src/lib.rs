@@ -70,6 +70,7 @@ pub mod fakes;
 pub mod faults;
 pub mod flaky_blobs;
 pub mod sandbox;
+pub mod sandbox_state;
 pub mod simulation;
 pub mod wait;
 pub mod world;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::fakes::r2::{FakeR2, R2Credentials, R2Options};
 use crate::fakes::server::Setup;
 use crate::fakes::wechat::{App, FakeWeChat, PushMode, PushTarget, WeChatOptions};
 use crate::fakes::wechat_pay::{FakeWeChatPay, PayCredentials, WeChatPayOptions};
+use crate::sandbox_state::{Keeper, SandboxState, if_free};
 
 /// The mini-program. It stays the same, since the openids of the sandbox's users follow from it.
 const APPID: &str = "wx5a4d0b0c5a4d0b0c";
@@ -67,6 +69,8 @@ pub struct SandboxOptions {
     /// Where Dream is reached, without a slash at the end: pushes and webhooks go there. See
     /// [`Sandbox::tell_backend`] if it is not known yet.
     pub backend: Option<String>,
+    /// The file that keeps ports, payments and jobs between runs; see [`crate::sandbox_state`]. Nothing is kept if `None`.
+    pub state: Option<PathBuf>,
 }
 
 impl SandboxOptions {
@@ -95,6 +99,7 @@ impl SandboxOptions {
             real_limits: false,
             media_delay: Duration::from_secs(2),
             backend: None,
+            state: None,
         }
     }
 }
@@ -225,6 +230,7 @@ pub struct Sandbox {
     pub r2: FakeR2,
     /// The control page.
     pub control: Control,
+    keeper: Option<Keeper>,
 }
 
 impl Sandbox {
@@ -249,18 +255,44 @@ impl Sandbox {
     ///
     /// # Errors
     /// If a port cannot be opened.
-    pub async fn start(options: SandboxOptions) -> io::Result<Self> {
+    pub async fn start(mut options: SandboxOptions) -> io::Result<Self> {
+        let left = options.state.as_deref().and_then(SandboxState::read).unwrap_or_default();
+        options.wechat = options.wechat.or_else(|| if_free(left.wechat));
+        options.wechat_pay = options.wechat_pay.or_else(|| if_free(left.wechat_pay));
+        options.image_api = options.image_api.or_else(|| if_free(left.image_api));
+        options.control = options.control.or_else(|| if_free(left.control));
         let wechat = FakeWeChat::start(wechat_options(&options)).await?;
         let wechat_pay = FakeWeChatPay::start(wechat_pay_options(&options)).await?;
         let image_api = FakeImageApi::start(image_api_options(&options)).await?;
         let r2 = FakeR2::start(r2_options(&options)).await?;
         let setup = Setup::new(options.clock.clone()).at(options.control);
         let control = Control::start(setup, &wechat, &wechat_pay, &image_api).await?;
-        let sandbox = Self { wechat, wechat_pay, image_api, r2, control };
+        let mut sandbox = Self { wechat, wechat_pay, image_api, r2, control, keeper: None };
         if let Some(backend) = &options.backend {
             sandbox.tell_backend(backend);
         }
+        if let Some(file) = options.state.clone() {
+            sandbox.wechat_pay.restore(left.payments);
+            sandbox.image_api.restore(left.jobs);
+            sandbox.keeper = Some(sandbox.keep_in(file, &options));
+        }
         Ok(sandbox)
+    }
+
+    fn keep_in(&self, file: PathBuf, options: &SandboxOptions) -> Keeper {
+        let fixed = SandboxState {
+            wechat: Some(self.wechat.server().addr()),
+            wechat_pay: Some(self.wechat_pay.server().addr()),
+            image_api: Some(self.image_api.server().addr()),
+            control: Some(self.control.addr()),
+            backend: options.backend.clone(),
+            appid: options.merchant_appid.clone().unwrap_or_else(|| APPID.to_owned()),
+            pay: Some(self.wechat_pay.credentials()),
+            ..SandboxState::default()
+        };
+        let (payments, jobs) = (self.wechat_pay.saver(), self.image_api.saver());
+        let snapshot = move || SandboxState { payments: payments(), jobs: jobs(), ..fixed.clone() };
+        Keeper::start(file, options.clock.clone(), Arc::new(snapshot))
     }
 
     /// Says where Dream is reached, without a slash at the end: pushes and webhooks go there from now on.
@@ -329,6 +361,9 @@ impl Sandbox {
     /// # }
     /// ```
     pub async fn shutdown(self) {
+        if let Some(keeper) = self.keeper {
+            keeper.finish();
+        }
         self.wechat.shutdown().await;
         self.wechat_pay.shutdown().await;
         self.image_api.shutdown().await;

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, timeout};
 
-use crate::banner::Banner;
+use crate::banner::{Banner, NOTE};
 use crate::config::{Config, ConfigFault, ConfigFaults, Environment, LogFormat, Mode};
 use crate::exit::{Exit, Trouble};
 use crate::output::{self, Output};
@@ -61,6 +61,7 @@ pub(super) async fn run(args: &Serve, output: Output) -> Result<Exit, Trouble> {
     let (http, mode, format) = (config.http.clone(), config.mode, config.operator.logging.format);
     let (dream, worker) = wire::server(config, &base_url, at_start, played.as_ref()).await?;
     continue_at_once(&worker).await?;
+    banner.created_keys = has_created_key(&dream).await?;
     banner.seeds = seed(&dream, args.seed || mode == Mode::Development).await?;
     let sandbox_rows = played.as_ref().map(Played::rows).unwrap_or_default();
     let app = App::builder(dream.clone(), http).metrics(render).rows(sandbox_rows).build()?;
@@ -126,6 +127,14 @@ pub(super) fn near(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(host, address.port())
 }
 
+/// Whether a key made by `dream admin-key create` opens the administration.
+async fn has_created_key(dream: &Dream) -> Result<bool, Trouble> {
+    let name = "serve".parse().map_err(|_| Trouble::internal("the operator has no name"))?;
+    let keys = dream.operator(name).keys().await;
+    let keys = keys.map_err(|error| Trouble::from(error).while_("looking for admin keys"))?;
+    Ok(keys.iter().any(|key| key.is_open(dream.now())))
+}
+
 async fn seed(dream: &Dream, wanted: bool) -> Result<Option<SeedReport>, Trouble> {
     if !wanted {
         return Ok(None);
@@ -134,10 +143,15 @@ async fn seed(dream: &Dream, wanted: bool) -> Result<Option<SeedReport>, Trouble
     report.map(Some).map_err(|error| Trouble::from(error).while_("planting the seeds"))
 }
 
-/// People get the banner; logs that programs read get a line.
+/// People get the banner; logs that programs read get its lines in development, and the notes and one line in production.
 fn tell(banner: &Banner, format: LogFormat, output: Output) -> Result<(), Trouble> {
     if format == LogFormat::Pretty || output::has_reader() {
         return output.data(&banner.to_string());
+    }
+    for (name, text) in banner.rows().into_iter().filter(|(name, _)| *name != NOTE) {
+        if banner.mode == Mode::Development {
+            tracing::info!(banner = name, "{text}");
+        }
     }
     for note in &banner.notes {
         tracing::warn!("{note}");

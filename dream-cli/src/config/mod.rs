@@ -2,6 +2,7 @@
 
 pub(crate) mod documents;
 mod environment;
+mod exposure;
 mod operator;
 mod outside;
 pub(crate) mod parse;
@@ -12,11 +13,11 @@ mod table;
 mod variable;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dream_core::adapters::{R2Config, RedisConfig};
 use dream_core::{DatabaseOptions, Settings};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 pub(crate) use environment::Environment;
 pub(crate) use outside::{ImageApiAccess, PayAccess, PushAccess, WeChatAccess};
@@ -81,6 +82,8 @@ pub(crate) struct Tools {
     pub(crate) pictures: Option<(Storage, String)>,
     /// If payments are needed.
     pub(crate) pay: Option<PayAccess>,
+    /// The file in which a running sandbox says how its WeChat Pay is reached, if payments are needed and it plays them.
+    pub(crate) sandbox_pay: Option<PathBuf>,
 }
 
 /// All that `serve` needs. What has no credentials in development is `None` and is played.
@@ -100,6 +103,14 @@ pub(crate) struct Config {
     pub(crate) collector: Option<Collector>,
     /// Whether the secret for tokens ends with this process.
     pub(crate) secret_made_up: bool,
+}
+
+/// The file that the sandbox keeps its state in: beside what else is kept on this machine.
+pub(crate) fn sandbox_state(database: &DatabaseOptions, uploads: Option<&Path>) -> PathBuf {
+    const NAME: &str = "sandbox.json";
+    let file = crate::wire::sqlite_path(database.url.expose_secret()).map(Path::new);
+    let beside = file.or(uploads).unwrap_or(Path::new("dream-data/uploads"));
+    beside.parent().unwrap_or(Path::new("")).join(NAME)
 }
 
 /// Where a server of this configuration listens.

@@ -11,6 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::environment::Origin;
+use super::exposure;
 use super::reader::Reader;
 use super::table::{
     ADMIN_API_KEY, APP_TIMEZONE, DATABASE_HOST, DATABASE_MAX_CONNECTIONS, DATABASE_NAME, DATABASE_PASSWORD,
@@ -122,6 +123,7 @@ fn redis(reader: &mut Reader<'_>) -> Option<RedisConfig> {
 fn settings(reader: &mut Reader<'_>, secret: SecretString) -> Option<Settings> {
     let access_lifetime = reader.get(&JWT_EXPIRATION);
     let refresh_lifetime = reader.get(&REFRESH_EXPIRATION);
+    exposure::lifetimes(reader, access_lifetime.as_ref(), refresh_lifetime.as_ref());
     let normal = limit(reader, &GENERATION_DAILY_LIMIT_NORMAL, &GENERATION_MONTHLY_LIMIT_NORMAL);
     let vip = limit(reader, &GENERATION_DAILY_LIMIT_VIP, &GENERATION_MONTHLY_LIMIT_VIP);
     let svip = limit(reader, &GENERATION_DAILY_LIMIT_SVIP, &GENERATION_MONTHLY_LIMIT_SVIP);
@@ -160,7 +162,7 @@ fn limit(reader: &mut Reader<'_>, daily: &Variable<i64>, monthly: &Variable<i64>
 pub(super) fn admin_keys(reader: &mut Reader<'_>) -> Vec<ConfiguredAdminKey> {
     let keys = reader.get(&ADMIN_API_KEY).unwrap_or_default();
     for key in &keys {
-        reader.require_strong(&ADMIN_API_KEY, key.key.expose_secret(), super::reader::MIN_SECRET);
+        reader.require_unguessable(&ADMIN_API_KEY, key.key.expose_secret(), super::reader::MIN_SECRET);
     }
     keys
 }

@@ -21,7 +21,7 @@ use super::table::{
     WECHAT_PAY_PRIVATE_KEY, WECHAT_PAY_PRIVATE_KEY_PATH, WECHAT_PAY_PUBLIC_KEY, WECHAT_PAY_PUBLIC_KEY_ID,
     WECHAT_PAY_PUBLIC_KEY_PATH, WECHAT_PAY_SERIAL_NO, WECHAT_PUSH_AES_KEY, WECHAT_PUSH_TOKEN, WECHAT_SECRET,
 };
-use super::variable::Variable;
+use super::variable::{Spec, Variable};
 
 /// Path of the endpoint that payments are announced at.
 const PAYMENT_PATH: &str = "/v1/orders/payment-callback";
@@ -96,6 +96,15 @@ fn push(reader: &mut Reader<'_>) -> Option<PushAccess> {
     if aes_key.is_some() {
         reader.missing(&WECHAT_PUSH_TOKEN, "beside WECHAT_PUSH_AES_KEY");
     }
+    if let Some(token) = &token {
+        reader.require_unguessable(&WECHAT_PUSH_TOKEN, token.expose_secret(), MIN_SECRET);
+    }
+    if token.is_some() && !reader.is_set(&WECHAT_PUSH_AES_KEY) {
+        reader.warn_in_production(
+            "no WECHAT_PUSH_AES_KEY: the signature of a plain message covers neither its body nor its age, so \
+             whoever has seen the URL of one can send verdicts on pictures. Choose the safe mode in WeChat's console",
+        );
+    }
     Some(PushAccess { token: token?, aes_key })
 }
 
@@ -138,6 +147,20 @@ pub(super) fn image_api(reader: &mut Reader<'_>) -> Option<ImageApiAccess> {
     Some(ImageApiAccess { client, webhook_secret })
 }
 
+/// What makes WeChat Pay a configured service; without any of these it is not.
+const PAY_SPECS: [Spec; 5] = [
+    WECHAT_PAY_MCH_ID.spec,
+    WECHAT_PAY_API_V3_KEY.spec,
+    WECHAT_PAY_SERIAL_NO.spec,
+    WECHAT_PAY_PRIVATE_KEY.spec,
+    WECHAT_PAY_PRIVATE_KEY_PATH.spec,
+];
+
+/// Whether the sandbox of `dream serve` plays WeChat Pay.
+pub(super) fn plays_pay(reader: &Reader<'_>) -> bool {
+    SANDBOX && !reader.is_production() && !reader.any_set(&PAY_SPECS)
+}
+
 pub(super) fn pay(
     reader: &mut Reader<'_>,
     wechat: Option<&WeChatAccess>,
@@ -153,14 +176,7 @@ pub(super) fn pay(
     let platform_key_path = reader.get(&WECHAT_PAY_PUBLIC_KEY_PATH);
     let notify_url = reader.get(&WECHAT_PAY_NOTIFY_URL);
     let base_url = reader.get(&WECHAT_PAY_BASE_URL);
-    let specs = [
-        WECHAT_PAY_MCH_ID.spec,
-        WECHAT_PAY_API_V3_KEY.spec,
-        WECHAT_PAY_SERIAL_NO.spec,
-        WECHAT_PAY_PRIVATE_KEY.spec,
-        WECHAT_PAY_PRIVATE_KEY_PATH.spec,
-    ];
-    if !reader.any_set(&specs) {
+    if !reader.any_set(&PAY_SPECS) {
         return nothing_can_be_bought(reader);
     }
     let why = "beside the other variables of WeChat Pay";

@@ -11,7 +11,7 @@ use dream_http::{Docs, Origins};
 use http::{HeaderName, HeaderValue, Uri};
 use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tracing_subscriber::EnvFilter;
 
 type Parsed<T> = Result<T, String>;
@@ -44,6 +44,31 @@ pub(crate) enum UpstreamAuth {
     Forward,
 }
 
+/// A service that the sandbox can play.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum SandboxPart {
+    WeChat,
+    WeChatPay,
+    ImageApi,
+}
+
+impl SandboxPart {
+    const ALL: [Self; 3] = [Self::WeChat, Self::WeChatPay, Self::ImageApi];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::WeChat => "wechat",
+            Self::WeChatPay => "wechat-pay",
+            Self::ImageApi => "image-api",
+        }
+    }
+
+    /// As the variable lists them.
+    pub(crate) fn list(parts: &[Self]) -> String {
+        parts.iter().map(|part| part.as_str()).collect::<Vec<_>>().join(",")
+    }
+}
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
@@ -68,6 +93,18 @@ pub(crate) fn upstream_auth(text: &str) -> Parsed<UpstreamAuth> {
         "forward" => Ok(UpstreamAuth::Forward),
         _ => Err("must be service or forward".to_owned()),
     }
+}
+
+/// Sorted, each once.
+pub(crate) fn sandbox_parts(text: &str) -> Parsed<Vec<SandboxPart>> {
+    let part = |item: &str| {
+        let found = SandboxPart::ALL.into_iter().find(|part| part.as_str() == item);
+        found.ok_or_else(|| format!("must be of {}, but has {item:?}", SandboxPart::list(&SandboxPart::ALL)))
+    };
+    let mut parts = items(text).map(part).collect::<Parsed<Vec<_>>>()?;
+    parts.sort_unstable();
+    parts.dedup();
+    Ok(parts)
 }
 
 pub(crate) fn log_format(text: &str) -> Parsed<LogFormat> {
@@ -299,7 +336,18 @@ pub(crate) fn zone(text: &str) -> Parsed<Zone> {
     Zone::named(text).map_err(|fault| asked(&fault))
 }
 
+/// Levels, bare or for a target. The library reads an unknown bare word as the name of a target, and then nothing else is
+/// logged: here it is an error.
 pub(crate) fn log_filter(text: &str) -> Parsed<String> {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    let is_level = |word: &str| LEVELS.contains(&word.to_ascii_lowercase().as_str());
+    let bare = |word: &&str| !word.contains('=') && !word.contains('[') && !is_level(word);
+    if let Some(word) = items(text).find(bare) {
+        return Err(format!(
+            "has {word:?}, which is no level: must be {}, or a filter such as info,dream_core=debug",
+            LEVELS.join(", ")
+        ));
+    }
     EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| format!("is no log filter: {error}"))
 }
 
@@ -354,6 +402,12 @@ pub(crate) fn admin_keys(text: &str) -> Parsed<Vec<ConfiguredAdminKey>> {
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(format!("key {place} must be printable ASCII without spaces, to fit into a header"));
         }
+        if let Some(same) = keys.iter().position(|other| other.key.expose_secret() == key) {
+            return Err(format!(
+                "key {place} is the same as key {}: give each name a key of its own",
+                same + 1
+            ));
+        }
         keys.push(ConfiguredAdminKey { name, key: SecretString::from(key) });
     }
     Ok(keys)
@@ -398,10 +452,44 @@ pub(crate) fn weakness(secret: &str, min: usize) -> Option<String> {
     }
 }
 
+/// Why a secret that its operator chose is one that a stranger would try.
+pub(crate) fn guessable(secret: &str) -> Option<&'static str> {
+    /// Of 16 random hex digits about 12 are not in a row with the digit before them.
+    const UNPREDICTABLE: usize = 8;
+    let few = unpredictable(&secret.to_ascii_lowercase()) < UNPREDICTABLE;
+    few.then_some("is made of common words and characters in a row, which can be guessed")
+}
+
+/// How many characters a guesser has to guess, when words that everybody uses and steps along the alphabet or a row of the
+/// keyboard are for free.
+fn unpredictable(lower: &str) -> usize {
+    const COMMON: [&str; 16] = [
+        "password", "passwd", "welcome", "letmein", "default", "example", "secret", "dream", "admin",
+        "login", "token", "wechat", "test", "root", "user", "key",
+    ];
+    const ROWS: [&str; 5] =
+        ["abcdefghijklmnopqrstuvwxyz", "01234567890", "qwertyuiop", "asdfghjkl", "zxcvbnm"];
+    let rest = COMMON.iter().fold(lower.to_owned(), |text, word| text.replace(word, " "));
+    let in_a_row = |a: char, b: char| {
+        a == b
+            || ROWS.iter().any(|row| {
+                let (Some(a), Some(b)) = (row.find(a), row.rfind(b)) else { return false };
+                a.abs_diff(b) == 1
+            })
+    };
+    let mut last = ' ';
+    rest.chars()
+        .filter(|&next| {
+            let guessed = next == ' ' || in_a_row(last, next) || in_a_row(next, last);
+            last = next;
+            !guessed
+        })
+        .count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret as _;
 
     #[test]
     fn admin_keys_have_names_for_the_audit_log() {
@@ -443,7 +531,33 @@ mod tests {
         assert!(weakness("your-super-secret-jwt-key-change-in-production", 32).is_some());
         assert!(weakness("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 32).is_some());
         assert!(weakness("short", 16).is_some());
-        assert!(weakness("3f9c1b7e5a2d4860917e3c5b2f8a6d04", 32).is_none());
+        for weak in [
+            "admin1234567890123",
+            "Password12345678",
+            "1234567890abcdef",
+            "qwertyuiopasdfgh",
+            "my-admin-key-20",
+        ] {
+            assert!(guessable(weak).is_some(), "{weak}");
+        }
+        for strong in ["3f9c1b7e5a2d4860917e3c5b2f8a6d04", "8d1c6f0b3e5a7942", "kX9vQ2mZ7pL4tR8w"] {
+            assert_eq!((weakness(strong, 16), guessable(strong)), (None, None), "{strong}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_no_level_is_no_log_filter() {
+        for right in ["info", "WARN", "info,dream_core=debug", "off", "dream_http[request]=trace,error"] {
+            assert_eq!(log_filter(right).as_deref(), Ok(right));
+        }
+        for wrong in ["verbose", "warning", "info,loud", "dream_core", "dream_core=loud"] {
+            assert!(log_filter(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn one_key_has_one_name() {
+        assert!(admin_keys("ops:abc,ci:abc").is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use super::environment::{Environment, Origin};
-use super::parse::{Mode, weakness};
+use super::parse::{Mode, guessable, weakness};
 use super::report::{ConfigFault, InForce, Report};
 use super::table::{APP_ENV, GROUPS};
 use super::variable::{Spec, Variable};
@@ -101,14 +101,33 @@ impl<'e> Reader<'e> {
         self.notes.push(note.into());
     }
 
-    /// Refuses a weak secret in production, and tells of it in development.
+    /// A warning in production of what is usual in development.
+    pub(super) fn warn_in_production(&mut self, note: impl Into<String>) {
+        if self.is_production() {
+            self.note(note);
+        }
+    }
+
+    /// A fault in production, and a warning in development.
+    pub(super) fn refuse_in_production(&mut self, variable: &str, problem: impl Display) {
+        if self.is_production() {
+            self.fault(variable, problem);
+        } else {
+            self.note(format!("{variable} {problem}; production refuses it"));
+        }
+    }
+
+    /// Refuses a weak secret in production, and warns of it in development.
     pub(super) fn require_strong<T>(&mut self, variable: &Variable<T>, secret: &str, min: usize) {
         if let Some(problem) = weakness(secret, min) {
-            if self.is_production() {
-                self.fault(variable.spec.name, problem);
-            } else {
-                self.note(format!("{} {problem}: production would refuse it", variable.spec.name));
-            }
+            self.refuse_in_production(variable.spec.name, problem);
+        }
+    }
+
+    /// As [`Reader::require_strong`], for a secret that the operator chose, and so perhaps by hand.
+    pub(super) fn require_unguessable<T>(&mut self, variable: &Variable<T>, secret: &str, min: usize) {
+        if let Some(problem) = weakness(secret, min).or_else(|| guessable(secret).map(str::to_owned)) {
+            self.refuse_in_production(variable.spec.name, problem);
         }
     }
 

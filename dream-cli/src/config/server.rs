@@ -10,15 +10,17 @@ use dream_http::{ClassLimits, Limits, Origins, ThrottleRule};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::environment::Origin;
-use super::parse::{MIN_JWT_SECRET, UpstreamAuth};
+use super::exposure::{self, Service};
+use super::parse::{MIN_JWT_SECRET, SandboxPart, UpstreamAuth, guessable};
 use super::reader::Reader;
 use super::table::{
     API_DOCS, BASE_URL, CONNECTIONS_PER_ADDRESS, CORS_ORIGIN, DRAIN_NOTICE, HOST, JWT_SECRET, METRICS_ADDR,
     OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME, PORT, R2_ACCESS_KEY_ID,
     R2_ACCOUNT_ID, R2_BUCKET_NAME, R2_ENDPOINT, R2_PUBLIC_URL, R2_SECRET_ACCESS_KEY, RESULTS_REHOST,
-    REUSE_PORT, THIRD_PARTY_AUTH, THROTTLE_LIMIT, THROTTLE_LIMIT_FILES, THROTTLE_LIMIT_GENERATE,
-    THROTTLE_LIMIT_LOGIN, THROTTLE_LIMIT_PAY, THROTTLE_LIMIT_PUBLIC, THROTTLE_TTL, TRUSTED_PROXIES,
-    UPLOAD_DIR, WECHAT_PAY_MCH_ID,
+    REUSE_PORT, SANDBOX_PARTS, THIRD_PARTY_API_BASE_URL, THIRD_PARTY_AUTH, THROTTLE_LIMIT,
+    THROTTLE_LIMIT_ADMIN_KEY, THROTTLE_LIMIT_FILES, THROTTLE_LIMIT_GENERATE, THROTTLE_LIMIT_LOGIN,
+    THROTTLE_LIMIT_PAY, THROTTLE_LIMIT_PUBLIC, THROTTLE_TTL, TRUSTED_PROXIES, UPLOAD_DIR,
+    WECHAT_API_BASE_URL, WECHAT_PAY_MCH_ID,
 };
 use super::{Collector, Config, Mode, Need, Storage, Tools, operator, outside};
 
@@ -39,6 +41,32 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Config> {
     let rehost = reader.get(&RESULTS_REHOST);
     let auth = reader.get(&THIRD_PARTY_AUTH);
     let collector = collector(reader);
+    let parts = reader.get(&SANDBOX_PARTS);
+    exposure::base_url(reader, base_url.as_deref(), matches!(storage, Some(Storage::Disk(_))));
+    let (wechat_url, image_api_url) = (
+        wechat.as_ref().map(|access| access.client.base_url.as_str()),
+        image_api.as_ref().map(|access| access.client.base_url.as_str()),
+    );
+    exposure::encrypted(reader, &WECHAT_API_BASE_URL, wechat_url);
+    exposure::encrypted(reader, &THIRD_PARTY_API_BASE_URL, image_api_url);
+    if reader.is_faultless() {
+        let pay_url = pay.as_ref().and_then(|access| access.client.base_urls.first());
+        let bucket = match &storage {
+            Some(Storage::R2(bucket)) => Some(bucket.endpoint.as_str()),
+            _ => None,
+        };
+        let services = [
+            Service { name: "WeChat", part: Some(SandboxPart::WeChat), url: wechat_url },
+            Service {
+                name: "WeChat Pay",
+                part: Some(SandboxPart::WeChatPay),
+                url: pay_url.map(String::as_str),
+            },
+            Service { name: "the image API", part: Some(SandboxPart::ImageApi), url: image_api_url },
+            Service { name: "R2", part: None, url: bucket },
+        ];
+        exposure::mixture(reader, &services, parts.as_deref());
+    }
     let mut operator = operator?;
     operator.settings.admin_keys = admin_keys;
     finish(&mut operator.settings, rehost?, auth?, image_api.as_ref());
@@ -60,6 +88,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Config> {
 fn collector(reader: &mut Reader<'_>) -> Option<Collector> {
     let endpoint = reader.get(&OTEL_EXPORTER_OTLP_ENDPOINT);
     let headers = reader.get(&OTEL_EXPORTER_OTLP_HEADERS).unwrap_or_default();
+    exposure::encrypted(reader, &OTEL_EXPORTER_OTLP_ENDPOINT, endpoint.as_deref());
     let service = reader.get(&OTEL_SERVICE_NAME);
     Some(Collector { endpoint: endpoint?, headers, service: service? })
 }
@@ -75,8 +104,12 @@ pub(super) fn tools(reader: &mut Reader<'_>, need: Need) -> Option<Tools> {
     } else {
         None
     };
-    let pay = if need.payments { payments(reader, given_url.as_deref()) } else { None };
-    Some(Tools { operator: operator?, pictures, pay })
+    let uploads = reader.get(&UPLOAD_DIR);
+    let operator = operator?;
+    let played = need.payments && outside::plays_pay(reader);
+    let pay = if need.payments && !played { payments(reader, given_url.as_deref()) } else { None };
+    let sandbox_pay = played.then(|| super::sandbox_state(&operator.database, uploads.as_deref()));
+    Some(Tools { operator, pictures, pay, sandbox_pay })
 }
 
 fn payments(reader: &mut Reader<'_>, our_url: Option<&str>) -> Option<outside::PayAccess> {
@@ -103,6 +136,9 @@ fn finish(
 fn secret(reader: &mut Reader<'_>) -> (SecretString, bool) {
     if let Some(secret) = reader.get(&JWT_SECRET) {
         reader.require_strong(&JWT_SECRET, secret.expose_secret(), MIN_JWT_SECRET);
+        if let Some(problem) = guessable(secret.expose_secret()) {
+            reader.warn_in_production(format!("JWT_SECRET {problem}"));
+        }
         return (secret, false);
     }
     if reader.mode() == Mode::Production {
@@ -133,13 +169,20 @@ fn http(reader: &mut Reader<'_>) -> Option<dream_http::Settings> {
         &THROTTLE_LIMIT_GENERATE,
         &THROTTLE_LIMIT_FILES,
         &THROTTLE_LIMIT_PUBLIC,
+        &THROTTLE_LIMIT_ADMIN_KEY,
     ];
-    let [login, pay, generate, files, public] =
+    let [login, pay, generate, files, public, admin_key] =
         class_limits.map(|limit| reader.get(limit).map(NonZeroU32::new));
     let connections_per_address = reader.get(&CONNECTIONS_PER_ADDRESS);
-    if reader.is_production() && origins == Some(Origins::Any) {
-        reader.note("CORS_ORIGIN is *: pages of any origin may read answers, without credentials");
+    if origins == Some(Origins::Any) {
+        reader.warn_in_production(
+            "CORS_ORIGIN is *: pages of any origin may read answers, without credentials",
+        );
     }
+    if period == Some(0) || limit == Some(0) {
+        reader.warn_in_production("THROTTLE_TTL or THROTTLE_LIMIT is 0: there is no limit of requests");
+    }
+    exposure::trusted_proxies(reader, trusted_proxies.as_deref().unwrap_or_default());
     Some(dream_http::Settings {
         listen: listen?,
         reuse_port: reuse_port?,
@@ -154,6 +197,7 @@ fn http(reader: &mut Reader<'_>) -> Option<dream_http::Settings> {
             generate: generate?,
             files: files?,
             public: public?,
+            admin_key: admin_key?,
         },
         limits: limits(drain_notice?, connections_per_address?),
         ..dream_http::Settings::default()
@@ -200,6 +244,7 @@ fn storage(reader: &mut Reader<'_>) -> Option<Storage> {
     if endpoint.is_none() {
         reader.missing(&R2_ACCOUNT_ID, "beside the other variables of R2, or R2_ENDPOINT");
     }
+    exposure::encrypted(reader, &R2_ENDPOINT, endpoint.as_deref());
     let derived = account.as_deref().map(R2Config::endpoint_of_account);
     reader.stands_in(&R2_ENDPOINT, derived.clone(), Origin::Default);
     Some(Storage::R2(R2Config {

@@ -10,7 +10,7 @@ use dream_http::{Docs, Origins};
 use ipnet::IpNet;
 use secrecy::SecretString;
 
-use super::parse::{self, Host, LogFormat, Mode, UpstreamAuth};
+use super::parse::{self, Host, LogFormat, Mode, SandboxPart, UpstreamAuth};
 use super::variable::{Group, Spec, Variable};
 
 macro_rules! table {
@@ -28,6 +28,9 @@ table! {
         APP_ENV: Mode = Variable::new(parse::mode, "`development` or `production`, which refuses weak or missing \
             secrets and the sandbox. `.env` is read in development only")
             .or("development").also(&["NODE_ENV"]);
+        SANDBOX_PARTS: Vec<SandboxPart> = Variable::new(parse::sandbox_parts, "The services that the sandbox plays in \
+            development although others are real, comma-separated: `wechat`, `wechat-pay`, `image-api`. Without it, \
+            such a mixture is refused. A service on this machine does not count as real");
         PORT: u16 = Variable::new(parse::port, "Port to listen on; 0 for any free one").or("3000");
         HOST: Host = Variable::new(parse::host, "Address to listen on").or("0.0.0.0");
         REUSE_PORT: bool = Variable::new(parse::switch, "Whether another process may listen on the same port \
@@ -59,6 +62,8 @@ table! {
             the others").or("3000");
         CONNECTIONS_PER_ADDRESS: u32 = Variable::new(parse::count, "Connections of one client address at once, \
             trusted proxies excepted; 0 for any number").or("2000");
+        THROTTLE_LIMIT_ADMIN_KEY: u32 = Variable::new(parse::count, "Admin keys that open nothing, from one client \
+            address, in THROTTLE_TTL seconds; 0 for no limit of their own").or("30");
     }
     "Database and cache" {
         DATABASE_URL: SecretString = Variable::new(parse::database_url, "`sqlite://…` or `postgres://…`; wins over \

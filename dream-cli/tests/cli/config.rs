@@ -147,6 +147,7 @@ async fn production_takes_what_is_complete_and_reads_no_file() {
         ("WECHAT_SECRET", "5e7d9c1b3a2f4860817e"),
         ("THIRD_PARTY_API_BASE_URL", "https://images.example"),
         ("THIRD_PARTY_API_KEY", "c0ffee5e7d9c1b3a2f48"),
+        ("BASE_URL", "https://api.example"),
     ]);
     fs::write(shell.path(".env"), "PORT=4000\n").unwrap();
     let report = shell.json(&["config", "check"]).await;
@@ -159,6 +160,125 @@ async fn production_takes_what_is_complete_and_reads_no_file() {
     assert_eq!((port["value"].as_str(), port["from"].as_str()), (Some("3000"), Some("default")));
     let notes = report["notes"].to_string();
     assert!(notes.contains("CORS_ORIGIN") && notes.contains("nothing can be bought"), "{notes}");
+}
+
+/// A production without a fault or a warning.
+const SOUND: [(&str, &str); 16] = [
+    ("APP_ENV", "production"),
+    ("BASE_URL", "https://api.example"),
+    ("CORS_ORIGIN", "https://admin.example"),
+    ("TRUSTED_PROXIES", "10.0.0.0/8,fd00::/8,203.0.113.0/24"),
+    ("JWT_SECRET", STRONG),
+    ("JWT_EXPIRATION", "7d"),
+    ("REFRESH_EXPIRATION", "30d"),
+    ("ADMIN_API_KEY", "ops:8d1c6f0b3e5a7942d6c8"),
+    ("WECHAT_APPID", "wx0123456789abcdef"),
+    ("WECHAT_SECRET", "5e7d9c1b3a2f4860817e"),
+    ("WECHAT_API_BASE_URL", "https://api.weixin.qq.com"),
+    ("WECHAT_PUSH_TOKEN", "b7Qm2xK9vT4pLw8Z"),
+    ("WECHAT_PUSH_AES_KEY", "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG"),
+    ("THIRD_PARTY_API_BASE_URL", "https://images.example"),
+    ("THIRD_PARTY_API_KEY", "c0ffee5e7d9c1b3a2f48"),
+    ("THIRD_PARTY_WEBHOOK_SECRET", "9e1d7c5b3a2f4860c0ff"),
+];
+
+/// The exit code of a check and its report, for a sound production but for these.
+async fn checked(changes: &[(&str, &str)]) -> (i32, serde_json::Value) {
+    let mut variables: Vec<(&str, &str)> = SOUND.to_vec();
+    for &(name, value) in changes {
+        variables.retain(|(known, _)| *known != name);
+        if !value.is_empty() {
+            variables.push((name, value));
+        }
+    }
+    let ran = Shell::with(&variables).run(&["config", "check", "--json"]).await;
+    (ran.code, serde_json::from_str(&ran.out).unwrap_or_else(|_| panic!("{ran:?}")))
+}
+
+#[tokio::test]
+async fn production_refuses_what_exposes_it_and_warns_of_what_surprises() {
+    let (code, report) = checked(&[]).await;
+    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(report["notes"].as_array().unwrap().len(), 1, "only that nothing can be bought: {report:#}");
+    for (variable, value) in [
+        ("BASE_URL", ""),
+        ("TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("TRUSTED_PROXIES", "10.0.0.0/8,::/0"),
+        ("TRUSTED_PROXIES", "0.0.0.0/1,128.0.0.0/1"),
+        ("WECHAT_PUSH_TOKEN", "x"),
+        ("JWT_EXPIRATION", "36500d"),
+        ("REFRESH_EXPIRATION", "36500d"),
+        ("ADMIN_API_KEY", "admin1234567890123"),
+        ("ADMIN_API_KEY", "ops:8d1c6f0b3e5a7942d6c8,ci:8d1c6f0b3e5a7942d6c8"),
+        ("WECHAT_API_BASE_URL", "http://api.weixin.qq.com"),
+        ("THIRD_PARTY_API_BASE_URL", "http://images.example"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example:4318"),
+        ("SANDBOX_PARTS", "wechat-pay"),
+        ("LOG_LEVEL", "verbose"),
+    ] {
+        let (code, report) = checked(&[(variable, value)]).await;
+        let mut faults: Vec<&str> = report["faults"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|fault| fault["variable"].as_str())
+            .collect();
+        faults.dedup();
+        assert_eq!((code, faults.as_slice()), (78, [variable].as_slice()), "{variable}={value}: {report:#}");
+    }
+    for (variable, value) in [
+        ("BASE_URL", "http://api.example"),
+        ("BASE_URL", "http://127.0.0.1:3000"),
+        ("THIRD_PARTY_API_BASE_URL", "http://10.1.2.3:8000"),
+        ("THIRD_PARTY_API_BASE_URL", "http://images.internal"),
+        ("WECHAT_PUSH_AES_KEY", ""),
+        ("JWT_EXPIRATION", "60d"),
+        ("REFRESH_EXPIRATION", "200d"),
+        ("THROTTLE_LIMIT", "0"),
+        ("CORS_ORIGIN", "*"),
+    ] {
+        let (code, report) = checked(&[(variable, value)]).await;
+        assert_eq!(code, 0, "{variable}={value}: {report:#}");
+        assert!(report["notes"].to_string().contains(variable), "{variable}={value}: {report:#}");
+    }
+    // On this machine nobody listens in.
+    let (_, report) = checked(&[("THIRD_PARTY_API_BASE_URL", "http://127.0.0.1:8000")]).await;
+    assert_eq!(report["notes"].as_array().unwrap().len(), 1, "{report:#}");
+}
+
+#[tokio::test]
+async fn sandbox_parts_beside_real_parts_are_refused_unless_they_are_named() {
+    let real = [
+        ("WECHAT_APPID", "wx0123456789abcdef"),
+        ("WECHAT_SECRET", "5e7d9c1b3a2f4860817e"),
+        ("THIRD_PARTY_API_BASE_URL", "https://images.example"),
+        ("THIRD_PARTY_API_KEY", "c0ffee5e7d9c1b3a2f48"),
+    ];
+    let with = |named: &'static str| {
+        let mut variables = real.to_vec();
+        if !named.is_empty() {
+            variables.push(("SANDBOX_PARTS", named));
+        }
+        Shell::with(&variables)
+    };
+    let shell = with("");
+    let ran = shell.run(&["serve"]).await.failed(78, "SANDBOX_PARTS");
+    assert!(
+        ran.err.contains("SANDBOX_PARTS=wechat-pay") && ran.err.contains("APP_ENV=production"),
+        "{ran:?}"
+    );
+    assert!(!shell.path("dream-data").exists(), "a start that is refused makes nothing");
+    for wrong in ["image-api", "wechat-pay,wechat", "everything"] {
+        let ran = with(wrong).run(&["config", "check"]).await;
+        assert!(ran.code == 78 && ran.err.contains("SANDBOX_PARTS"), "{wrong}: {ran:?}");
+    }
+    assert_eq!(with("wechat-pay").run(&["config", "check"]).await.code, 0);
+    // Services on this machine are a tester's own.
+    let near = Shell::with(&[
+        ("THIRD_PARTY_API_BASE_URL", "http://127.0.0.1:8000"),
+        ("THIRD_PARTY_API_KEY", "c0ffee5e7d9c1b3a2f48"),
+    ]);
+    assert_eq!(near.run(&["config", "check"]).await.code, 0);
 }
 
 #[tokio::test]

@@ -52,6 +52,54 @@ async fn the_example_of_an_env_file_can_be_used_as_it_is_and_line_by_line() {
     assert_eq!(ran.code, 0, "{ran:?}");
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace")
+}
+
+#[test]
+fn what_compose_asks_for_is_in_an_example_and_no_filled_in_copy_is_shared() {
+    let compose = fs::read_to_string(root().join("docker-compose.yml")).unwrap();
+    let example = fs::read_to_string(root().join("deploy/compose.env.example")).unwrap();
+    let asked: Vec<&str> = compose
+        .split("${")
+        .skip(1)
+        .map(|rest| rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next().unwrap())
+        .collect();
+    assert!(asked.contains(&"POSTGRES_PASSWORD"), "{asked:?}");
+    for name in asked {
+        assert!(example.lines().any(|line| line.starts_with(&format!("{name}="))), "{name}");
+    }
+    for file in [".gitignore", ".dockerignore"] {
+        let text = fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.lines().any(|line| line == "deploy/*.env"), "{file}");
+        assert!(text.lines().any(|line| line == ".env"), "{file}");
+    }
+}
+
+#[test]
+fn nginx_takes_its_configuration() {
+    let usual = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"];
+    let Some(nginx) = usual.into_iter().find(|path| Path::new(path).is_file()) else {
+        println!("left out: nginx is not installed");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    // The process id is the one file that a test of the configuration writes.
+    let text = fs::read_to_string(root().join("deploy/nginx.conf")).unwrap();
+    let text = text.replace("/tmp/nginx.pid", &folder.path().join("nginx.pid").display().to_string());
+    assert!(text.contains("limit_conn "), "one address may not take every connection");
+    let file = folder.path().join("nginx.conf");
+    fs::write(&file, text).unwrap();
+    let output = std::process::Command::new(nginx)
+        .args(["-t", "-e", "stderr", "-p"])
+        .arg(folder.path())
+        .arg("-c")
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[tokio::test]
 async fn there_is_a_page_for_every_command_and_a_script_for_every_shell() {
     let shell = Shell::with(&[]);

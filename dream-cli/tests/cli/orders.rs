@@ -233,7 +233,13 @@ async fn what_asks_the_channel_says_so_where_there_is_none() {
         &["order", "close", "VIP00000000000", "-y"],
         &["order", "reconcile"],
     ] {
-        shell.run(args).await.failed(78, "WECHAT_PAY_MCH_ID");
+        // In development it is the sandbox, which does not run. Production has none.
+        let ran = shell.run(args).await.failed(5, "dream serve");
+        assert!(ran.err.contains("WECHAT_PAY_MCH_ID"), "{ran:?}");
+        let mut production = shell.prepare(args);
+        let output = production.env("APP_ENV", "production").output().await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(78) && said.contains("WECHAT_PAY_MCH_ID"), "{said}");
     }
     let waits = tokio::time::timeout(Duration::from_mins(1), shell.run(&["order", "list"])).await;
     assert_eq!(columns(&waits.unwrap().done(), "ORDER")[0], "ORDER");

@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use reqwest::StatusCode;
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::Child;
 use tokio::time::{Instant, sleep, timeout};
@@ -87,6 +88,16 @@ async fn the_gauges_that_must_read_0_do_and_a_key_opens_a_server_that_runs() {
     }
     assert_ne!(gauge(&server, "dream_outbox_tasks_waiting").await, "0", "housekeeping waits");
 
+    // Whoever comes through a proxy is not on this machine, and a page in a browser has another host.
+    for (name, value) in [("x-forwarded-for", "203.0.113.9"), ("host", "shop.example")] {
+        let url = format!("{}/sandbox/pay/ORD1", server.url);
+        let answer = server.client.post(url).header(name, value).send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{name}");
+    }
+    let answer =
+        server.client.post(format!("{}/sandbox/pay/ORD1", server.url)).send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND, "from here, it is about the order");
+
     let made = shell.json(&["admin-key", "create", "ops", "-y"]).await;
     let key = made["key"].as_str().unwrap();
     let (status, users) = server.get("/v1/admin/users", Some(key)).await;
@@ -95,4 +106,89 @@ async fn the_gauges_that_must_read_0_do_and_a_key_opens_a_server_that_runs() {
     let (status, _) = server.get("/v1/admin/users", Some(key)).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
     server.stop().await;
+}
+
+impl Server {
+    async fn post(&self, path: &str, token: &str, body: Value) -> Value {
+        let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(token).json(&body);
+        let answer = request.send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json().await.expect("JSON")
+    }
+
+    async fn see(&self, path: &str, token: &str) -> Value {
+        let request = self.client.get(format!("{}{path}", self.url)).bearer_auth(token);
+        request.send().await.expect("an answer").json().await.expect("JSON")
+    }
+}
+
+#[tokio::test]
+async fn payments_and_pictures_of_the_sandbox_survive_a_restart_and_commands_reach_it() {
+    let shell = Shell::with(&[("JWT_SECRET", "3f9c1b7e5a2d4860917e3c5b2f8a6d04c17b")]);
+    let server = Server::start(&shell).await;
+    let login = json!({ "code": "sandbox-alice" });
+    let token = server.post("/v1/auth/wechat-login", "", login).await["token"].as_str().unwrap().to_owned();
+    let recharge = json!({ "amount": 50 });
+    let [order, unpaid] = [
+        server.post("/v1/points/recharge", &token, recharge.clone()).await,
+        server.post("/v1/points/recharge", &token, recharge).await,
+    ]
+    .map(|placed| placed["orderId"].as_str().unwrap().to_owned());
+    let cat = json!({ "prompt": "a cat", "mode": "draft" });
+    let job = server.post("/v1/jobs", &token, cat).await["jobId"].as_str().unwrap().to_owned();
+    let picture = loop {
+        let seen = server.see(&format!("/v1/jobs/{job}?wait=25"), &token).await;
+        if let Some(url) = seen["resultUrls"].as_array().and_then(|urls| urls.first()) {
+            break url.as_str().unwrap().to_owned();
+        }
+    };
+    let drawn = server.client.get(&picture).send().await.unwrap().bytes().await.unwrap();
+    assert_eq!(shell.run(&["order", "query", &order]).await.code, 0);
+    server.stop().await;
+    // Nobody plays WeChat Pay now.
+    assert_eq!(shell.run(&["order", "query", &order]).await.code, 5);
+
+    let server = Server::start(&shell).await;
+    let again = server.client.get(&picture).send().await.unwrap();
+    assert_eq!((again.status(), again.bytes().await.unwrap()), (StatusCode::OK, drawn));
+    server.post(&format!("/sandbox/pay/{order}"), "", json!({})).await;
+    let ran = shell.run(&["order", "query", &order]).await;
+    assert!(ran.code == 0 && ran.out.contains("PAID"), "{ran:?}");
+    assert_eq!(server.see("/v1/points/balance", &token).await["balance"], 50);
+    shell.out(&["order", "close", &unpaid, "-y"]).await;
+    let ran = shell.run(&["order", "reconcile"]).await;
+    assert!([0, 6].contains(&ran.code), "it was asked for its bill: {ran:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_banner_says_what_is_open_and_unchecked_in_json_too() {
+    let shell = Shell::with(&[]);
+    shell.out(&["migrate"]).await;
+    shell.out(&["admin-key", "create", "ops", "-y"]).await;
+    for format in ["pretty", "json"] {
+        let mut command = shell.prepare(&["serve"]);
+        command.envs([("PORT", "0"), ("HOST", "0.0.0.0"), ("LOG_FORMAT", format)]);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the server starts");
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let err = BufReader::new(child.stderr.take().unwrap());
+        let said = timeout(PATIENCE, async {
+            let (mut out, mut err, mut said) = (out.lines(), err.lines(), String::new());
+            let wanted = ["admin-key list", "checks let every text", "HOST=127.0.0.1", "sandbox-alice"];
+            while !wanted.iter().all(|part| said.contains(part)) {
+                let line = tokio::select! {
+                    Ok(Some(line)) = out.next_line() => line,
+                    Ok(Some(line)) = err.next_line() => line,
+                    else => break,
+                };
+                said.push_str(&line);
+                said.push('\n');
+            }
+            said
+        });
+        let said = said.await.unwrap_or_else(|_| panic!("{format}: the banner is not whole"));
+        assert!(said.contains("sandbox-alice"), "{format}: {said}");
+        child.kill().await.unwrap();
+    }
 }

@@ -78,7 +78,12 @@ impl DiskBlobs {
     ) -> Result<Self, Failure> {
         let folder: Arc<Path> = folder.into().into();
         let parts = folder.join(PARTS_FOLDER);
-        on_disk(move || fs::create_dir_all(parts)).await?;
+        let shown = folder.display().to_string();
+        on_disk(move || prove_writable(&parts)).await.map_err(|failure| {
+            // A path that cannot be used is the operator's to correct, whatever is wrong with it.
+            let detail = format!("{shown} cannot be written: {}", failure.message);
+            Failure::new(SERVICE, FailureKind::Misconfigured, detail)
+        })?;
         let mut public_base = public_base_url.into();
         public_base.truncate(public_base.trim_end_matches('/').len());
         Ok(Self { folder, public_base })
@@ -336,6 +341,14 @@ impl Blobs for DiskBlobs {
 }
 
 /// Does file work on a thread that may block.
+/// Makes the folder, and a file in it that is removed again: a folder that was there may still refuse.
+fn prove_writable(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let trial = folder.join("trial");
+    File::create(&trial)?;
+    fs::remove_file(&trial)
+}
+
 async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, Failure> {

@@ -37,6 +37,13 @@ const NEWS_KEPT: usize = 4096;
 /// Redis takes milliseconds as a signed number; no lifetime of ours comes near this.
 const LONGEST_TTL_MS: i64 = 10 * 366 * 86_400_000;
 
+/// Written to see whether the server takes writes.
+const TRIAL_KEY: &str = "trial";
+const TRIAL_COUNTER: &str = "trial:count";
+/// A topic that nobody has.
+const TRIAL_TOPIC: &str = "trial";
+const TRIAL_TTL: Duration = Duration::from_secs(10);
+
 static COUNT: LazyLock<Script> = LazyLock::new(|| {
     Script::from_lua(
         "local n = redis.call('INCR', KEYS[1]) \
@@ -125,13 +132,36 @@ impl RedisCache {
             }
         };
         match tokio::time::timeout(CONNECT_LIMIT, first_word).await {
-            Ok(Ok(())) => Ok(cache),
+            Ok(Ok(())) => cache.proven().await,
             Ok(Err(refusal)) if refusal.kind == FailureKind::Misconfigured => Err(refusal),
+            // It answers, but does not let us subscribe.
+            Ok(Err(_)) | Err(_) if cache.client.is_connected() => cache.proven().await,
             Ok(Err(_)) | Err(_) => {
                 tracing::warn!("Redis does not answer; going on without it until it does");
                 Ok(cache)
             }
         }
+    }
+
+    /// The cache, once every kind of command was tried. Missing rights do not come by themselves, so they are an error;
+    /// a server that takes no writes just now may take them later.
+    async fn proven(self) -> Result<Self, Failure> {
+        match self.try_rights().await {
+            Err(failure) if failure.kind == FailureKind::Misconfigured => Err(failure),
+            Err(failure) => {
+                tracing::warn!(error = %failure, "Redis takes no writes; going on without it until it does");
+                Ok(self)
+            }
+            Ok(()) => Ok(self),
+        }
+    }
+
+    async fn try_rights(&self) -> Result<(), Failure> {
+        self.ping().await?;
+        self.get(TRIAL_KEY).await?;
+        self.count(TRIAL_COUNTER, TRIAL_TTL).await?;
+        self.delete(TRIAL_KEY).await?;
+        self.invalidate(TRIAL_TOPIC).await
     }
 
     fn key(&self, key: &str) -> String {
@@ -250,7 +280,9 @@ fn millis(span: Duration) -> i64 {
 
 fn failure(error: &RedisError) -> Failure {
     let busy = ["LOADING", "BUSY", "OOM", "READONLY", "MASTERDOWN", "TRYAGAIN"];
+    let rights = ["NOPERM", "NOAUTH", "WRONGPASS"];
     let kind = match error.kind() {
+        _ if rights.iter().any(|word| error.details().starts_with(word)) => FailureKind::Misconfigured,
         ErrorKind::Auth | ErrorKind::Config | ErrorKind::Url | ErrorKind::Tls => FailureKind::Misconfigured,
         ErrorKind::Timeout => FailureKind::TimedOut,
         ErrorKind::Backpressure => FailureKind::Throttled,
@@ -314,6 +346,7 @@ impl Cache for RedisCache {
     }
 
     async fn ping(&self) -> Result<(), Failure> {
-        self.ready()?.ping(None).await.map_err(|e| failure(&e))
+        // A replica and a server without memory answer PING, but are of no use.
+        self.set(TRIAL_KEY, Bytes::from_static(b"1"), TRIAL_TTL).await
     }
 }

@@ -16,6 +16,8 @@ use crate::store::{Change, Tx};
 
 /// Stands before every key of ours, so that one that got into the wrong place is recognised there.
 const PREFIX: &str = "dreamadm_";
+/// Characters after the prefix: 32 random bytes in base64.
+const TOKEN_LEN: usize = 43;
 /// Longest time that a key may go on after another took its place.
 const MOST_GRACE: Duration = Duration::from_hours(24 * 30);
 
@@ -82,7 +84,12 @@ impl KeyRecord {
 }
 
 /// The name of a key that an operator made and that has not ended, by its digest.
-pub(crate) async fn key_named(core: &Core, given: &digest::Digest) -> Result<Option<KeyName>> {
+///
+/// What does not have the form of such a key is none, and the database is not asked.
+pub(crate) async fn key_named(core: &Core, key: &str, given: &digest::Digest) -> Result<Option<KeyName>> {
+    if key.strip_prefix(PREFIX).is_none_or(|token| token.len() != TOKEN_LEN) {
+        return Ok(None);
+    }
     store::key_named(&mut core.store.db(), &hex::encode(given.as_ref()), core.now()).await
 }
 

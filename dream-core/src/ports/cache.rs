@@ -105,6 +105,6 @@ pub trait Cache: Debug + Send + Sync + 'static {
     /// lost for a while, is told [`Invalidation::Everything`].
     fn invalidations(&self) -> broadcast::Receiver<Invalidation>;
 
-    /// Whether the cache answers just now, for the readiness page.
+    /// Whether the cache answers and takes writes just now, for the readiness page.
     async fn ping(&self) -> Result<(), Failure>;
 }

@@ -4,14 +4,15 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use secrecy::{ExposeSecret as _, SecretString};
-use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use super::batch::Batches;
 use super::failures::Failures;
+use super::open_error;
 use super::probe::Probe;
 use super::{Gate, Pools, Store, StoreError};
 use crate::error::{Error, Result};
@@ -132,13 +133,14 @@ async fn open_sqlite(url: &str, options: &DatabaseOptions) -> Result<Store> {
         .foreign_keys(true)
         .busy_timeout(options.max_wait / 2)
         .pragma("temp_store", "memory")
+        // What is deleted is overwritten: otherwise erased personal data stays readable in free pages of the file.
+        .pragma("secure_delete", "ON")
         .pragma("mmap_size", "268435456");
     if let Some(folder) = base.get_filename().parent().filter(|folder| *folder != Path::new("")) {
-        tokio::fs::create_dir_all(folder)
-            .await
-            .map_err(|error| Error::internal(error).while_("making the database's folder"))?;
+        tokio::fs::create_dir_all(folder).await.map_err(|error| open_error::path(folder, &error))?;
     }
     let failures = Failures::default();
+    create_private(url, base.get_filename()).await?;
     let pool = |connections: u32| {
         let pool = SqlitePoolOptions::new()
             .min_connections(1)
@@ -150,27 +152,56 @@ async fn open_sqlite(url: &str, options: &DatabaseOptions) -> Result<Store> {
         only_usable!(pool, failures)
     };
     // The writer makes the file and its write-ahead log before a reader looks for them.
-    let write = pool(1).connect_with(base.clone().create_if_missing(true)).await.map_err(StoreError::from)?;
+    let file = base.get_filename().to_owned();
+    let refused = |error| open_error::sqlite(&file, error);
+    let write = pool(1).connect_with(base.clone().create_if_missing(true)).await.map_err(refused)?;
     let readers = options.max_connections.clamp(1, 4);
-    let read = pool(readers)
-        .connect_with(base.read_only(true).create_if_missing(false))
-        .await
-        .map_err(StoreError::from)?;
+    let read =
+        pool(readers).connect_with(base.read_only(true).create_if_missing(false)).await.map_err(refused)?;
     Ok(Store::of(Pools::Sqlite { read, write }, failures, options))
 }
 
+/// Makes the file of a new database readable by its owner alone. SQLite gives the files beside it the same mode.
+async fn create_private(url: &str, file: &Path) -> Result<()> {
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        return Ok(());
+    }
+    let mut options = tokio::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    match options.open(file).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(open_error::path(file, &error)),
+    }
+}
+
 async fn open_postgres(url: &str, options: &DatabaseOptions, failures: &Failures) -> Result<sqlx::PgPool> {
-    let lock_timeout = format!("{}ms", (options.max_wait / 2).as_millis().max(1));
+    let lock_timeout = (options.max_wait / 2).as_millis().max(1);
+    let limits = format!("SET statement_timeout = '15s'; SET lock_timeout = '{lock_timeout}ms'");
     let connect = PgConnectOptions::from_str(url)
         .map_err(StoreError::from)?
         .application_name("dream")
-        .options([("statement_timeout", "15s"), ("lock_timeout", &lock_timeout)]);
+        // PgBouncer refuses this parameter and `options` at the start of a connection.
+        .extra_float_digits(None);
     let pool = PgPoolOptions::new()
         .min_connections(1)
         .max_connections(options.max_connections.max(1))
         .acquire_timeout(options.max_wait / 2)
         .idle_timeout(Duration::from_mins(10))
         .max_lifetime(Duration::from_mins(30))
-        .test_before_acquire(false);
-    Ok(only_usable!(pool, failures).connect_with(connect).await.map_err(StoreError::from)?)
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(limits.clone()))).map_ok(drop).boxed()
+        });
+    match only_usable!(pool, failures).connect_with(connect.clone()).await {
+        Ok(pool) => Ok(pool),
+        // The pool tries again while the server does not answer, and then has no reason to give. One connection has.
+        Err(sqlx::Error::PoolTimedOut) => {
+            let reason = connect.connect().await.err().unwrap_or(sqlx::Error::PoolTimedOut);
+            Err(open_error::postgres(&connect, reason))
+        }
+        Err(error) => Err(open_error::postgres(&connect, error)),
+    }
 }

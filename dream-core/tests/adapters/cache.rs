@@ -142,6 +142,27 @@ on_redis!(a_wrong_password_is_a_fault_of_the_configuration, |redis| async move {
     }
 });
 
+on_redis!(missing_rights_and_a_server_that_takes_no_writes_are_told_apart, |redis| async move {
+    let asks = |user: &str| RedisConfig {
+        url: redis.url().replace("unix://", &format!("unix://{user}:pass@host")).into(),
+        prefix: "dream:".to_owned(),
+    };
+    redis.command(&["ACL", "SETUSER", "reader", "on", ">pass", "~*", "&*", "+@all", "-set"]).await.unwrap();
+    redis.command(&["ACL", "SETUSER", "deaf", "on", ">pass", "~*", "resetchannels", "+@all"]).await.unwrap();
+    for user in ["reader", "deaf"] {
+        let failure = RedisCache::connect(&asks(user)).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Misconfigured, "{user}: {failure:?}");
+        assert!(failure.message.contains("NOPERM"), "{user}: {failure:?}");
+    }
+    let cache = connect(&redis, "dream:").await;
+    for (setting, usual, unable) in [("maxmemory", "0", "1"), ("min-replicas-to-write", "0", "1")] {
+        redis.command(&["CONFIG", "SET", setting, unable]).await.unwrap();
+        assert!(cache.ping().await.is_err(), "{setting}: it answers, but takes no writes");
+        redis.command(&["CONFIG", "SET", setting, usual]).await.unwrap();
+        until(async || cache.ping().await.is_ok()).await;
+    }
+});
+
 #[tokio::test]
 async fn a_url_that_cannot_be_read_is_named_without_its_password() {
     for url in ["", "redis", "redis://:s3cret@host:99999999", "http://:s3cret@host"] {

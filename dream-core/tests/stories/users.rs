@@ -125,3 +125,23 @@ on_every_backend!(an_admin_deletes_an_account_as_its_user_could, |backend| async
     assert_eq!(entries, [("user.delete", dream_testkit::world::ADMIN_NAME)]);
     world.finish().await;
 });
+
+on_every_backend!(a_name_that_was_deleted_is_not_left_in_the_file, |backend| async move {
+    const NAME: &str = "Quetzalcoatlus";
+    // Which bytes PostgreSQL leaves on its disk is its own affair.
+    let Some(url) = backend.database_url().strip_prefix("sqlite:") else { return };
+    let file = url.trim_start_matches("//").split('?').next().unwrap_or_default().to_owned();
+    let holds = |file: &str| {
+        ["", "-wal"].iter().any(|end| {
+            let bytes = std::fs::read(format!("{file}{end}")).unwrap_or_default();
+            bytes.windows(NAME.len()).any(|part| part == NAME.as_bytes())
+        })
+    };
+    let world = TestDream::start(&backend).await;
+    let me = world.alice().await.session().await;
+    me.update_profile(named(NAME)).await.unwrap();
+    assert!(holds(&file), "it is there while the user is");
+    me.delete_account().await.unwrap();
+    world.finish().await;
+    assert!(!holds(&file), "in a free page of {file}");
+});

@@ -91,7 +91,11 @@ impl Gate for Monitor {
 
     async fn enter(call: &mut Call) -> Result<Self> {
         let app = call.app();
-        let allowed = app.settings().metrics_allow.iter().any(|network| network.contains(&call.client()));
+        // A proxy on an allowed machine passes on the requests of strangers.
+        let direct =
+            if call.client().is_loopback() { call.is_from_this_machine() } else { !call.is_forwarded() };
+        let allowed =
+            direct && app.settings().metrics_allow.iter().any(|network| network.contains(&call.client()));
         let own_port = app.settings().metrics_listen.is_some();
         match app.metrics_text() {
             Some(text) if allowed && !own_port => Ok(Self(text.into())),

@@ -35,7 +35,7 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
 );
 
 static CONFIG: LazyLock<Arc<Config<'static>>> =
-    LazyLock::new(|| Arc::new(Config::from(DOCUMENT).try_it_out_enabled(true).persist_authorization(true)));
+    LazyLock::new(|| Arc::new(Config::from(DOCUMENT).try_it_out_enabled(true).persist_authorization(false)));
 
 pub(crate) fn rows(docs: Docs) -> Vec<Row> {
     match docs {

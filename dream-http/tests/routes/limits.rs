@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dream_http::{ClassLimits, Settings, ThrottleRule};
 use dream_testkit::on_every_backend;
-use dream_testkit::world::TestDream;
+use dream_testkit::world::{ADMIN_KEY, TestDream};
 use reqwest::Method;
 use serde_json::json;
 
@@ -13,7 +13,8 @@ use crate::site::{Answer, Site, settings};
 
 fn limited(all: u32, generate: u32) -> Settings {
     let rule = |limit| ThrottleRule { limit, period: Duration::from_hours(1) };
-    let none = ClassLimits { login: None, pay: None, generate: None, files: None, public: None };
+    let none =
+        ClassLimits { login: None, pay: None, generate: None, files: None, public: None, admin_key: None };
     let class_limits = ClassLimits { generate: NonZeroU32::new(generate), ..none };
     Settings { throttle: NonZeroU32::new(all).map(rule), class_limits, ..settings() }
 }
@@ -31,6 +32,29 @@ on_every_backend!(generations_have_a_limit_of_their_own, |backend| async move {
     Answer::of(refused).await.refused(429, "RATE_LIMITED");
     alice.get("/v1/jobs").await.ok(200);
     site.user("bob").await.post("/v1/jobs", &cat).await.ok(202);
+    site.close().await;
+});
+
+on_every_backend!(guessed_admin_keys_have_a_limit_that_locks_no_admin_out, |backend| async move {
+    let mut settings = limited(100, 0);
+    settings.class_limits.admin_key = NonZeroU32::new(3);
+    let site = Site::at(settings, TestDream::on(&backend)).await;
+    let ask = async |key: &str| {
+        let request = site.request(Method::GET, "/v1/admin/users").header("x-admin-key", key);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.headers().contains_key("retry-after"))
+    };
+    assert_eq!(ask(ADMIN_KEY).await, (200, false));
+    let form = format!("dreamadm_{}", "x".repeat(43));
+    for guess in ["guessed", form.as_str()] {
+        assert_eq!(ask(guess).await, (401, false));
+    }
+    for guess in ["another", form.as_str()] {
+        assert_eq!(ask(guess).await, (429, true), "before the key is looked at");
+    }
+    for _ in 0..5 {
+        assert_eq!(ask(ADMIN_KEY).await, (200, false), "this one opened before");
+    }
     site.close().await;
 });
 

@@ -175,8 +175,18 @@ async fn an_answer_that_takes_too_long_is_given_up() {
 async fn metrics_are_for_those_on_the_list_only() {
     let render = || Arc::new(|| "up 1\n".to_owned());
     let house = House::built(settings(), |builder| builder.metrics(render())).await;
-    let answer = house.get("/metrics").await;
+    let answer = house.ask("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", b"").await;
     assert_eq!((answer.status, answer.body.as_slice()), (200, &b"up 1\n"[..]));
+    // A proxy on this machine asks for somebody else.
+    for proxied in [
+        "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-For: 203.0.113.9\r\nConnection: close\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Real-IP: 203.0.113.9\r\nConnection: close\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nVia: 1.1 proxy\r\nConnection: close\r\n\r\n",
+        "GET /metrics HTTP/1.1\r\nHost: api.example\r\nConnection: close\r\n\r\n",
+        "GET /metrics HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n",
+    ] {
+        assert_eq!(house.ask(proxied, b"").await.code(), "ROUTE_NOT_FOUND", "{proxied}");
+    }
     let nobody = Settings { metrics_allow: Vec::new(), ..settings() };
     let closed = House::built(nobody, |builder| builder.metrics(render())).await;
     assert_eq!(closed.get("/metrics").await.code(), "ROUTE_NOT_FOUND");

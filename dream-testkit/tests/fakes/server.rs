@@ -156,3 +156,19 @@ async fn a_server_that_is_down_refuses_connections_until_it_comes_back() {
     fake.server.shutdown().await;
     tokio::net::TcpListener::bind(addr).await.expect("the port is free");
 }
+
+#[tokio::test]
+async fn a_fake_answers_to_addresses_and_not_to_a_domain_that_points_here() {
+    let counter = counter().await;
+    let ask = async |host: &str| {
+        let request = client().post(format!("{}/count", counter.server.base_url())).header("host", host);
+        request.send().await.unwrap().status()
+    };
+    for ours in ["localhost:4000", "127.0.0.1", "[::1]:4000", "192.168.1.5", "sandbox:4000"] {
+        assert_eq!(ask(ours).await, StatusCode::OK, "{ours}");
+    }
+    for foreign in ["shop.example", "127.0.0.1.shop.example:80", "shop.example."] {
+        assert_eq!(ask(foreign).await, StatusCode::MISDIRECTED_REQUEST, "{foreign}");
+    }
+    assert_eq!(counter.done.load(Ordering::SeqCst), 5, "what is refused is not done");
+}

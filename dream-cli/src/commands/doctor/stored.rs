@@ -56,6 +56,9 @@ fn judged(facts: &DatabaseFacts, options: &DatabaseOptions) -> Verdict {
     if skew > SKEW_DOUBTFUL {
         return Verdict::Doubtful(found, "run an NTP client here and at the database".into());
     }
+    if let Some(file) = wire::sqlite_path(options.url.expose_secret()).filter(|file| others_may_read(file)) {
+        return Verdict::Doubtful(found, format!("everybody on this machine may read it: chmod 600 {file}*"));
+    }
     match facts.most_connections {
         Some(most) if i64::from(options.max_connections) >= most => Verdict::Doubtful(
             found,
@@ -67,6 +70,12 @@ fn judged(facts: &DatabaseFacts, options: &DatabaseOptions) -> Verdict {
         ),
         _ => Verdict::Well(found),
     }
+}
+
+/// Whether the file is open to users besides its owner.
+fn others_may_read(file: &str) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(file).is_ok_and(|facts| facts.permissions().mode() & 0o077 != 0)
 }
 
 fn apart(a: Timestamp, b: Timestamp) -> Duration {

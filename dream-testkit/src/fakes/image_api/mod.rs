@@ -31,12 +31,12 @@ use std::sync::{Arc, Mutex};
 use aws_lc_rs::digest;
 use dream_core::kernel::Timestamp;
 use dream_core::ports::{Clock, Entropy};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use jobs::{Job, Step};
+use jobs::{Asked, Job, Step};
 pub use jobs::{JobError, Pace, Status};
 pub use webhook::{Delivery, Event, SignedEvent, WebhookPlan, signature};
 
@@ -256,6 +256,21 @@ impl Inner {
 }
 
 /// The id of the tenant that has this key.
+/// Jobs that are saved at most, the newest.
+const MOST_SAVED_JOBS: usize = 2000;
+
+/// A job, for another process.
+#[derive(Serialize, Deserialize)]
+struct SavedJob {
+    id: String,
+    /// `None` for the service's own, whose key is another one in each process.
+    tenant: Option<String>,
+    key: Option<String>,
+    body: Value,
+    /// When it ended, in microseconds, and how; `None` while it has not.
+    end: Option<(i64, Status, Option<JobError>)>,
+}
+
 fn tenant_of(key: &str) -> String {
     let hash = digest::digest(&digest::SHA256, key.as_bytes());
     format!("cm{}", &hex::encode(hash)[..23])
@@ -330,6 +345,47 @@ impl FakeImageApi {
         let desk = inner.clone();
         let server = door.serve(move |request| routes::answer(desk.clone(), request));
         Ok(Self { inner, server })
+    }
+
+    /// Reads jobs, for another process to go on with.
+    pub(crate) fn saver(&self) -> impl Fn() -> Value + Send + Sync + use<> {
+        let fake = self.inner.clone();
+        move || {
+            let (now, service) = (fake.now(), fake.service_tenant());
+            let state = lock(&fake.state);
+            let begin = state.jobs.len().saturating_sub(MOST_SAVED_JOBS);
+            let jobs = state.jobs[begin..].iter().map(|job| {
+                let step = job.at(now);
+                SavedJob {
+                    id: job.id.clone(),
+                    tenant: Some(job.tenant.clone()).filter(|tenant| *tenant != service),
+                    key: job.key.clone(),
+                    body: job.body.clone(),
+                    end: step.status.is_final().then_some((step.at.as_micros(), step.status, step.error)),
+                }
+            });
+            serde_json::to_value(jobs.collect::<Vec<_>>()).unwrap_or_default()
+        }
+    }
+
+    /// Goes on with what another process saved. What had not ended begins anew.
+    pub(crate) fn restore(&self, saved: Value) {
+        let saved: Vec<SavedJob> = serde_json::from_value(saved).unwrap_or_default();
+        let (fake, options) = (&self.inner, &self.inner.options);
+        for job in saved {
+            let Ok(asked) = Asked::read(&job.body) else { continue };
+            let steps = match job.end {
+                Some((at, status, error)) => vec![Step { at: Timestamp::from_micros(at), status, error }],
+                None => jobs::plan(&asked, fake.now(), &options.pace, &*options.entropy),
+            };
+            let tenant = job.tenant.unwrap_or_else(|| fake.service_tenant());
+            let is_open = !steps.iter().all(|step| step.status.is_final());
+            let job = Job::new(job.id, tenant, job.key, asked, job.body, steps);
+            lock(&fake.state).jobs.push(job.clone());
+            if is_open {
+                webhook::watch(fake, &job);
+            }
+        }
     }
 
     /// What stands under `/_control/`, for a page that lies elsewhere.

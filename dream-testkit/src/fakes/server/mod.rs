@@ -5,12 +5,14 @@ mod message;
 
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use dream_core::ports::Clock;
-use http::{Request, Response, StatusCode};
+use http::header::HOST;
+use http::uri::Authority;
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -491,6 +493,19 @@ async fn converse(desk: Desk, stream: TcpStream, peer: SocketAddr, stop: Cancell
     }
 }
 
+const FOREIGN_HOST: &str = "this fake answers to localhost, to addresses and to names without a dot";
+
+/// Whether the `Host` is an address or a name that no public domain has. A page in a browser that points its own domain at
+/// this machine (DNS rebinding) sends that domain, and must not read or steer a fake.
+fn is_asked_for_by_address(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(HOST) else { return true };
+    let Some(authority) = host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()) else {
+        return false;
+    };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    name.parse::<IpAddr>().is_ok() || !name.contains('.') || name.ends_with(".localhost")
+}
+
 async fn answer(
     desk: Desk,
     peer: SocketAddr,
@@ -499,6 +514,9 @@ async fn answer(
 ) -> Result<Response<AnswerBody>, Lost> {
     let at = desk.setup.clock.now();
     let (head, body) = request.into_parts();
+    if !is_asked_for_by_address(&head.headers) {
+        return FakeResponse::text(StatusCode::MISDIRECTED_REQUEST, FOREIGN_HOST.to_owned()).into_http();
+    }
     let Ok(body) = Limited::new(body, MAX_BODY).collect().await else {
         return FakeResponse::empty(StatusCode::PAYLOAD_TOO_LARGE).into_http();
     };

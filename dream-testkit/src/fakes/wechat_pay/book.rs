@@ -4,11 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dream_core::kernel::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
 /// How long a `prepay_id` can be used.
 pub(super) const PREPAY_LIFE: Duration = Duration::from_hours(2);
+
+/// A time as [`shown`] writes it.
+pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| de::Error::custom("no time"))
+}
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 pub(super) fn shown<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
@@ -30,7 +36,7 @@ pub(super) fn shown<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::O
 /// # Ok(())
 /// # });
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OrderState {
     /// Not paid; not final.
@@ -69,7 +75,7 @@ impl OrderState {
 /// # Ok(())
 /// # });
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FakePayment {
     /// The platform's number.
@@ -83,7 +89,7 @@ pub struct FakePayment {
     /// What a coupon paid of it.
     pub coupon_fen: i64,
     /// When.
-    #[serde(serialize_with = "shown")]
+    #[serde(serialize_with = "shown", deserialize_with = "read")]
     pub paid_at: Timestamp,
     /// Whether the bill lists it.
     pub in_bill: bool,
@@ -105,7 +111,7 @@ pub struct FakePayment {
 /// # Ok(())
 /// # });
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FakeOrder {
     /// Our number.
@@ -125,10 +131,10 @@ pub struct FakeOrder {
     /// Where the payment is announced.
     pub notify_url: String,
     /// When it was made.
-    #[serde(serialize_with = "shown")]
+    #[serde(serialize_with = "shown", deserialize_with = "read")]
     pub created_at: Timestamp,
     /// Until when it can be paid.
-    #[serde(serialize_with = "shown")]
+    #[serde(serialize_with = "shown", deserialize_with = "read")]
     pub payable_until: Timestamp,
     /// Its permissions to pay, oldest first.
     pub prepay_ids: Vec<String>,
@@ -183,7 +189,7 @@ impl RefundStatus {
 /// # Ok(())
 /// # });
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FakeRefund {
     /// Our number.
@@ -205,7 +211,7 @@ pub struct FakeRefund {
     /// Where it stands.
     pub status: RefundStatus,
     /// When it was asked for.
-    #[serde(serialize_with = "shown")]
+    #[serde(serialize_with = "shown", deserialize_with = "read")]
     pub created_at: Timestamp,
     /// When the result is known, and what it will be.
     #[serde(skip)]
@@ -222,7 +228,63 @@ pub(super) struct Book {
     pub(super) refunds: BTreeMap<String, FakeRefund>,
 }
 
+/// An order with what the control page does not show.
+#[derive(Serialize, Deserialize)]
+struct SavedOrder {
+    order: FakeOrder,
+    request: Value,
+    /// In microseconds.
+    prepaid_at: Vec<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SavedRefund {
+    refund: FakeRefund,
+    due: Option<(i64, RefundStatus)>,
+    succeeded_at: Option<i64>,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct SavedBook {
+    orders: Vec<SavedOrder>,
+    refunds: Vec<SavedRefund>,
+}
+
 impl Book {
+    /// Everything, for another process.
+    pub(super) fn save(&self) -> Value {
+        let orders = self.orders.values().map(|order| SavedOrder {
+            request: order.request.clone(),
+            prepaid_at: order.prepaid_at.iter().map(|at| at.as_micros()).collect(),
+            order: order.clone(),
+        });
+        let refunds = self.refunds.values().map(|refund| SavedRefund {
+            due: refund.due.map(|(at, outcome)| (at.as_micros(), outcome)),
+            succeeded_at: refund.succeeded_at.map(Timestamp::as_micros),
+            refund: refund.clone(),
+        });
+        let saved = SavedBook { orders: orders.collect(), refunds: refunds.collect() };
+        serde_json::to_value(saved).unwrap_or_default()
+    }
+
+    /// What another process saved; an empty book if it cannot be read.
+    pub(super) fn restore(saved: Value) -> Self {
+        let saved: SavedBook = serde_json::from_value(saved).unwrap_or_default();
+        let orders = saved.orders.into_iter().map(|saved| {
+            let prepaid_at = saved.prepaid_at.into_iter().map(Timestamp::from_micros).collect();
+            let order = FakeOrder { request: saved.request, prepaid_at, ..saved.order };
+            (order.out_trade_no.clone(), order)
+        });
+        let refunds = saved.refunds.into_iter().map(|saved| {
+            let due = saved.due.map(|(at, outcome)| (Timestamp::from_micros(at), outcome));
+            let succeeded_at = saved.succeeded_at.map(Timestamp::from_micros);
+            let refund = FakeRefund { due, succeeded_at, ..saved.refund };
+            (refund.out_refund_no.clone(), refund)
+        });
+        Self { orders: orders.collect(), refunds: refunds.collect() }
+    }
+
     /// The order and the payment of this transaction.
     pub(super) fn transaction(&self, id: &str) -> Option<(&FakeOrder, &FakePayment)> {
         self.orders.values().find_map(|order| {

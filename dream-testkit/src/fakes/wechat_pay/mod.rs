@@ -47,6 +47,7 @@ use dream_core::adapters::wechat_pay::{CallLimits, WeChatPayConfig};
 use dream_core::kernel::Timestamp;
 use dream_core::ports::ClientParams;
 use secrecy::SecretString;
+use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -467,6 +468,18 @@ impl FakeWeChatPay {
     /// If the order cannot be paid.
     pub fn pay_as(&self, openid: &str, out_trade_no: &str) -> Result<FakePayment, CannotPay> {
         prepay::pay(&self.inner, out_trade_no, Some(openid), false)
+    }
+
+    /// Reads orders, payments and refunds, for another process to go on with.
+    pub(crate) fn saver(&self) -> impl Fn() -> Value + Send + Sync + use<> {
+        let fake = self.inner.clone();
+        move || lock(&fake.state).book.save()
+    }
+
+    /// Goes on with what another process saved.
+    pub(crate) fn restore(&self, saved: Value) {
+        lock(&self.inner.state).book = Book::restore(saved);
+        self.inner.wake.notify_waiters();
     }
 
     /// What stands under `/_control/`, for a page that lies elsewhere.

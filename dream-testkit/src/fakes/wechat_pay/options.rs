@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dream_core::ports::{Clock, Entropy};
+use serde::{Deserialize, Serialize};
 
 use super::book::RefundStatus;
 use super::keys::test_value;
@@ -101,7 +102,8 @@ impl Default for RefundPlan {
 /// # Ok(())
 /// # });
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PayCredentials {
     /// `WECHAT_PAY_BASE_URL`
     pub base_url: String,
