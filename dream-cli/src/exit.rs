@@ -86,6 +86,9 @@ const fn exit_of(code: Code) -> Exit {
         | Code::IdempotencyConflict
         | Code::VipHigherActive
         | Code::PhotoLimitReached
+        | Code::StorageLimitReached
+        | Code::OrderLimitReached
+        | Code::FavoriteLimitReached
         | Code::AlreadyPublished => Exit::Refused,
         Code::RateLimited | Code::UpstreamError | Code::UpstreamTimeout | Code::Unavailable => {
             Exit::Unavailable

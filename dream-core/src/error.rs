@@ -115,6 +115,12 @@ codes! {
     VipHigherActive = "VIP_HIGHER_ACTIVE",
     /// The character has as many photos as it may have.
     PhotoLimitReached = "PHOTO_LIMIT_REACHED",
+    /// The user's pictures take as much storage as they may; [`Facts::Limit`] has the figures in bytes.
+    StorageLimitReached = "STORAGE_LIMIT_REACHED",
+    /// The user has as many unpaid orders as may be open at once.
+    OrderLimitReached = "ORDER_LIMIT_REACHED",
+    /// The user has as many favorites as may be kept.
+    FavoriteLimitReached = "FAVORITE_LIMIT_REACHED",
     /// This result is in the gallery already.
     AlreadyPublished = "ALREADY_PUBLISHED",
     /// The body or file is larger than allowed.
@@ -249,6 +255,38 @@ pub struct FieldFault {
     pub fault: Fault,
 }
 
+/// Why a picture was refused, where its sender can do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PictureFault {
+    /// Not one of the formats that are taken.
+    Format,
+    /// HEIC, as phones of Apple write it.
+    Heic,
+    /// An animation in another format than GIF.
+    Animated,
+    /// The file ends early, or its pixels cannot be decoded to the end.
+    Damaged,
+    /// More pixels or frames than are decoded.
+    TooManyPixels,
+    /// It cannot be coded within the size that is stored.
+    TooLargeToStore,
+}
+
+impl PictureFault {
+    /// The stable machine-readable name of the reason.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            PictureFault::Format => "FORMAT",
+            PictureFault::Heic => "HEIC",
+            PictureFault::Animated => "ANIMATED",
+            PictureFault::Damaged => "DAMAGED",
+            PictureFault::TooManyPixels => "TOO_MANY_PIXELS",
+            PictureFault::TooLargeToStore => "TOO_LARGE_TO_STORE",
+        }
+    }
+}
+
 /// What a client may know about an error beyond its code.
 ///
 /// ```
@@ -292,6 +330,15 @@ pub enum Facts {
     },
     /// The templates whose ids are taken, or stand twice in what was sent.
     Templates(Vec<TemplateId>),
+    /// A limit of the user that is reached, in the unit that the code names.
+    Limit {
+        /// The most there may be.
+        limit: i64,
+        /// How much there is.
+        used: i64,
+    },
+    /// Why a picture was refused.
+    Picture(PictureFault),
     /// The largest size that would have been accepted, in bytes.
     TooLarge {
         /// Limit in bytes.

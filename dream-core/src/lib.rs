@@ -152,14 +152,16 @@ pub use audit::{AuditFinding, AuditReport, AuditRule, Vitals, Watch};
 pub use auth::{LoggedIn, Login, LoginRecord, PhoneProof, RefreshToken, Tokens};
 pub use blobs::{Missing, Removed, SweepOptions, SweepProgress, SweepReport};
 pub use dream::{AtStart, Builder, DependencyHealth, Dream};
-pub use error::{Code, Error, Facts, Fault, FieldFault, Result};
+pub use error::{Code, Error, Facts, Fault, FieldFault, PictureFault, Result};
 pub use import::{
     ImportCount, ImportNews, ImportOptions, ImportReport, OriginalDatabase, Remark, RemarkKind,
     TrustedBalance,
 };
 pub use outbox::Backlog;
 pub use seeds::SeedReport;
-pub use settings::{AtOnce, ConfiguredAdminKey, Lifetime, QuotaLimit, QuotaLimits, SamplePrices, Settings};
+pub use settings::{
+    AtOnce, ConfiguredAdminKey, Lifetime, QuotaLimit, QuotaLimits, SamplePrices, Settings, UserLimits,
+};
 pub use stats::{
     AdminStats, Bucket, CategoryCount, Edge, Totals, UsageBucket, UsageQuery, UserOverview, UserStats,
 };

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::gallery;
 use crate::jobs::{AspectRatio, Mode, Resolution};
 use crate::kernel::Timestamp;
-use crate::media::{self, PictureKind};
+use crate::media::{self, Owner, PictureKind};
 use crate::ports::BlobKey;
 use crate::store::{Change, Db, Sql, Tx};
 use crate::templates;
@@ -256,7 +256,7 @@ impl Dream {
                 urls.push(None);
                 continue;
             }
-            let small = media::thumbnail(image.bytes.into()).await?;
+            let small = media::thumbnail(Owner::Service, image.bytes.into()).await?;
             let key = key(image.name, "", PictureKind::Png)?;
             let small_key = key_of(image.name, small.kind)?;
             for (key, kind, bytes) in

@@ -194,6 +194,29 @@ impl Default for AtOnce {
     }
 }
 
+/// How much one user may keep at the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserLimits {
+    /// Bytes of uploads and of photos of characters together, small copies included; `None` for any number.
+    pub storage_bytes: Option<i64>,
+    /// Orders that wait for their payment at once; `None` for any number.
+    pub open_orders: Option<i64>,
+    /// Favorites; `None` for any number.
+    pub favorites: Option<i64>,
+}
+
+impl UserLimits {
+    /// Any number of everything.
+    pub const UNLIMITED: UserLimits = UserLimits { storage_bytes: None, open_orders: None, favorites: None };
+}
+
+impl Default for UserLimits {
+    /// 500 MB, 20 open orders, 5 000 favorites.
+    fn default() -> Self {
+        Self { storage_bytes: Some(500_000_000), open_orders: Some(20), favorites: Some(5_000) }
+    }
+}
+
 /// What a sample costs where the quota does not cover it. A 4K sample costs twice as much.
 ///
 /// ```
@@ -270,6 +293,8 @@ pub struct Settings {
     pub quota: QuotaLimits,
     /// Generations of one user at once, by level.
     pub at_once: AtOnce,
+    /// How much one user may keep.
+    pub user_limits: UserLimits,
     /// Points per sample.
     pub sample_prices: SamplePrices,
     /// What one point costs.
@@ -317,6 +342,7 @@ impl Settings {
             refresh_lifetime: days(30, "30d"),
             quota: QuotaLimits::default(),
             at_once: AtOnce::default(),
+            user_limits: UserLimits::default(),
             sample_prices: SamplePrices::default(),
             point_price: Fen::new(10),
             recharge_packages: Vec::new(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dream_core::adapters::{OsEntropy, RedisConfig};
 use dream_core::ports::EntropyExt as _;
 use dream_core::{
-    AtOnce, ConfiguredAdminKey, DatabaseOptions, QuotaLimit, QuotaLimits, SamplePrices, Settings,
+    AtOnce, ConfiguredAdminKey, DatabaseOptions, QuotaLimit, QuotaLimits, SamplePrices, Settings, UserLimits,
 };
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -21,7 +21,7 @@ use super::table::{
     GENERATION_MONTHLY_LIMIT_NORMAL, GENERATION_MONTHLY_LIMIT_SVIP, GENERATION_MONTHLY_LIMIT_VIP,
     JOB_DEADLINE_MARGIN_SECS, JWT_EXPIRATION, LOG_FORMAT, LOG_LEVEL, PHOTO_HOSTS, POINT_PRICE_FEN,
     POINTS_PRICE_DRAFT, POINTS_PRICE_FINAL, REDIS_HOST, REDIS_PASSWORD, REDIS_PORT, REDIS_URL,
-    REFRESH_EXPIRATION, RUST_LOG,
+    REFRESH_EXPIRATION, RUST_LOG, USER_FAVORITES_LIMIT, USER_OPEN_ORDERS_LIMIT, USER_STORAGE_LIMIT_MB,
 };
 use super::variable::{Variable, without_password};
 use super::{LogFormat, Logging, Operator};
@@ -132,6 +132,8 @@ fn settings(reader: &mut Reader<'_>, secret: SecretString) -> Option<Settings> {
         reader.get(&GENERATION_CONCURRENCY_VIP),
         reader.get(&GENERATION_CONCURRENCY_SVIP),
     ];
+    let limits = [&USER_STORAGE_LIMIT_MB, &USER_OPEN_ORDERS_LIMIT, &USER_FAVORITES_LIMIT];
+    let limits = limits.map(|variable| reader.get(variable));
     let (draft, final_) = (reader.get(&POINTS_PRICE_DRAFT), reader.get(&POINTS_PRICE_FINAL));
     let point_price = reader.get(&POINT_PRICE_FEN);
     let zone = reader.get(&APP_TIMEZONE);
@@ -144,6 +146,13 @@ fn settings(reader: &mut Reader<'_>, secret: SecretString) -> Option<Settings> {
     settings.quota = QuotaLimits { normal: normal?, vip: vip?, svip: svip? };
     let [normal, vip, svip] = at_once;
     settings.at_once = AtOnce { normal: normal?, vip: vip?, svip: svip? };
+    let [megabytes, open_orders, favorites] = limits;
+    let some = |limit: i64| (limit > 0).then_some(limit);
+    settings.user_limits = UserLimits {
+        storage_bytes: some(megabytes?.saturating_mul(1_000_000)),
+        open_orders: some(open_orders?),
+        favorites: some(favorites?),
+    };
     settings.sample_prices = SamplePrices { draft: draft?, final_: final_? };
     settings.point_price = point_price?;
     settings.zone = zone?;

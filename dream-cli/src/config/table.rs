@@ -168,6 +168,12 @@ table! {
             image API at once, the others wait; 0 for any number").or("2");
         GENERATION_CONCURRENCY_VIP: u32 = Variable::new(parse::count, "The same with VIP").or("5");
         GENERATION_CONCURRENCY_SVIP: u32 = Variable::new(parse::count, "The same with SVIP").or("10");
+        USER_STORAGE_LIMIT_MB: i64 = Variable::new(parse::amount, "Megabytes (of 1 000 000 bytes) that the uploads and \
+            character photos of one user may take; 0 for any number").or("500");
+        USER_OPEN_ORDERS_LIMIT: i64 = Variable::new(parse::amount, "Unpaid orders of one user that may be open at \
+            once; 0 for any number").or("20");
+        USER_FAVORITES_LIMIT: i64 = Variable::new(parse::amount, "Favorites of one user; 0 for any number")
+            .or("5000");
         POINTS_PRICE_DRAFT: Points = Variable::new(parse::points, "Points for a draft sample beyond the quota; \
             twice as many at 4K").or("2");
         POINTS_PRICE_FINAL: Points = Variable::new(parse::points, "Points for a final sample beyond the quota; \

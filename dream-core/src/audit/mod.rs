@@ -85,6 +85,8 @@ rules! {
     TotalsEqualRecords = "totals_equal_records",
     /// The favorites counted on a user's page are those on record.
     FavoritesEqualRecords = "favorites_equal_records",
+    /// The bytes counted for a user are those of the user's uploads and photos.
+    StoredBytesEqualRecords = "stored_bytes_equal_records",
     /// A picture's likes are as many as users like it.
     LikesEqualRecords = "likes_equal_records",
     /// The pictures counted by category and tag are those that everybody sees.

@@ -50,6 +50,7 @@ fn statement(rule: AuditRule) -> Sql<'static> {
         AuditRule::FiguresEqualRecords => FIGURES_EQUAL_RECORDS,
         AuditRule::TotalsEqualRecords => TOTALS_EQUAL_RECORDS,
         AuditRule::FavoritesEqualRecords => FAVORITES_EQUAL_RECORDS,
+        AuditRule::StoredBytesEqualRecords => STORED_BYTES_EQUAL_RECORDS,
         AuditRule::LikesEqualRecords => LIKES_EQUAL_RECORDS,
         AuditRule::GalleryCountsEqualRecords => GALLERY_COUNTS_EQUAL_RECORDS,
         AuditRule::TagsOfPublicImages => TAGS_OF_PUBLIC_IMAGES,
@@ -343,6 +344,17 @@ const FAVORITES_EQUAL_RECORDS: &str = "SELECT 'user:' || CAST(c.user_id AS TEXT)
      CAST(sum(CASE WHEN type = 'image' THEN 1 ELSE 0 END) AS BIGINT) AS images FROM favorites GROUP BY user_id) f \
      ON f.user_id = c.user_id WHERE c.favorites <> coalesce(f.favorites, 0) \
      OR c.image_favorites <> coalesce(f.images, 0) ORDER BY c.user_id LIMIT $1";
+
+const STORED_BYTES_EQUAL_RECORDS: &str = "SELECT 'user:' || CAST(c.user_id AS TEXT) AS subject, \
+     'bytes stored ' || CAST(c.stored_bytes AS TEXT) || ', on record ' \
+     || CAST(coalesce(u.bytes, 0) + coalesce(p.bytes, 0) AS TEXT) AS detail FROM user_counters c \
+     LEFT JOIN (SELECT user_id, CAST(sum(size) AS BIGINT) AS bytes FROM uploads GROUP BY user_id) u \
+     ON u.user_id = c.user_id \
+     LEFT JOIN (SELECT h.user_id, CAST(sum(CASE WHEN f.thumbnail_key IS NULL THEN 0 ELSE f.thumbnail_size END \
+     + CASE WHEN f.original_key IS NULL THEN 0 ELSE f.original_size END) AS BIGINT) AS bytes \
+     FROM character_photos f JOIN characters h ON h.id = f.character_id GROUP BY h.user_id) p \
+     ON p.user_id = c.user_id \
+     WHERE c.stored_bytes <> coalesce(u.bytes, 0) + coalesce(p.bytes, 0) ORDER BY c.user_id LIMIT $1";
 
 const LIKES_EQUAL_RECORDS: &str = "SELECT 'image:' || CAST(g.id AS TEXT) AS subject, \
      'likes ' || CAST(g.likes AS TEXT) || ', on record ' || CAST(coalesce(l.likes, 0) AS TEXT) AS detail \

@@ -4,7 +4,7 @@ use super::store;
 use super::{Character, CharacterRef, CharacterUpdate, MAX_CHARACTERS, NewCharacter, Photo, PhotoRef};
 use crate::access::{Admin, Scope};
 use crate::admin::{self, AuditEntry};
-use crate::blobs::{self, Unnamed};
+use crate::blobs::Unnamed;
 use crate::error::{Code, Result};
 use crate::kernel::{CharacterId, Timestamp, UserId};
 use crate::media::PictureKind;
@@ -12,7 +12,7 @@ use crate::ports::BlobKey;
 use crate::settings::Settings;
 use crate::stats::{self, Delta};
 use crate::store::{Change, Tx};
-use crate::users;
+use crate::{uploads, users};
 
 /// Makes a character, if there is room for one more.
 pub(super) struct Create<'a> {
@@ -88,9 +88,7 @@ impl Change for Delete<'_> {
             let entry = AuditEntry::new("character.delete", format!("character:{id}")).before(before);
             admin::record(tx, admin, entry, self.now).await?;
         }
-        for key in store::delete(tx, id).await? {
-            blobs::remove_later(tx, &key, self.now).await?;
-        }
+        store::delete(tx, id, self.now).await?;
         seen(tx, self.scope, self.settings, self.now).await
     }
 }
@@ -107,6 +105,14 @@ pub(super) struct NewPhoto<'a> {
     pub(super) kind: PictureKind,
     pub(super) thumbnail_size: i64,
     pub(super) original_size: i64,
+}
+
+impl NewPhoto<'_> {
+    /// Bytes of the objects that are its own.
+    fn own_bytes(&self) -> i64 {
+        let own = |key: Option<&BlobKey>, size: i64| if key.is_some() { size } else { 0 };
+        own(self.thumbnail_key, self.thumbnail_size) + own(self.original_key, self.original_size)
+    }
 }
 
 /// Adds a photo, if there is room for one more.
@@ -127,6 +133,9 @@ impl Change for AddPhoto<'_> {
         let id = lock(tx, self.scope, self.character).await?;
         if !store::take_room(tx, id, self.now).await? {
             return Err(Code::PhotoLimitReached.into());
+        }
+        if let Some(owner) = store::owner(tx, id).await? {
+            uploads::count_bytes(tx, owner, self.photo.own_bytes(), self.settings).await?;
         }
         store::insert_photo(tx, id, &self.photo, self.now).await?;
         if let Some(objects) = self.objects {
@@ -153,9 +162,7 @@ impl Change for DeletePhoto<'_> {
     async fn apply(&self, tx: &mut Tx) -> Result<()> {
         let id = lock(tx, self.scope, self.character).await?;
         let photo = store::photo(tx, id, self.photo).await?.ok_or(Code::PhotoNotFound)?;
-        for key in store::delete_photo(tx, &photo, self.now).await? {
-            blobs::remove_later(tx, &key, self.now).await?;
-        }
+        store::delete_photo(tx, &photo, self.now).await?;
         seen(tx, self.scope, self.settings, self.now).await
     }
 }

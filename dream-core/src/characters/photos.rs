@@ -7,8 +7,9 @@ use super::{CharacterRef, MAX_PHOTOS, Photo, PhotoRef, PhotoUrl, store};
 use crate::access::Session;
 use crate::blobs::Unnamed;
 use crate::error::{Code, Error, Fault, Result};
-use crate::media::{self, Picture, PictureKind, PictureWithThumbnail};
+use crate::media::{self, Owner, Picture, PictureKind, PictureWithThumbnail};
 use crate::ports::{BlobKey, EntropyExt as _};
+use crate::uploads;
 
 /// A photo that is sent along: base64, with or without a `data:` prefix. What it is is found by its content.
 ///
@@ -45,14 +46,14 @@ impl PhotoUpload {
         Ok(Self { original, thumbnail })
     }
 
-    async fn prepare(&self) -> Result<PictureWithThumbnail> {
+    async fn prepare(&self, owner: Owner) -> Result<PictureWithThumbnail> {
         let read = |text: &Option<String>| text.as_deref().map(media::from_base64).transpose();
         match (read(&self.original)?, read(&self.thumbnail)?) {
             (Some(original), Some(thumbnail)) => Ok(PictureWithThumbnail {
-                picture: media::clean(original).await?,
-                thumbnail: media::thumbnail(thumbnail).await?,
+                picture: media::clean(owner, original).await?,
+                thumbnail: media::thumbnail(owner, thumbnail).await?,
             }),
-            (Some(only), None) | (None, Some(only)) => media::clean_with_thumbnail(only).await,
+            (Some(only), None) | (None, Some(only)) => media::clean_with_thumbnail(owner, only).await,
             (None, None) => Err(Error::invalid_field("originalData", Fault::Required)),
         }
     }
@@ -108,7 +109,7 @@ impl Session {
     /// Adds a photo that is sent along, to one of one's characters. It is written anew, and kept with a small copy.
     ///
     /// # Errors
-    /// `CHARACTER_NOT_FOUND`, also for somebody else's; `PHOTO_LIMIT_REACHED` with 10 photos; `IMAGE_INVALID` for what
+    /// `CHARACTER_NOT_FOUND`, also for somebody else's; `PHOTO_LIMIT_REACHED` with 10 photos; `STORAGE_LIMIT_REACHED`; `IMAGE_INVALID` for what
     /// is no base64 or no picture, `PAYLOAD_TOO_LARGE`; `UPSTREAM_ERROR` and its kin if it could not be stored.
     pub async fn upload_photo(&self, character: &CharacterRef, upload: &PhotoUpload) -> Result<Photo> {
         let core = &self.core;
@@ -117,7 +118,8 @@ impl Session {
         if i64::try_from(found.photos.len()).unwrap_or(MAX_PHOTOS) >= MAX_PHOTOS {
             return Err(Code::PhotoLimitReached.into());
         }
-        let PictureWithThumbnail { picture, thumbnail } = upload.prepare().await?;
+        uploads::check_room(core, self.user).await?;
+        let PictureWithThumbnail { picture, thumbnail } = upload.prepare(Owner::User(self.user)).await?;
         let now = core.now();
         let uuid = core.entropy.uuid_at(now);
         let key = |which: &str, picture: &Picture| -> Result<BlobKey> {

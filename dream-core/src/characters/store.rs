@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::jobs::CharacterRef;
 use crate::kernel::{CharacterId, PageRequest, SortKey, Timestamp, UserId};
 use crate::ports::BlobKey;
+use crate::stats;
 use crate::store::{Arg, Db, Row, Sql, Tx, for_update, insert_under_id, under_id};
 
 macro_rules! characters {
@@ -200,24 +201,41 @@ pub(super) async fn update(
     tx.execute(sql).await.map(drop)
 }
 
-/// Deletes a character and its photos; the objects that were theirs.
-pub(super) async fn delete(tx: &mut Tx, id: CharacterId) -> Result<Vec<BlobKey>> {
+/// Deletes a character and its photos, and queues the objects that were theirs for removal.
+pub(super) async fn delete(tx: &mut Tx, id: CharacterId, now: Timestamp) -> Result<()> {
     let sql = Sql::new(
-        "DELETE FROM character_photos WHERE character_id = $1 RETURNING thumbnail_key, original_key",
+        "DELETE FROM character_photos WHERE character_id = $1 \
+         RETURNING thumbnail_key, original_key, thumbnail_size, original_size",
     );
-    let keys = keys(&tx.all(sql.bind(id.get())).await?)?;
-    tx.execute(Sql::new("DELETE FROM characters WHERE id = $1").bind(id.get())).await?;
-    Ok(keys)
+    let rows = tx.all(sql.bind(id.get())).await?;
+    remove_objects(tx, id, &rows, now).await?;
+    tx.execute(Sql::new("DELETE FROM characters WHERE id = $1").bind(id.get())).await.map(drop)
 }
 
-fn keys(rows: &[Row]) -> Result<Vec<BlobKey>> {
-    let mut keys = Vec::new();
+/// Queues the objects of removed photos for removal, and counts their bytes no longer. Pictures that are elsewhere were
+/// never counted.
+async fn remove_objects(tx: &mut Tx, id: CharacterId, rows: &[Row], now: Timestamp) -> Result<()> {
+    let mut bytes = 0;
     for row in rows {
-        for column in ["thumbnail_key", "original_key"] {
-            keys.extend(row.get::<Option<String>>(column)?.and_then(|key| key.parse().ok()));
+        for (key, size) in [("thumbnail_key", "thumbnail_size"), ("original_key", "original_size")] {
+            if let Some(key) = row.get::<Option<String>>(key)? {
+                bytes += row.get::<i64>(size)?;
+                if let Ok(key) = key.parse() {
+                    blobs::remove_later(tx, &key, now).await?;
+                }
+            }
         }
     }
-    Ok(keys)
+    match owner(tx, id).await? {
+        Some(user) => stats::release_storage(tx, user, bytes).await,
+        None => Ok(()),
+    }
+}
+
+/// Whose character it is.
+pub(super) async fn owner(tx: &mut Tx, id: CharacterId) -> Result<Option<UserId>> {
+    let sql = Sql::new("SELECT user_id FROM characters WHERE id = $1").bind(id.get());
+    tx.optional(sql).await?.map(|row| row.get("user_id")).transpose()
 }
 
 /// Counts one photo more, if there may be one.
@@ -267,13 +285,16 @@ pub(super) async fn photo(
     db.optional(sql).await?.as_ref().map(read_photo).transpose()
 }
 
-/// Removes a photo; the objects that were its own.
-pub(super) async fn delete_photo(tx: &mut Tx, photo: &Photo, now: Timestamp) -> Result<Vec<BlobKey>> {
-    let sql = Sql::new("DELETE FROM character_photos WHERE id = $1 RETURNING thumbnail_key, original_key");
-    let keys = keys(&tx.all(sql.bind(photo.id.get())).await?)?;
+/// Removes a photo, and queues the objects that were its own for removal.
+pub(super) async fn delete_photo(tx: &mut Tx, photo: &Photo, now: Timestamp) -> Result<()> {
+    let sql = Sql::new(
+        "DELETE FROM character_photos WHERE id = $1 \
+         RETURNING thumbnail_key, original_key, thumbnail_size, original_size",
+    );
+    let rows = tx.all(sql.bind(photo.id.get())).await?;
+    remove_objects(tx, photo.character, &rows, now).await?;
     let sql = Sql::new("UPDATE characters SET photo_count = photo_count - 1, updated_at = $2 WHERE id = $1");
-    tx.execute(sql.bind(photo.character.get()).bind(now)).await?;
-    Ok(keys)
+    tx.execute(sql.bind(photo.character.get()).bind(now)).await.map(drop)
 }
 
 pub(super) async fn first_photo(db: &mut impl Db, character: CharacterId) -> Result<Option<Face>> {
@@ -295,9 +316,7 @@ pub(crate) async fn forget(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<
     let sql = for_update!("SELECT id FROM characters WHERE user_id = $1 ORDER BY id").bind(user.get());
     let rows = tx.all(sql).await?;
     for row in &rows {
-        for key in delete(tx, row.get("id")?).await? {
-            blobs::remove_later(tx, &key, now).await?;
-        }
+        delete(tx, row.get("id")?, now).await?;
     }
     Ok(())
 }

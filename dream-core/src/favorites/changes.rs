@@ -1,10 +1,13 @@
+//! Adding and removing favorites. Each runs under the lock of the user's account, so the count of the user's favorites
+//! that the limit is held against is the count that the transaction changes, and parallel requests cannot exceed it.
+
 use super::{Added, FavoriteKind, ResourceId, not_found, store};
-use crate::error::{Code, Result};
+use crate::error::{Code, Error, Facts, Result};
 use crate::kernel::{FavoriteId, Timestamp, UserId};
 use crate::settings::Settings;
 use crate::stats::{self, Delta, UserDelta};
 use crate::store::{Change, Tx};
-use crate::{points, users};
+use crate::{gallery, points, templates, users};
 
 /// Keeps something, once.
 pub(super) struct Add<'a> {
@@ -27,9 +30,34 @@ impl Change for Add<'_> {
         if let Some(favorite) = store::of_resource(tx, user, kind, resource).await? {
             return Ok(Added { favorite, is_new: false });
         }
+        let used = stats::counters(tx, user).await?.favorites;
+        if let Some(limit) = self.settings.user_limits.favorites
+            && used >= limit
+        {
+            return Err(Error::new(Code::FavoriteLimitReached).with_facts(Facts::Limit { limit, used }));
+        }
+        self.check_exists(tx).await?;
         let favorite = store::insert(tx, user, kind, resource, self.now).await?;
         count(tx, user, kind, 1, self.settings, self.now).await?;
         Ok(Added { favorite, is_new: true })
+    }
+}
+
+impl Add<'_> {
+    /// Only what can be shown can be kept: a public picture, or a template.
+    async fn check_exists(&self, tx: &mut Tx) -> Result<()> {
+        let id = self.resource.as_str();
+        let (found, absent) = match self.kind {
+            FavoriteKind::Image => {
+                let ids: Vec<_> = id.parse().into_iter().collect();
+                (!gallery::public_images(tx, &ids, self.user).await?.is_empty(), Code::ImageNotFound)
+            }
+            FavoriteKind::Prompt => {
+                let ids: Vec<_> = id.parse().into_iter().collect();
+                (!templates::prompt_templates_of(tx, &ids).await?.is_empty(), Code::TemplateNotFound)
+            }
+        };
+        if found { Ok(()) } else { Err(absent.into()) }
     }
 }
 

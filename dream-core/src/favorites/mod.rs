@@ -155,30 +155,13 @@ pub struct Favorite {
 }
 
 /// What a favorite stands for.
-///
-/// ```
-/// # dream_testkit::world::example_on(|world| world.taking_payments(), async |world| {
-/// # world.dream().plant_seeds().await?;
-/// use dream_core::favorites::{FavoriteKind, Kept};
-/// use dream_core::kernel::PageRequest;
-///
-/// # let me = world.alice().await.session().await;
-/// me.add_favorite(FavoriteKind::Prompt, &"portrait_film".parse().unwrap()).await?;
-/// me.add_favorite(FavoriteKind::Image, &"4711".parse().unwrap()).await?;
-/// let page = me.favorites(None, &PageRequest::default()).await?;
-/// assert_eq!(page.items[0].1, Kept::Gone, "there is no such picture");
-/// let Kept::Prompt(prompt) = &page.items[1].1 else { panic!("it is a prompt") };
-/// assert_eq!(prompt.content.title.as_str(), "胶片人像");
-/// # Ok(())
-/// # });
-/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kept {
     /// A public picture.
     Image(Box<GalleryImage>),
     /// A prompt template.
     Prompt(Box<PromptTemplate>),
-    /// There is no such thing, or no longer.
+    /// It was removed since, or is no longer public.
     Gone,
 }
 
@@ -207,11 +190,11 @@ pub struct Added {
 }
 
 impl Session {
-    /// Keeps something. Keeping it again gives the favorite that is there. Whether the thing exists is not asked,
-    /// since it may go at any time.
+    /// Keeps a public picture or a template. Keeping it again gives the favorite that is there.
     ///
     /// # Errors
-    /// `TOKEN_REVOKED` if the account was deleted just now.
+    /// `IMAGE_NOT_FOUND` or `TEMPLATE_NOT_FOUND` for what does not exist or is not public; `FAVORITE_LIMIT_REACHED` with as
+    /// many favorites as `Settings::user_limits` allows; `TOKEN_REVOKED` if the account was deleted just now.
     pub async fn add_favorite(&self, kind: FavoriteKind, resource: &ResourceId) -> Result<Added> {
         let core = &self.core;
         let change =

@@ -23,7 +23,7 @@ use crate::idempotency::Once;
 use crate::kernel::{
     GenerationId, IdempotencyKey, JobId, ListScope, Page, PageRequest, SortKey, Timestamp, UserId,
 };
-use crate::media;
+use crate::media::{self, Owner};
 use crate::ports::{BlobKey, EntropyExt as _, Invalidation, JobError, JobState};
 use crate::protocol::token::TokenFault;
 
@@ -203,7 +203,7 @@ impl Session {
         let fingerprint = request.fingerprint();
         let job_id = new_job_id(core, now)?;
         let input = match (&request.input_image, &request.character) {
-            (Some(picture), None) => Some(keep_input(core, picture, now).await?),
+            (Some(picture), None) => Some(keep_input(core, self.user, picture, now).await?),
             _ => None,
         };
         let change = changes::ChargeJob {
@@ -483,8 +483,8 @@ pub(crate) fn is_input(key: &BlobKey) -> bool {
 }
 
 /// Reads the picture for what it is and keeps it until the job has ended.
-async fn keep_input(core: &Core, picture: &InlinePicture, now: Timestamp) -> Result<Unnamed> {
-    let picture = media::clean(picture.bytes().clone()).await?;
+async fn keep_input(core: &Core, user: UserId, picture: &InlinePicture, now: Timestamp) -> Result<Unnamed> {
+    let picture = media::clean(Owner::User(user), picture.bytes().clone()).await?;
     let name = format!("{INPUTS}{}.{}", core.entropy.uuid_at(now).simple(), picture.kind.extension());
     let key: BlobKey = name.parse().map_err(|_| Error::internal("a fresh name is none"))?;
     Unnamed::write(core, [(key, picture)]).await

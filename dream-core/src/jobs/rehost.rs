@@ -9,7 +9,7 @@ use crate::dream::Core;
 use crate::error::{Error, Result};
 use crate::gallery;
 use crate::kernel::{JobId, Timestamp};
-use crate::media::{self, Picture};
+use crate::media::{self, Owner, Picture};
 use crate::outbox::{Next, Task};
 use crate::ports::{BlobKey, EntropyExt as _};
 use crate::store::{Change, Tx};
@@ -124,12 +124,17 @@ async fn copy(
             return Ok(None);
         }
     };
-    let picture = match media::recognise(bytes) {
+    let picture = match media::recognise(bytes.clone()) {
         Ok(picture) => picture,
-        Err(error) => {
-            gone(&error);
-            return Ok(None);
-        }
+        // Written anew, a picture is rid of what must not be stored. It loses its metadata, but is not lost.
+        Err(_) => match media::clean(Owner::Service, bytes).await {
+            Ok(picture) => picture,
+            Err(error) if error.is_retryable() => return Err(error),
+            Err(error) => {
+                gone(&error);
+                return Ok(None);
+            }
+        },
     };
     let kept = keep(core, picture, index == 0).await?;
     copies.thumbnail = kept.thumbnail.or(copies.thumbnail.take());
@@ -149,7 +154,7 @@ pub(super) async fn keep(core: &Core, picture: Picture, with_thumbnail: bool) ->
     let mut objects = Vec::new();
     let mut thumbnail = None;
     if with_thumbnail {
-        match media::thumbnail(picture.bytes.clone()).await {
+        match media::thumbnail(Owner::Service, picture.bytes.clone()).await {
             Ok(small) => {
                 let key = fresh_name(core, &small)?;
                 thumbnail = Some(core.blobs.public_url(&key));

@@ -1,19 +1,23 @@
-//! From a file to pixels and back.
+//! From a file to pixels.
+//!
+//! The header is read and the limits are checked before a pixel is decoded, so that time and memory never depend on
+//! what a header promises. Pixels come out upright and with at most eight bits a channel.
 
 use std::io::Cursor;
 
-use image::codecs::jpeg::JpegEncoder;
-use image::codecs::png::PngEncoder;
-use image::{DynamicImage, ImageDecoder, ImageEncoder, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
-use super::{MAX_PIXELS, Picture, PictureKind, THUMBNAIL_SIDE, invalid};
-use crate::error::{Error, Result};
+use super::container::Layout;
+use super::encode::Drawing;
+use super::{MAX_PIXELS, Picture, PictureFault, PictureKind, invalid, jpeg_scan, polyglot, refused};
+use crate::error::Result;
 
 /// What a decoder may use beside the pixels themselves, in bytes: for a line, for a profile that is unpacked.
 const DECODER_MEMORY: u64 = 8 * 1024 * 1024;
-/// A profile that says how colours are meant is kept up to this size, in bytes.
-const MAX_PROFILE: usize = 64 * 1024;
-const JPEG_QUALITY: u8 = 90;
+/// A profile that says how colours are meant is kept up to this size, in bytes. Those of scanners and of wide screens
+/// take hundreds of kilobytes, and no known one more than this.
+const MAX_PROFILE: usize = 4 * 1024 * 1024;
 
 /// Reads the header, and refuses one that promises too much.
 pub(super) fn check_header(kind: PictureKind, bytes: &[u8]) -> Result<()> {
@@ -29,28 +33,33 @@ fn open(kind: PictureKind, bytes: &[u8]) -> Result<Box<dyn ImageDecoder + '_>> {
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(invalid)?;
     let (width, height) = decoder.dimensions();
-    if width == 0 || height == 0 || u64::from(width) * u64::from(height) > MAX_PIXELS {
+    if width == 0 || height == 0 {
         return Err(invalid(format!("{width} × {height} pixels")));
+    }
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(refused(PictureFault::TooManyPixels, format!("{width} × {height} pixels")));
     }
     Ok(Box::new(decoder))
 }
 
-/// Upright pixels, and what is needed to show them as they were meant.
-pub(super) struct Decoded {
-    pixels: DynamicImage,
-    profile: Option<Vec<u8>>,
-    from: PictureKind,
+/// Decodes a picture whose header was checked; of an animation its first frame.
+pub(super) fn decode(picture: &Picture, layout: &Layout) -> Result<Drawing> {
+    if picture.kind == PictureKind::Jpeg {
+        let damaged = |damage| refused(PictureFault::Damaged, format!("the coded pixels: {damage:?}"));
+        jpeg_scan::check(&picture.bytes).map_err(damaged)?;
+    }
+    let mut decoder = open(picture.kind, &picture.bytes)?;
+    let profile = decoder.icc_profile().ok().flatten();
+    let damaged = |error: image::ImageError| refused(PictureFault::Damaged, error);
+    let mut pixels = eight_bits(DynamicImage::from_decoder(decoder).map_err(damaged)?);
+    pixels.apply_orientation(orientation(&picture.bytes, layout));
+    let profile = profile.filter(|profile| fits(profile, &pixels));
+    Ok(Drawing { pixels, profile, from: picture.kind, lossless: layout.lossless })
 }
 
-/// Decodes a picture whose header was checked; of an animation its first frame.
-pub(super) fn decode(picture: &Picture) -> Result<Decoded> {
-    let mut decoder = open(picture.kind, &picture.bytes)?;
-    let orientation = decoder.orientation().map_err(invalid)?;
-    let profile = decoder.icc_profile().ok().flatten();
-    let mut pixels = eight_bits(DynamicImage::from_decoder(decoder).map_err(invalid)?);
-    pixels.apply_orientation(orientation);
-    let profile = profile.filter(|profile| fits(profile, &pixels));
-    Ok(Decoded { pixels, profile, from: picture.kind })
+fn orientation(bytes: &[u8], layout: &Layout) -> Orientation {
+    let exif = layout.exif.clone().and_then(|range| bytes.get(range));
+    exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
 }
 
 /// Nobody sees more than eight bits a channel, and they double the size.
@@ -64,43 +73,12 @@ fn eight_bits(pixels: DynamicImage) -> DynamicImage {
     }
 }
 
-/// Whether the colour profile (ICC.1, 7.2) is one for the pixels as they were decoded. One for print is not.
+/// Whether the colour profile (ICC.1, 7.2) is one for the pixels as they were decoded. One for print is not. It is the
+/// only part of a file that is kept as it came, so one with a page or script in it is dropped.
 fn fits(profile: &[u8], pixels: &DynamicImage) -> bool {
     let space = profile.get(16..20);
-    profile.len() <= MAX_PROFILE && pixels.color().has_color() && space == Some(b"RGB ")
-}
-
-impl Decoded {
-    /// As it is. JPEG stays JPEG, and WebP becomes JPEG where nothing of it is see-through; the rest becomes PNG.
-    pub(super) fn full(&self) -> Result<Picture> {
-        let seen_through = self.pixels.color().has_alpha();
-        let jpeg = self.from == PictureKind::Jpeg || (self.from == PictureKind::Webp && !seen_through);
-        self.encode(&self.pixels, jpeg)
-    }
-
-    /// A small copy: JPEG unless something of it is see-through.
-    pub(super) fn thumbnail(&self) -> Result<Picture> {
-        let large = self.pixels.width().max(self.pixels.height()) > THUMBNAIL_SIDE;
-        let small = large.then(|| self.pixels.thumbnail(THUMBNAIL_SIDE, THUMBNAIL_SIDE));
-        let small = small.as_ref().unwrap_or(&self.pixels);
-        self.encode(small, !small.color().has_alpha())
-    }
-
-    fn encode(&self, pixels: &DynamicImage, jpeg: bool) -> Result<Picture> {
-        let mut out = Vec::new();
-        if jpeg {
-            self.write(pixels, JpegEncoder::new_with_quality(&mut out, JPEG_QUALITY))?;
-        } else {
-            self.write(pixels, PngEncoder::new(&mut out))?;
-        }
-        let kind = if jpeg { PictureKind::Jpeg } else { PictureKind::Png };
-        Ok(Picture { kind, bytes: out.into() })
-    }
-
-    fn write(&self, pixels: &DynamicImage, mut encoder: impl ImageEncoder) -> Result<()> {
-        if let Some(profile) = &self.profile {
-            encoder.set_icc_profile(profile.clone()).map_err(Error::internal)?;
-        }
-        pixels.write_with_encoder(encoder).map_err(Error::internal)
-    }
+    profile.len() <= MAX_PROFILE
+        && pixels.color().has_color()
+        && space == Some(b"RGB ")
+        && !polyglot::is_hidden_in(profile)
 }

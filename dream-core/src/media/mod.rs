@@ -1,24 +1,31 @@
 //! Pictures: recognised by what they are, checked before they are decoded, and written anew without metadata.
 //!
-//! What comes out of here holds pixels and how to show them, and nothing else of the file that came in: no place, no
-//! name of a camera, no second file behind the first.
+//! What [`clean`] returns holds pixels and how to show them, and nothing else of the file that came in: no place, no
+//! name of a camera, no second file after the first. It is at most [`MAX_BYTES`] large, whatever came in, and keeps the
+//! format, the size in pixels and the transparency of the picture wherever that bound allows it.
+//!
+//! Nothing is decoded before the header was held against the limits, and nothing is decoded on an async thread:
+//! pictures wait in turns between their [`Owner`]s.
 
 mod animation;
-mod at_work;
+mod container;
 mod decode;
-mod foreign;
+mod encode;
+mod jpeg_scan;
+mod polyglot;
+mod pool;
 mod text;
-mod whole;
 
 use bytes::Bytes;
 use image::ImageFormat;
 
-use crate::error::{Code, Error, Facts, Result};
+use crate::error::{Code, Error, Facts, PictureFault, Result};
 
-pub use at_work::work_in_place;
+use container::Layout;
+pub use pool::{Owner, work_in_place};
 pub(crate) use text::{from_base64, from_data_url};
 
-/// Largest file that is taken, in bytes.
+/// Largest file that is taken, and largest that is written, in bytes.
 pub const MAX_BYTES: usize = 10 * 1024 * 1024;
 /// Most pixels that are decoded.
 pub const MAX_PIXELS: u64 = 40_000_000;
@@ -125,20 +132,6 @@ impl PictureKind {
 }
 
 /// A picture and what it is.
-///
-/// ```
-/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use dream_core::media::{self, Picture, PictureKind};
-///
-/// # let mut png = std::io::Cursor::new(Vec::new());
-/// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
-/// # let bytes = bytes::Bytes::from(png.into_inner());
-/// let Picture { kind, bytes } = media::recognise(bytes)?;
-/// assert_eq!(kind, PictureKind::Png);
-/// println!("{} bytes of {}", bytes.len(), kind.mime());
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture {
     /// What it is.
@@ -148,20 +141,6 @@ pub struct Picture {
 }
 
 /// A picture that was written anew, and a small copy of it.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use dream_core::media::{self, PictureKind};
-///
-/// # let mut png = std::io::Cursor::new(Vec::new());
-/// # image::RgbImage::new(1024, 768).write_to(&mut png, image::ImageFormat::Png)?;
-/// # let bytes = bytes::Bytes::from(png.into_inner());
-/// let both = media::clean_with_thumbnail(bytes).await?;
-/// assert_eq!((both.picture.kind, both.thumbnail.kind), (PictureKind::Png, PictureKind::Jpeg));
-/// # Ok(())
-/// # }
-/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PictureWithThumbnail {
     /// The picture in its full size.
@@ -170,8 +149,9 @@ pub struct PictureWithThumbnail {
     pub thumbnail: Picture,
 }
 
-/// Says what the bytes are, by their content, and that they are a whole picture within the limits and nothing else at
-/// the same time. Decodes no pixels: its time and memory do not depend on what the header promises.
+/// Recognises a picture that is to be stored as it came: by its content, complete, within the limits, and without a
+/// page, a script, a PDF or an archive in its metadata. What follows its end is cut off. Decodes no pixels: its time
+/// and memory do not depend on what the header promises.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -182,7 +162,7 @@ pub struct PictureWithThumbnail {
 /// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
 /// # let png = bytes::Bytes::from(png.into_inner());
 /// assert_eq!(media::recognise(png.clone())?.kind.mime(), "image/png", "whatever its name says");
-/// // A file that breaks off, and one that is a page as well.
+/// // A file that breaks off, and one that is a page.
 /// assert_eq!(media::recognise(png.slice(..png.len() - 4)).unwrap_err().code(), Code::ImageInvalid);
 /// assert_eq!(media::recognise("<svg onload=alert(1)>".into()).unwrap_err().code(), Code::ImageInvalid);
 /// # Ok(())
@@ -190,118 +170,111 @@ pub struct PictureWithThumbnail {
 /// ```
 ///
 /// # Errors
-/// `IMAGE_INVALID`.
+/// `IMAGE_INVALID`, with [`Facts::Picture`] where the reason is one that its sender can do something about.
 pub fn recognise(bytes: Bytes) -> Result<Picture> {
-    let format = image::guess_format(&bytes).map_err(invalid)?;
-    let kind = PictureKind::of(format).ok_or_else(|| invalid("not one of the formats that are taken"))?;
-    decode::check_header(kind, &bytes)?;
-    if kind == PictureKind::Gif {
-        animation::check(&bytes)?;
+    let (picture, layout) = inspect(bytes)?;
+    if polyglot::is_in_metadata(&picture.bytes, &layout) {
+        return Err(invalid("its metadata holds a page, a script, a PDF or an archive"));
     }
-    if !whole::is_whole(kind, &bytes) {
-        return Err(invalid("the file breaks off"));
-    }
-    match foreign::found_in(&bytes) {
-        Some(what) => Err(invalid(format!("there is {what} in it"))),
-        None => Ok(Picture { kind, bytes }),
-    }
+    Ok(Picture { kind: picture.kind, bytes: picture.bytes.slice(..layout.end) })
 }
 
-/// The picture written anew: turned upright and without metadata. A GIF keeps its frames; of other animations the
-/// first picture is kept. WebP becomes JPEG, or PNG where it is see-through.
+/// The picture written anew: turned upright and without metadata. A GIF keeps its frames.
 ///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use dream_core::Code;
-/// use dream_core::media;
-///
-/// # let mut png = std::io::Cursor::new(Vec::new());
-/// # image::RgbImage::new(16, 16).write_to(&mut png, image::ImageFormat::Png)?;
-/// # let png = bytes::Bytes::from(png.into_inner());
-/// // Pixels, and nothing of what a camera or an editor wrote beside them.
-/// let picture = media::clean(png).await?;
-/// assert_eq!(picture.kind.mime(), "image/png");
-///
-/// let large = media::clean(vec![0; media::MAX_BYTES + 1].into()).await.unwrap_err();
-/// assert_eq!(large.code(), Code::PayloadTooLarge);
-/// # Ok(())
-/// # }
-/// ```
+/// A picture keeps its format, unless that would exceed [`MAX_BYTES`]: PNG then becomes JPEG, or WebP where something
+/// is see-through. WebP without loss stays so while it fits.
 ///
 /// # Errors
-/// `PAYLOAD_TOO_LARGE` beyond 10 MiB; `IMAGE_INVALID` for what is no picture or beyond a limit; `UNAVAILABLE` while
-/// too many wait for their turn.
-pub async fn clean(bytes: Bytes) -> Result<Picture> {
-    work(bytes, |picture| anew(&picture, None)).await
+/// `PAYLOAD_TOO_LARGE` beyond 10 MiB; `IMAGE_INVALID` for what is no picture, beyond a limit, damaged, or an animation
+/// other than GIF; `UNAVAILABLE` while too many wait for their turn.
+pub async fn clean(owner: Owner, bytes: Bytes) -> Result<Picture> {
+    work(owner, bytes, |picture, layout| anew(picture, &layout, None)).await
 }
 
 /// As [`clean`], with a small copy beside it.
 ///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use dream_core::media::{self, THUMBNAIL_SIDE};
-///
-/// # let mut png = std::io::Cursor::new(Vec::new());
-/// # image::RgbImage::new(1024, 512).write_to(&mut png, image::ImageFormat::Png)?;
-/// # let png = bytes::Bytes::from(png.into_inner());
-/// let both = media::clean_with_thumbnail(png).await?;
-/// let small = image::load_from_memory(&both.thumbnail.bytes)?;
-/// assert_eq!((small.width(), small.height()), (THUMBNAIL_SIDE, 256), "pixels; its shape stays");
-/// # Ok(())
-/// # }
-/// ```
-///
 /// # Errors
 /// As [`clean`].
-pub async fn clean_with_thumbnail(bytes: Bytes) -> Result<PictureWithThumbnail> {
-    work(bytes, |picture| {
-        let decoded = decode::decode(&picture)?;
-        let anew = anew(&picture, Some(&decoded))?;
-        Ok(PictureWithThumbnail { picture: anew, thumbnail: decoded.thumbnail()? })
+pub async fn clean_with_thumbnail(owner: Owner, bytes: Bytes) -> Result<PictureWithThumbnail> {
+    work(owner, bytes, |picture, layout| {
+        refuse_animation(&picture, &layout)?;
+        let drawing = decode::decode(&picture, &layout)?;
+        let thumbnail = drawing.thumbnail()?;
+        Ok(PictureWithThumbnail { picture: anew(picture, &layout, Some(drawing))?, thumbnail })
     })
     .await
 }
 
-/// A small copy of the picture: at most 512 pixels on its longer side.
-///
-/// ```
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// use dream_core::media;
-///
-/// # let mut png = std::io::Cursor::new(Vec::new());
-/// # image::RgbImage::new(1024, 512).write_to(&mut png, image::ImageFormat::Png)?;
-/// # let png = bytes::Bytes::from(png.into_inner());
-/// let small = media::thumbnail(png).await?;
-/// assert_eq!(small.kind, media::PictureKind::Jpeg);
-/// # Ok(())
-/// # }
-/// ```
+/// A small copy of the picture: at most 512 pixels on its longer side. Of an animation it shows the first frame.
 ///
 /// # Errors
 /// As [`clean`].
-pub async fn thumbnail(bytes: Bytes) -> Result<Picture> {
-    work(bytes, |picture| decode::decode(&picture)?.thumbnail()).await
+pub async fn thumbnail(owner: Owner, bytes: Bytes) -> Result<Picture> {
+    work(owner, bytes, |picture, layout| decode::decode(&picture, &layout)?.thumbnail()).await
 }
 
-fn anew(picture: &Picture, decoded: Option<&decode::Decoded>) -> Result<Picture> {
-    match (picture.kind, decoded) {
+fn anew(picture: Picture, layout: &Layout, drawing: Option<encode::Drawing>) -> Result<Picture> {
+    refuse_animation(&picture, layout)?;
+    match (picture.kind, drawing) {
         (PictureKind::Gif, _) => animation::anew(&picture.bytes),
-        (_, Some(decoded)) => decoded.full(),
-        (_, None) => decode::decode(picture)?.full(),
+        (_, Some(drawing)) => drawing.full(),
+        (_, None) => decode::decode(&picture, layout)?.full(),
     }
 }
 
+/// Only GIF keeps its frames. Of another animation one frame would be left, which nobody asked for.
+fn refuse_animation(picture: &Picture, layout: &Layout) -> Result<()> {
+    if picture.kind != PictureKind::Gif && layout.frames > 1 {
+        return Err(refused(PictureFault::Animated, format!("{} frames", layout.frames)));
+    }
+    Ok(())
+}
+
 async fn work<T: Send + 'static>(
+    owner: Owner,
     bytes: Bytes,
-    then: impl FnOnce(Picture) -> Result<T> + Send + 'static,
+    then: impl FnOnce(Picture, Layout) -> Result<T> + Send + 'static,
 ) -> Result<T> {
     if bytes.len() > MAX_BYTES {
         return Err(too_large());
     }
-    at_work::run(move || then(recognise(bytes)?)).await
+    pool::run(owner, move || {
+        let (picture, layout) = inspect(bytes)?;
+        if polyglot::is_followed_by_page(&picture.bytes, &layout) {
+            return Err(invalid("a page or script follows the picture"));
+        }
+        then(picture, layout)
+    })
+    .await
+}
+
+/// Recognises the picture and checks what can be checked without decoding a pixel.
+fn inspect(bytes: Bytes) -> Result<(Picture, Layout)> {
+    let kind = image::guess_format(&bytes).ok().and_then(PictureKind::of);
+    let kind = kind.ok_or_else(|| unknown(&bytes))?;
+    decode::check_header(kind, &bytes)?;
+    if kind == PictureKind::Gif {
+        animation::check(&bytes)?;
+    }
+    let breaks_off = || refused(PictureFault::Damaged, "the file breaks off");
+    let layout = container::read(kind, &bytes).ok_or_else(breaks_off)?;
+    Ok((Picture { kind, bytes }, layout))
+}
+
+/// What is none of the formats that are taken. Phones of Apple write HEIC unless told otherwise, so it has a text of its
+/// own: ISO/IEC 14496-12, 4.3 (the box that names the brands) and 23008-12, annex B (the brands).
+fn unknown(bytes: &[u8]) -> Error {
+    const BRANDS: [&[u8]; 8] = [b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"];
+    let length = bytes.first_chunk().map_or(0, |length| u32::from_be_bytes(*length));
+    let length = usize::try_from(length).unwrap_or(usize::MAX).min(256);
+    let is_media = bytes.get(4..8) == Some(b"ftyp");
+    let brands = bytes.get(8..bytes.len().min(length)).unwrap_or_default();
+    let mut brands = brands.chunks_exact(4).enumerate().filter(|(at, _)| *at != 1).map(|(_, brand)| brand);
+    let is_avif = brands.clone().any(|brand| brand == b"avif" || brand == b"avis");
+    if is_media && !is_avif && brands.any(|brand| BRANDS.contains(&brand)) {
+        return refused(PictureFault::Heic, "HEIC");
+    }
+    refused(PictureFault::Format, "not one of the formats that are taken")
 }
 
 pub(crate) fn too_large() -> Error {
@@ -310,4 +283,8 @@ pub(crate) fn too_large() -> Error {
 
 pub(crate) fn invalid(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::new(Code::ImageInvalid).with_source(source)
+}
+
+fn refused(fault: PictureFault, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    invalid(source).with_facts(Facts::Picture(fault))
 }

@@ -10,7 +10,7 @@ use super::store::{self, NewOrder, Whole};
 use super::{Goods, OrderState, Placed, channel};
 use crate::access::Scope;
 use crate::dream::Core;
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error, Facts, Result};
 use crate::idempotency::{self, Once};
 use crate::kernel::{Fen, IdempotencyKey, OrderId, PlanId, Timestamp, UserId};
 use crate::outbox::{self, TaskKind};
@@ -72,6 +72,12 @@ impl Change for PlaceOrder<'_> {
             && let Some(first) = idempotency::first(tx, once, self.order_id.as_str(), now).await?
         {
             return first.parse().map_err(|_| Error::internal("an idempotency key names no order"));
+        }
+        let used = store::open_of(tx, user).await?;
+        if let Some(limit) = self.settings.user_limits.open_orders
+            && used >= limit
+        {
+            return Err(Error::new(Code::OrderLimitReached).with_facts(Facts::Limit { limit, used }));
         }
         let payer = store::payer_of(tx, user).await?.ok_or(Code::TokenRevoked)?;
         let (goods, amount, description) = self.offer(tx).await?;

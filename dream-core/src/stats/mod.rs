@@ -17,7 +17,9 @@ use crate::users::User;
 use crate::{jobs, orders, points, users, vip};
 
 use store::Grain;
-pub(crate) use store::{Delta, UserDelta, add_images, add_to_user, counters, open};
+pub(crate) use store::{
+    Delta, UserDelta, add_images, add_to_user, counters, open, release_storage, take_storage,
+};
 
 /// An hour is kept apart by connections and nodes until it has been over for this long.
 const SETTLES_AFTER: Duration = Duration::from_hours(1);

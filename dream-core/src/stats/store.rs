@@ -283,6 +283,8 @@ pub(crate) struct Counters {
     pub(crate) succeeded: i64,
     pub(crate) failed: i64,
     pub(crate) images: i64,
+    /// Bytes of the user's uploads and photos.
+    pub(crate) stored_bytes: i64,
 }
 
 /// Gives a new user its counters.
@@ -316,11 +318,31 @@ pub(crate) async fn add_to_user(tx: &mut Tx, user: UserId, delta: &UserDelta) ->
     Ok(())
 }
 
+/// Counts bytes that the user stores, unless that would exceed the limit; whether they were counted. Counting and
+/// comparing are one statement, so parallel requests cannot exceed the limit together.
+pub(crate) async fn take_storage(tx: &mut Tx, user: UserId, bytes: i64, limit: Option<i64>) -> Result<bool> {
+    let sql = Sql::new(
+        "UPDATE user_counters SET stored_bytes = stored_bytes + $2 WHERE user_id = $1 AND stored_bytes <= $3 - $2",
+    );
+    let sql = sql.bind(user.get()).bind(bytes).bind(limit.unwrap_or(i64::MAX));
+    Ok(tx.execute(sql).await? == 1)
+}
+
+/// Counts bytes that the user no longer stores. What an older version of the program stored without counting is not
+/// counted below zero.
+pub(crate) async fn release_storage(tx: &mut Tx, user: UserId, bytes: i64) -> Result<()> {
+    let sql = Sql::new(
+        "UPDATE user_counters SET stored_bytes = CASE WHEN stored_bytes > $2 THEN stored_bytes - $2 ELSE 0 END \
+         WHERE user_id = $1",
+    );
+    tx.execute(sql.bind(user.get()).bind(bytes)).await.map(drop)
+}
+
 /// One user's figures; zeros for a user that has none.
 pub(crate) async fn counters(db: &mut impl Db, user: UserId) -> Result<Counters> {
     let sql = Sql::new(
-        "SELECT orders, favorites, image_favorites, generations, succeeded, failed, images FROM user_counters \
-         WHERE user_id = $1",
+        "SELECT orders, favorites, image_favorites, generations, succeeded, failed, images, stored_bytes \
+         FROM user_counters WHERE user_id = $1",
     );
     let Some(row) = db.optional(sql.bind(user.get())).await? else { return Ok(Counters::default()) };
     Ok(Counters {
@@ -331,6 +353,7 @@ pub(crate) async fn counters(db: &mut impl Db, user: UserId) -> Result<Counters>
         succeeded: row.get("succeeded")?,
         failed: row.get("failed")?,
         images: row.get("images")?,
+        stored_bytes: row.get("stored_bytes")?,
     })
 }
 

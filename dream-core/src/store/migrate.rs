@@ -23,6 +23,7 @@ migrations!(
     3 "0003_deleted_usage",
     4 "0004_refresh_clients",
     5 "0005_operations",
+    6 "0006_user_limits",
     7 "0007_waiting_jobs",
     8 "0008_partial_refunds",
 );

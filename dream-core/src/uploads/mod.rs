@@ -1,4 +1,7 @@
 //! Pictures that users upload by themselves, and reading pictures out of our storage.
+//!
+//! An upload's row, the name of its object and the bytes counted for its user are one transaction. The limit of bytes
+//! is read before a picture is decoded, which spares the work, and decides in that transaction.
 
 mod store;
 
@@ -6,10 +9,11 @@ use bytes::Bytes;
 
 use crate::access::{Guest, Session};
 use crate::blobs::Unnamed;
-use crate::error::{Code, Error, Result};
+use crate::dream::Core;
+use crate::error::{Code, Error, Facts, Result};
 use crate::jobs;
 use crate::kernel::{Timestamp, UserId};
-use crate::media::{self, PictureKind};
+use crate::media::{self, Owner, PictureKind};
 use crate::ports::{BlobInfo, BlobKey, BlobReader, ByteRange, EntropyExt as _};
 use crate::settings::Settings;
 use crate::stats::{self, Delta};
@@ -75,10 +79,35 @@ impl Change for Keep<'_> {
         if !users::lock(tx, self.user).await? {
             return Err(Code::TokenRevoked.into());
         }
+        count_bytes(tx, self.user, self.upload.size, self.settings).await?;
         store::insert(tx, self.user, self.upload).await?;
         self.object.name(tx).await?;
         stats::add_by(tx, self.settings, self.user, self.upload.created_at, Delta::default()).await
     }
+}
+
+/// Counts bytes of objects that the user stores.
+///
+/// # Errors
+/// `STORAGE_LIMIT_REACHED` if the user would exceed what one may store.
+pub(crate) async fn count_bytes(tx: &mut Tx, user: UserId, bytes: i64, settings: &Settings) -> Result<()> {
+    let limit = settings.user_limits.storage_bytes;
+    if stats::take_storage(tx, user, bytes, limit).await? {
+        return Ok(());
+    }
+    let used = stats::counters(tx, user).await?.stored_bytes;
+    Err(limit_reached(limit.unwrap_or(i64::MAX), used))
+}
+
+/// Refuses somebody whose storage is full already, before any work is done on a picture.
+pub(crate) async fn check_room(core: &Core, user: UserId) -> Result<()> {
+    let Some(limit) = core.settings.user_limits.storage_bytes else { return Ok(()) };
+    let used = stats::counters(&mut core.store.db(), user).await?.stored_bytes;
+    if used >= limit { Err(limit_reached(limit, used)) } else { Ok(()) }
+}
+
+fn limit_reached(limit: i64, used: i64) -> Error {
+    Error::new(Code::StorageLimitReached).with_facts(Facts::Limit { limit, used })
 }
 
 impl Session {
@@ -104,11 +133,12 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// `PAYLOAD_TOO_LARGE`, `IMAGE_INVALID`; `UPSTREAM_ERROR` and its kin if it could not be stored; `UNAVAILABLE`
+    /// `PAYLOAD_TOO_LARGE`, `IMAGE_INVALID`; `STORAGE_LIMIT_REACHED`; `UPSTREAM_ERROR` and its kin if it could not be stored; `UNAVAILABLE`
     /// while too many pictures wait to be looked at.
     pub async fn upload_picture(&self, bytes: Bytes, original_name: &str) -> Result<Upload> {
         let core = &self.core;
-        let picture = media::clean(bytes).await?;
+        check_room(core, self.user).await?;
+        let picture = media::clean(Owner::User(self.user), bytes).await?;
         let now = core.now();
         let name = format!("{}.{}", core.entropy.uuid_at(now).simple(), picture.kind.extension());
         let key: BlobKey = name.parse().map_err(|_| Error::internal("a fresh name is none"))?;

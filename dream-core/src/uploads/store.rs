@@ -6,6 +6,7 @@ use crate::error::Result;
 use crate::kernel::{Timestamp, UserId};
 use crate::media::PictureKind;
 use crate::ports::Blobs;
+use crate::stats;
 use crate::store::{Db, Sql, StoreError, Tx};
 
 pub(super) async fn insert(tx: &mut Tx, user: UserId, upload: &Upload) -> Result<()> {
@@ -48,13 +49,15 @@ pub(crate) async fn all_of(db: &mut impl Db, user: UserId, blobs: &dyn Blobs) ->
 
 /// Removes a deleted user's uploads, and queues their objects for removal.
 pub(crate) async fn forget(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
-    let sql = Sql::new("DELETE FROM uploads WHERE user_id = $1 RETURNING blob_key");
+    let sql = Sql::new("DELETE FROM uploads WHERE user_id = $1 RETURNING blob_key, size");
+    let mut bytes = 0;
     for row in tx.all(sql.bind(user.get())).await? {
+        bytes += row.get::<i64>("size")?;
         if let Ok(key) = row.get::<String>("blob_key")?.parse() {
             blobs::remove_later(tx, &key, now).await?;
         }
     }
-    Ok(())
+    stats::release_storage(tx, user, bytes).await
 }
 
 /// Notes what some of the uploads behind this one name; the last of them, unless there are no more.

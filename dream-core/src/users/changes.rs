@@ -167,6 +167,8 @@ impl Change for Delete<'_> {
             return Ok(None);
         }
         auth::revoke_all_of(tx, user, "DELETED", now).await?;
+        // Locks characters before the user's counters, as adding a photo does.
+        characters::forget(tx, user, now).await?;
         // Before the jobs, whose pictures are removed unless the gallery shows them.
         gallery::forget(tx, user, self.blobs, now).await?;
         jobs::forget(tx, user, self.blobs, self.settings, now).await?;
@@ -175,7 +177,6 @@ impl Change for Delete<'_> {
             quota::remember(tx, self.settings, user, &openid, now).await?;
         }
         favorites::forget(tx, user, self.settings, now).await?;
-        characters::forget(tx, user, now).await?;
         uploads::forget(tx, user, now).await?;
         orders::forget(tx, user, now).await?;
         vip::close(tx, self.settings, user, now).await?;

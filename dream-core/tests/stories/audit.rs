@@ -59,6 +59,7 @@ on_every_backend!(each_kind_of_damage_is_found_and_named, |backend| async move {
         ("UPDATE usage_hours SET images = images + 1", AuditRule::TotalsEqualRecords),
         ("UPDATE usage_hours SET spent = spent - 1", AuditRule::TotalsEqualRecords),
         ("UPDATE user_counters SET favorites = favorites + 1", AuditRule::FavoritesEqualRecords),
+        ("UPDATE user_counters SET stored_bytes = stored_bytes + 1", AuditRule::StoredBytesEqualRecords),
         (
             "INSERT INTO gallery_images (id, image_url, thumbnail_url, prompt, category, tags, likes, status, created_at, \
              updated_at) VALUES (1, 'x', 'x', 'p', 'portrait', '[]', 1, 'PENDING', 1, 1)",

@@ -14,6 +14,7 @@ mod foreign_text;
 mod gallery;
 mod jobs;
 mod ledger;
+mod limits;
 mod lists;
 mod login;
 mod mishaps;

@@ -165,6 +165,21 @@ pub enum ProblemData {
         /// The ids that are taken, or stand twice in what was sent.
         template_ids: Vec<String>,
     },
+    /// With `STORAGE_LIMIT_REACHED` (bytes), `ORDER_LIMIT_REACHED` and `FAVORITE_LIMIT_REACHED`.
+    #[serde(rename_all = "camelCase")]
+    Limit {
+        /// The most there may be.
+        limit: i64,
+        /// How much there is.
+        used: i64,
+    },
+    /// With `IMAGE_INVALID`.
+    #[serde(rename_all = "camelCase")]
+    Picture {
+        /// Why the picture was refused: `FORMAT`, `HEIC`, `ANIMATED`, `DAMAGED`, `TOO_MANY_PIXELS` or
+        /// `TOO_LARGE_TO_STORE`.
+        reason: &'static str,
+    },
     /// With `PAYLOAD_TOO_LARGE`.
     #[serde(rename_all = "camelCase")]
     TooLarge {
@@ -183,6 +198,8 @@ impl ProblemData {
             Facts::Templates(ids) => {
                 Some(Self::Templates { template_ids: ids.iter().map(ToString::to_string).collect() })
             }
+            &Facts::Limit { limit, used } => Some(Self::Limit { limit, used }),
+            Facts::Picture(fault) => Some(Self::Picture { reason: fault.as_str() }),
             &Facts::TooLarge { limit_bytes } => Some(Self::TooLarge { limit_bytes }),
             _ => None,
         }

@@ -1,7 +1,7 @@
 //! What people are told: a status and a sentence for each code, a phrase for each fault of a field.
 
 use dream_core::kernel::TemplateId;
-use dream_core::{Code, Facts, Fault, FieldFault};
+use dream_core::{Code, Facts, Fault, FieldFault, PictureFault};
 use http::StatusCode;
 
 use super::Lang;
@@ -46,6 +46,9 @@ pub const fn status(code: Code) -> StatusCode {
         | Code::IdempotencyConflict
         | Code::VipHigherActive
         | Code::PhotoLimitReached
+        | Code::StorageLimitReached
+        | Code::OrderLimitReached
+        | Code::FavoriteLimitReached
         | Code::AlreadyPublished => StatusCode::CONFLICT,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -103,6 +106,18 @@ const fn sentences(code: Code) -> (&'static str, &'static str) {
         Code::PhotoLimitReached => {
             ("该角色的照片数量已达上限", "The character has as many photos as it may have")
         }
+        Code::StorageLimitReached => (
+            "图片存储空间已用完，请先删除不需要的角色照片",
+            "Your storage for pictures is full; delete photos of characters that you no longer need",
+        ),
+        Code::OrderLimitReached => (
+            "待支付的订单过多，请先支付或等待订单过期",
+            "Too many unpaid orders; pay one, or wait until one expires",
+        ),
+        Code::FavoriteLimitReached => (
+            "收藏数量已达上限，请先取消部分收藏",
+            "You have as many favorites as you may keep; remove some first",
+        ),
         Code::AlreadyPublished => ("该作品已发布", "This result is already published"),
         Code::PayloadTooLarge => ("请求体过大", "The body is too large"),
         Code::UnsupportedMediaType => ("不支持的内容类型", "This content type is not supported"),
@@ -160,7 +175,43 @@ pub(super) fn message(code: Code, facts: &Facts, lang: Lang) -> String {
             let more = if ids.len() > NAMED { " …" } else { "" };
             format!("{}: {}{more}", sentence(code, lang), named.join(", "))
         }
+        &Facts::Picture(fault) => {
+            let (zh, en) = of_picture(fault);
+            if matches!(lang, Lang::Zh) { zh } else { en }.to_owned()
+        }
         _ => sentence(code, lang).to_owned(),
+    }
+}
+
+/// Why a picture was refused, and what helps: Chinese, English.
+fn of_picture(fault: PictureFault) -> (&'static str, &'static str) {
+    match fault {
+        PictureFault::Format => (
+            "不支持该图片格式，请使用 JPEG、PNG、GIF 或 WebP",
+            "This picture format is not supported; use JPEG, PNG, GIF or WebP",
+        ),
+        PictureFault::Heic => (
+            "暂不支持 HEIC 照片，请转换为 JPEG 后重新上传；iPhone 可在“设置 > 相机 > 格式”中选择“兼容性最佳”",
+            "HEIC photos are not supported; convert it to JPEG, or choose Settings > Camera > Formats > \
+             Most Compatible on an iPhone",
+        ),
+        PictureFault::Animated => (
+            "暂不支持动态 WebP 和动态 PNG，请转换为 GIF，或上传静态图片",
+            "Animated WebP and PNG are not supported; convert it to GIF, or upload a still picture",
+        ),
+        PictureFault::Damaged => (
+            "图片文件不完整或已损坏，请重新上传",
+            "The picture file is incomplete or damaged; upload it again",
+        ),
+        PictureFault::TooManyPixels => (
+            "图片的像素或帧数超出限制，请缩小后重新上传",
+            "The picture has too many pixels or frames; make it smaller",
+        ),
+        PictureFault::TooLargeToStore => (
+            "图片处理后仍然过大，请缩小后重新上传",
+            "The picture is too large even when compressed; make it smaller",
+        ),
+        _ => sentences(Code::ImageInvalid),
     }
 }
 

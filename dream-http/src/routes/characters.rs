@@ -35,7 +35,7 @@ pub(crate) fn rows() -> Vec<Row> {
         post("/v1/characters/{id}/photos/upload", upload)
             .doc("Adds a photo in base64; it is written anew, with a small copy")
             .fails(absent)
-            .fails(&[Code::PhotoLimitReached, Code::ImageInvalid])
+            .fails(&[Code::PhotoLimitReached, Code::StorageLimitReached, Code::ImageInvalid])
             .fails(&[Code::UpstreamError, Code::UpstreamTimeout]),
         post("/v1/characters/{id}/photos", link)
             .doc("Adds a photo that lies at an allowed host; it is never fetched")

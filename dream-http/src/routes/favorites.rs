@@ -15,7 +15,9 @@ use crate::wire::page::NumberedPage;
 
 pub(crate) fn rows() -> Vec<Row> {
     vec![
-        post("/v1/favorites", add).doc("Keeps a picture or a prompt; once, however often it is sent"),
+        post("/v1/favorites", add)
+            .doc("Keeps a picture or a prompt; once, however often it is sent")
+            .fails(&[Code::ImageNotFound, Code::TemplateNotFound, Code::FavoriteLimitReached]),
         delete("/v1/favorites/{id}", remove)
             .doc("Keeps something no longer")
             .fails(&[Code::FavoriteNotFound]),

@@ -21,7 +21,7 @@ pub(crate) fn rows() -> Vec<Row> {
     let purchase = post("/v1/vip/purchase", purchase)
         .doc("Orders a plan")
         .limited_as(LimitClass::Pay)
-        .fails(&[Code::PlanNotFound, Code::VipHigherActive])
+        .fails(&[Code::PlanNotFound, Code::VipHigherActive, Code::OrderLimitReached])
         .fails(CHANNEL_FAILS);
     let list = get("/v1/orders", list).doc("One's orders, newest first").fails(&[Code::InvalidCursor]);
     let show = get("/v1/orders/{orderId}", show).doc("One of one's orders").fails(&[Code::OrderNotFound]);
@@ -36,6 +36,7 @@ pub(crate) fn rows() -> Vec<Row> {
         post("/v1/points/recharge", recharge)
             .doc("Orders points; they arrive with the payment")
             .limited_as(LimitClass::Pay)
+            .fails(&[Code::OrderLimitReached])
             .fails(CHANNEL_FAILS),
         list.also_at("/v1/vip/orders"),
         list,

@@ -24,7 +24,12 @@ pub(crate) fn rows() -> Vec<Row> {
     vec![
         post("/v1/upload/image", upload)
             .doc("Keeps a JPEG, PNG, GIF or WebP picture, written anew without metadata")
-            .fails(&[Code::ImageInvalid, Code::UpstreamError, Code::UpstreamTimeout]),
+            .fails(&[
+                Code::ImageInvalid,
+                Code::StorageLimitReached,
+                Code::UpstreamError,
+                Code::UpstreamTimeout,
+            ]),
         get("/uploads/{filename}", uploaded)
             .doc("An uploaded picture")
             .fails(READ_FAILS)

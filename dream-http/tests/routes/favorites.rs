@@ -39,6 +39,10 @@ on_every_backend!(a_favorite_is_kept_once_shown_and_removed, |backend| async mov
     alice.delete(&path).await.refused(404, "FAVORITE_NOT_FOUND");
     alice.delete("/v1/favorites/x").await.refused(404, "FAVORITE_NOT_FOUND");
     assert_eq!(alice.get(&check).await.ok(200), json!({ "isFavorited": false, "favoriteId": null }));
+    let absent = json!({ "type": "image", "resourceId": "999999" });
+    alice.post("/v1/favorites", &absent).await.refused(404, "IMAGE_NOT_FOUND");
+    let absent = json!({ "type": "prompt", "resourceId": "none" });
+    alice.post("/v1/favorites", &absent).await.refused(404, "TEMPLATE_NOT_FOUND");
     site.close().await;
 });
 

@@ -153,7 +153,7 @@ on_every_backend!(every_format_is_taken_by_content_and_nothing_else_is, |backend
         (image::ImageFormat::Jpeg, "image/jpeg"),
         (image::ImageFormat::Png, "image/png"),
         (image::ImageFormat::Gif, "image/gif"),
-        (image::ImageFormat::WebP, "image/jpeg"),
+        (image::ImageFormat::WebP, "image/webp"),
     ] {
         let mut bytes = std::io::Cursor::new(Vec::new());
         painted.write_to(&mut bytes, format).unwrap();
@@ -167,6 +167,21 @@ on_every_backend!(every_format_is_taken_by_content_and_nothing_else_is, |backend
         send(&alice, file(bytes, "evil.html", "image/png")).await.refused(422, "IMAGE_INVALID");
     }
     assert_eq!(site.world.blobs().list("", None).await.unwrap().items.len(), 4);
+    site.close().await;
+});
+
+on_every_backend!(a_picture_is_refused_with_a_text_that_helps, |backend| async move {
+    let site = Site::open(&backend).await;
+    let alice = site.user("alice").await;
+    let heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heicmore".to_vec();
+    let answer = send(&alice, file(heic, "IMG_0001.HEIC", "image/heic")).await;
+    answer.refused(422, "IMAGE_INVALID");
+    assert_eq!(answer.json["data"]["reason"], "HEIC");
+    assert!(answer.json["message"].as_str().unwrap().contains("HEIC"), "{}", answer.json);
+    let half = picture(16)[..60].to_vec();
+    let answer = send(&alice, file(half, "a.png", "image/png")).await;
+    answer.refused(422, "IMAGE_INVALID");
+    assert_eq!(answer.json["data"]["reason"], "DAMAGED");
     site.close().await;
 });
 
