@@ -33,7 +33,10 @@ macro_rules! files {
 
 files! {
     "index.html": "text/html; charset=utf-8",
+    "api.js": "text/javascript; charset=utf-8",
     "app.js": "text/javascript; charset=utf-8",
+    "pages.js": "text/javascript; charset=utf-8",
+    "ui.js": "text/javascript; charset=utf-8",
     "words.js": "text/javascript; charset=utf-8",
     "style.css": "text/css; charset=utf-8",
 }
