@@ -138,7 +138,7 @@ impl Amount {
 
 pub(crate) fn refusal(fault: &Fault) -> String {
     match fault {
-        Fault::Format(what) => format!("must be {what}"),
+        Fault::Format(format) => format!("must be {}", format.en()),
         Fault::Length { min, max } => format!("must have {min} to {max} characters"),
         Fault::Range { min, max } => format!("must be {min} to {max}"),
         other => other.as_str().to_owned(),

@@ -25,6 +25,12 @@ const METERS: &[(&str, Kind, &str)] = &[
         Kind::CounterFromZero,
         "Calls in which the image API refused our key, balance or model",
     ),
+    (
+        "dream_gallery_images_pending",
+        Kind::Gauge,
+        "Published pictures that wait to be checked or for a person, up to 10000",
+    ),
+    ("dream_gallery_oldest_pending_seconds", Kind::Gauge, "How long the oldest of them has waited"),
     ("dream_jobs_overdue", Kind::Gauge, "Generations that should have ended"),
     ("dream_ledger_unbalanced_accounts", Kind::Gauge, "Accounts whose ledger does not add up"),
     ("dream_orders_paid_unfulfilled", Kind::Gauge, "Orders that are paid and gave nothing"),

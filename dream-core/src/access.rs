@@ -453,7 +453,7 @@ impl Dream {
     /// # Errors
     /// `UNAUTHENTICATED` unless the signature is right; `VALIDATION_FAILED` if what was signed cannot be read.
     pub fn image_webhook(&self, signature: Option<&[u8]>, body: &[u8]) -> Result<VerifiedWebhook> {
-        let verifier = self.core.webhooks.as_ref().ok_or(Code::Unauthenticated)?;
+        let verifier = self.core.webhooks.as_ref().ok_or_else(auth::wrong_signature)?;
         let event = verifier.open(signature, body).map_err(auth::webhook_refused)?;
         Ok(VerifiedWebhook { core: self.core.clone(), event })
     }
@@ -463,10 +463,9 @@ impl Dream {
     /// # Errors
     /// `UNAUTHENTICATED` unless it is WeChat's, for this mini-program, and can be read.
     pub fn wechat_push(&self, query: &PushQuery<'_>, body: &[u8]) -> Result<VerifiedPush> {
-        let receiver = self.core.push.as_ref().ok_or(Code::Unauthenticated)?;
-        let message = receiver
-            .open(query, body)
-            .map_err(|refused| Error::new(Code::Unauthenticated).with_source(refused))?;
+        let receiver = self.core.push.as_ref().ok_or_else(auth::wrong_signature)?;
+        let message =
+            receiver.open(query, body).map_err(|refused| auth::wrong_signature().with_source(refused))?;
         Ok(VerifiedPush { core: self.core.clone(), message })
     }
 
@@ -475,8 +474,8 @@ impl Dream {
     /// # Errors
     /// `UNAUTHENTICATED` unless it is WeChat that asks: nothing may be echoed then.
     pub fn wechat_push_echo<'a>(&self, query: &PushQuery<'a>) -> Result<&'a str> {
-        let receiver = self.core.push.as_ref().ok_or(Code::Unauthenticated)?;
-        receiver.echo(query).map_err(|refused| Error::new(Code::Unauthenticated).with_source(refused))
+        let receiver = self.core.push.as_ref().ok_or_else(auth::wrong_signature)?;
+        receiver.echo(query).map_err(|refused| auth::wrong_signature().with_source(refused))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+pub use crate::format::Format;
 use crate::kernel::TemplateId;
 
 /// Shorthand for results of this crate.
@@ -188,7 +189,7 @@ pub enum Fault {
     /// Not one of the allowed words.
     OneOf(&'static [&'static str]),
     /// The text does not have the form that is named.
-    Format(&'static str),
+    Format(Format),
     /// The value contradicts another field, which is named.
     Conflict(&'static str),
     /// The same value stands twice.
@@ -339,6 +340,10 @@ pub enum Facts {
     },
     /// Why a picture was refused.
     Picture(PictureFault),
+    /// A callback or a push is not signed by its sender.
+    Signature,
+    /// WeChat wants the user to open the mini-program again before it checks what the user wrote.
+    UserInactive,
     /// The largest size that would have been accepted, in bytes.
     TooLarge {
         /// Limit in bytes.

@@ -121,6 +121,7 @@ mod dream;
 mod error;
 pub mod events;
 pub mod favorites;
+mod format;
 pub mod gallery;
 mod housekeeping;
 mod idempotency;
@@ -152,7 +153,7 @@ pub use audit::{AuditFinding, AuditReport, AuditRule, Vitals, Watch};
 pub use auth::{LoggedIn, Login, LoginRecord, PhoneProof, RefreshToken, Tokens};
 pub use blobs::{Missing, Removed, SweepOptions, SweepProgress, SweepReport};
 pub use dream::{AtStart, Builder, DependencyHealth, Dream};
-pub use error::{Code, Error, Facts, Fault, FieldFault, PictureFault, Result};
+pub use error::{Code, Error, Facts, Fault, FieldFault, Format, PictureFault, Result};
 pub use import::{
     ImportCount, ImportNews, ImportOptions, ImportReport, OriginalDatabase, Remark, RemarkKind,
     TrustedBalance,

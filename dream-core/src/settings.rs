@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{Span, SpanRelativeTo};
 use secrecy::SecretString;
 
-use crate::error::Fault;
+use crate::error::{Fault, Format};
 use crate::kernel::{Fen, KeyName, Points, Zone};
 use crate::orders::RechargePackage;
 use crate::vip::Level;
@@ -64,7 +64,7 @@ impl fmt::Display for Lifetime {
 impl FromStr for Lifetime {
     type Err = Fault;
     fn from_str(text: &str) -> Result<Self, Fault> {
-        let fault = Fault::Format("a span of time, such as 7d, 12h or 30m");
+        let fault = Fault::Format(Format::Duration);
         let span = if let Ok(secs) = text.parse::<u32>() {
             Duration::from_secs(u64::from(secs))
         } else {

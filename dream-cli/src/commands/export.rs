@@ -36,7 +36,9 @@ pub(crate) enum Verb {
     },
 }
 
-/// Where it goes. CSV for spreadsheets, with what people wrote made harmless; one object a line with `--json`.
+/// Where it goes. Standard output is CSV for programs; a file is CSV for spreadsheets, with a byte order mark and with a tab
+/// before what a spreadsheet would round as a number. What people wrote is made harmless in both. One object a line with
+/// `--json`.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
     /// Into this file, which only its owner may read and which is there once it is whole; standard output unless given

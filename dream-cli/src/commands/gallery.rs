@@ -171,6 +171,7 @@ fn described(moderated: &ModeratedImage) -> String {
         ("likes", image.likes.to_string()),
         ("text check", or_dash(moderated.text_verdict.map(verdict))),
         ("picture check", or_dash(moderated.picture_verdict.map(verdict))),
+        ("reject reason", or_dash(moderated.reject_reason.as_ref())),
         ("picture", image.image_url.clone()),
         ("job", or_dash(moderated.job.as_ref())),
         ("result", or_dash(moderated.result_index)),

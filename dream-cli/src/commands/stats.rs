@@ -130,7 +130,10 @@ fn usage(buckets: &[UsageBucket]) -> String {
     ];
     let rows = buckets.iter().map(|bucket| {
         vec![
-            bucket.at.to_string(),
+            match bucket.hour {
+                Some(hour) => format!("{} {hour:02}:00", bucket.day),
+                None => bucket.day.to_string(),
+            },
             bucket.new_users.to_string(),
             bucket.active_users.to_string(),
             bucket.generations.to_string(),

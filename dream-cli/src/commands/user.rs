@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use dream_core::kernel::{Points, UserId};
+use dream_core::points::Adjustment;
 use dream_core::vip::Level;
 use dream_core::{AvatarUrl, NickName, User, UserEdit, UserFilter};
 use dream_http::wire::users;
@@ -43,7 +44,17 @@ pub(crate) enum Verb {
         /// The address of a new picture, in our storage or at WeChat
         #[arg(long, group = "change", value_name = "URL", value_parser = parsed::<AvatarUrl>)]
         avatar: Option<AvatarUrl>,
-        /// What the balance shall be
+        /// By how many points the balance changes; a negative number takes them
+        #[arg(
+            long,
+            group = "change",
+            value_name = "N",
+            allow_negative_numbers = true,
+            requires = "reason",
+            conflicts_with = "points"
+        )]
+        points_delta: Option<i64>,
+        /// What the balance shall be, whatever is earned or spent meanwhile
         #[arg(long, group = "change", value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
         points: Option<i64>,
         /// Why, for the ledger and the audit log
@@ -102,9 +113,11 @@ async fn answer(verb: Verb, desk: &Desk, output: Output) -> Result<(), Trouble> 
             let human = described(&user);
             output.show(&users::User::from(user), || human)
         }
-        Verb::Update { user, name, avatar, points, reason, write } => {
+        Verb::Update { user, name, avatar, points_delta, points, reason, write } => {
             output.confirm(&write, &format!("Change user {user}?"))?;
-            let edit = UserEdit { nick_name: name, avatar_url: avatar, balance: points.map(Points::new) };
+            let by = points_delta.map(|points| Adjustment::By(Points::new(points)));
+            let balance = by.or(points.map(|points| Adjustment::To(Points::new(points))));
+            let edit = UserEdit { nick_name: name, avatar_url: avatar, balance };
             show_changed(admin.update_user(user, &edit, reason.as_deref()).await?, &write, output)
         }
         Verb::Delete { user, write } => {

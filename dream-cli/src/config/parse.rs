@@ -322,7 +322,7 @@ pub(crate) fn redis_url(text: &str) -> Parsed<SecretString> {
 /// What a fault of the core asks for.
 fn asked(fault: &Fault) -> String {
     match fault {
-        Fault::Format(what) => format!("must be {what}"),
+        Fault::Format(format) => format!("must be {}", format.en()),
         Fault::Length { min, max } => format!("must have {min} to {max} characters"),
         other => format!("is refused: {}", other.as_str()),
     }

@@ -16,6 +16,7 @@ type Sink = Box<dyn Write + Send>;
 /// A table that is written row by row, and never held as a whole: CSV, or for programs one JSON object a line.
 pub(crate) struct Sheet {
     rows: Rows,
+    /// A file is made for spreadsheets; standard output is for programs and stays exact.
     file: Option<Unfinished>,
     /// Whoever reads has had enough.
     closed: bool,
@@ -33,6 +34,9 @@ enum Rows {
     Json(BufWriter<Sink>),
 }
 
+/// Excel reads a CSV file as UTF-8 only behind it.
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
 /// People's data: nobody else on the machine may read it.
 const MODE: u32 = 0o600;
 
@@ -42,7 +46,10 @@ impl Sheet {
         let (sink, file): (Sink, _) = match file {
             None => (Box::new(io::stdout()), None),
             Some(path) => {
-                let (sink, file) = Unfinished::begin(path)?;
+                let (mut sink, file) = Unfinished::begin(path)?;
+                if !output.json {
+                    sink.write_all(BOM)?;
+                }
                 (Box::new(sink), Some(file))
             }
         };
@@ -66,7 +73,11 @@ impl Sheet {
         json: impl FnOnce() -> T,
     ) -> Result<bool, Trouble> {
         let written = match &mut self.rows {
-            Rows::Csv(rows) => rows.write_record(cells.into_iter().map(Cell::text)).map_err(of_csv),
+            Rows::Csv(rows) => {
+                let for_spreadsheet = self.file.is_some();
+                let texts = cells.into_iter().map(|cell| cell.text(for_spreadsheet));
+                rows.write_record(texts).map_err(of_csv)
+            }
             Rows::Json(lines) => serde_json::to_vec(&json())
                 .map_err(io::Error::from)
                 .and_then(|line| lines.write_all(&line))
@@ -175,8 +186,9 @@ impl Cell {
         value.map_or(Cell::Empty, Cell::plain)
     }
 
-    fn text(self) -> String {
+    fn text(self, for_spreadsheet: bool) -> String {
         match self {
+            Cell::Text(text) if for_spreadsheet && is_number(&text) => format!("\t{text}"),
             Cell::Text(text) => inert(text),
             Cell::Plain(text) => text,
             Cell::Empty => String::new(),
@@ -192,6 +204,13 @@ fn inert(text: String) -> String {
     if formula || text.starts_with(['\t', '\r', '\n']) { format!("'{text}") } else { text }
 }
 
+/// Whether a spreadsheet would take the text for a number, and round it or drop its leading zeros.
+fn is_number(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit() || first == '.')
+        && text.bytes().all(|byte| byte.is_ascii_digit() || b".,eE+- ".contains(&byte))
+        && text.bytes().any(|byte| byte.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Cell, Output, Sheet};
@@ -199,11 +218,24 @@ mod tests {
     #[test]
     fn what_people_wrote_is_no_formula() {
         for text in ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "＝1", "|calc"] {
-            let cell = Cell::Text(text.to_owned()).text();
+            let cell = Cell::Text(text.to_owned()).text(false);
             assert!(cell.starts_with('\''), "{text:?} became {cell:?}");
         }
-        assert_eq!(Cell::Text("小明 = a".to_owned()).text(), "小明 = a");
-        assert_eq!(Cell::plain(-7).text(), "-7");
+        assert_eq!(Cell::Text("小明 = a".to_owned()).text(false), "小明 = a");
+        assert_eq!(Cell::plain(-7).text(false), "-7");
+    }
+
+    #[test]
+    fn a_spreadsheet_keeps_every_digit_of_an_id() {
+        let cell = |text: &str, file| Cell::Text(text.to_owned()).text(file);
+        for id in ["4200001234202601281234567890", "13800138000", "007", "12E45", "1.5"] {
+            assert_eq!(cell(id, true), format!("\t{id}"), "a spreadsheet takes it as text behind a tab");
+            assert_eq!(cell(id, false), id, "programs read it as it is");
+        }
+        for text in ["VIP20260128100000abcd", "小明", "", "E", "-"] {
+            assert!(!cell(text, true).starts_with('\t'), "{text:?}");
+        }
+        assert_eq!(Cell::plain(120).text(true), "120", "what is counted stays a number");
     }
 
     #[test]
@@ -224,6 +256,6 @@ mod tests {
         sheet.row(vec![Cell::plain(1), Cell::Text("a, \"b\"".to_owned())], || 1).unwrap();
         sheet.finish().unwrap();
         assert_eq!(names(), ["users.csv"]);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "id,name\n1,\"a, \"\"b\"\"\"\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "\u{feff}id,name\n1,\"a, \"\"b\"\"\"\n");
     }
 }

@@ -60,7 +60,13 @@ on_every_backend!(orders_and_the_ledger_are_exported_into_a_file_of_ones_own, |b
     assert_eq!(said.done(), "");
     let file = shell.path("orders.csv");
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-    let orders = rows(&fs::read_to_string(&file).unwrap());
+    // Excel reads it as UTF-8, and keeps every digit of what it would take for a number.
+    let text = fs::read_to_string(&file).unwrap();
+    let orders = rows(text.strip_prefix('\u{feff}').expect("a byte order mark"));
+    let transaction = &orders[0]["transactionId"];
+    assert!(transaction.starts_with('\t') && transaction.trim().len() == 28, "{transaction:?}");
+    let exact = rows(&shell.out(&["export", "orders"]).await);
+    assert_eq!(exact[0]["transactionId"], transaction.trim(), "programs read it as it is");
     assert_eq!(
         (orders[0]["orderId"].as_str(), orders[0]["amountFen"].as_str()),
         (placed.order.order_id.as_str(), "500")

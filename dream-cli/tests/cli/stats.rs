@@ -28,6 +28,7 @@ on_every_backend!(figures_are_shown_as_tables_and_in_json, |backend| async move 
     let usage = shell.json(&["stats", "usage"]).await;
     let buckets = usage["buckets"].as_array().unwrap();
     assert_eq!((buckets.len(), &buckets[29]["generations"]), (30, &json!(1)));
+    assert!(buckets[29]["day"].is_string() && buckets[29]["hour"].is_null());
     let table = shell.out(&["stats", "usage", "--bucket", "hour"]).await;
     assert_eq!(table.lines().count(), 25, "{table}");
     assert_eq!(
@@ -36,6 +37,15 @@ on_every_backend!(figures_are_shown_as_tables_and_in_json, |backend| async move 
     );
     let days = shell.out(&["stats", "usage", "--from", "2026-01-01", "--to", "2026-01-31"]).await;
     assert_eq!(days.lines().count(), 32, "{days}");
+    // Days of the business's zone, and not the instants at which they begin in UTC.
+    assert!(days.lines().nth(1).is_some_and(|line| line.starts_with("2026-01-01 ")), "{days}");
+    assert!(
+        table
+            .lines()
+            .nth(1)
+            .is_some_and(|line| line.split_whitespace().nth(1).is_some_and(|hour| hour.ends_with(":00"))),
+        "{table}"
+    );
     world.finish().await;
 });
 

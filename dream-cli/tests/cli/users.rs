@@ -90,12 +90,16 @@ on_every_backend!(a_dry_run_shows_what_would_come_of_it_and_changes_nothing, |ba
     let raised = run(&["vip", "set", &user, "vip", "--days", "30"]).await;
     assert_eq!(raised["vipLevel"], "VIP");
     assert_eq!(run(&["vip", "cancel", &user]).await["vipLevel"], "NORMAL");
+    let raised = run(&["user", "update", &user, "--points-delta", "30", "--reason", "a gift"]).await;
+    assert_eq!(raised["pointsBalance"], 30);
     let edited = run(&["user", "update", &user, "--name", "Alice", "--points", "7"]).await;
     assert_eq!((edited["nickName"].as_str(), edited["pointsBalance"].as_i64()), (Some("Alice"), Some(7)));
     assert_eq!(run(&["user", "delete", &user]).await["deleted"], alice.id().get());
     let made = run(&["admin-key", "create", "night"]).await;
     assert!(made["key"].is_null(), "a key that does not exist is not shown");
     // What would be refused is refused in a dry run too.
+    let short = ["user", "update", &user, "--points-delta", "-5", "--reason", "x", "--dry-run"];
+    shell.run(&short).await.failed(4, "INVALID_STATE");
     let short = shell.run(&["points", "grant", &user, "-5", "--reason", "x", "--dry-run"]).await;
     short.failed(4, "INVALID_STATE");
     let nobody = shell.run(&["vip", "cancel", "999999", "--dry-run"]).await;
@@ -136,6 +140,7 @@ on_every_backend!(what_is_changed_by_hand_is_logged_under_the_name_that_was_give
     assert_eq!(columns(&out, "points"), ["points", "50"]);
     let edited = shell.json(&["user", "update", &user, "--points", "20", "--reason", "too many", "-y"]).await;
     assert_eq!((edited["pointsBalance"].as_i64(), edited["dryRun"].as_bool()), (Some(20), Some(false)));
+    shell.run(&["user", "update", &user, "--points-delta", "5", "-y"]).await.failed(2, "--reason");
     let ledger = shell.run(&["points", "show", &user]).await;
     assert_eq!(columns(&ledger.out, "balance"), ["balance", "20"]);
     let rows: Vec<&str> =

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response, Url};
 
-use crate::error::Fault;
+use crate::error::{Fault, Format};
 use crate::ports::{Failure, FailureKind};
 
 /// How long making a connection may take.
@@ -24,7 +24,7 @@ pub(super) fn client(service: &'static str, total: Duration, redirects: Policy) 
 
 /// The base URL without a slash at its end.
 pub(super) fn base_url(text: &str) -> Result<String, Fault> {
-    let fault = Fault::Format("an http or https URL without query");
+    let fault = Fault::Format(Format::HttpUrlWithoutQuery);
     let url = Url::parse(text).map_err(|_| fault.clone())?;
     let plain = matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none();
     if plain { Ok(text.trim_end_matches('/').to_owned()) } else { Err(fault) }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::store;
 use crate::dream::{Core, Dream};
 use crate::error::Result;
+use crate::gallery;
 use crate::kernel::Timestamp;
 use crate::orders;
 use crate::outbox::Backlog;
@@ -49,6 +50,10 @@ pub struct Vitals {
     pub delayed_refunds: i64,
     /// How much the outbox holds.
     pub backlog: Backlog,
+    /// Published pictures that wait to be checked or for a person, counted up to 10 000.
+    pub pending_images: i64,
+    /// Since when the oldest of them waits.
+    pub oldest_pending_image: Option<Timestamp>,
 }
 
 /// Looks at the books a little at a time. Whoever holds it calls [`Watch::look`] every few seconds.
@@ -112,6 +117,7 @@ impl Watch {
         let dream = Dream { core: self.core.clone() };
         let before = self.core.now().minus(OVERDUE);
         let (overdue_tasks, overdue_jobs) = store::overdue(&mut self.core.store.db(), before).await?;
+        let (pending_images, oldest_pending_image) = gallery::waiting(&mut self.core.store.db()).await?;
         let vitals = Vitals {
             unbalanced_accounts: self.wrong_accounts.len(),
             unfulfilled_orders: self.wrong_orders.len(),
@@ -119,6 +125,8 @@ impl Watch {
             overdue_tasks,
             delayed_refunds: orders::count_delayed_refunds(&mut self.core.store.db()).await?,
             backlog: dream.backlog().await?,
+            pending_images,
+            oldest_pending_image,
         };
         vitals.tell(self.core.now());
         Ok(vitals)
@@ -174,6 +182,9 @@ impl Vitals {
         metrics::gauge!("dream_outbox_tasks_waiting").set(count(self.backlog.waiting));
         metrics::gauge!("dream_outbox_tasks_due").set(count(self.backlog.due));
         metrics::gauge!("dream_outbox_oldest_due_seconds").set(waited.as_secs_f64());
+        let waits = self.oldest_pending_image.map_or(Duration::ZERO, |since| now.since(since));
+        metrics::gauge!("dream_gallery_images_pending").set(count(self.pending_images));
+        metrics::gauge!("dream_gallery_oldest_pending_seconds").set(waits.as_secs_f64());
     }
 }
 

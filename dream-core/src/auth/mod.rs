@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::access::{Guest, Session};
 use crate::dream::Core;
-use crate::error::{Code, Error, Fault, Result};
+use crate::error::{Code, Error, Facts, Fault, Format, Result};
 use crate::kernel::{Timestamp, UserId};
 use crate::ports::{EntropyExt as _, Failure, FailureKind, LoginCode, Phone, PhoneCode, WeChatLogin};
 use crate::protocol::encrypted_data::EncryptedData;
@@ -368,7 +368,7 @@ async fn prove_phone(core: &Core, proof: PhoneProof, wechat: &WeChatLogin) -> Re
             EncryptedData { data: &data, iv: &iv }
                 .phone(&wechat.session_key, core.wechat.appid(), core.now())
                 // One answer for every cause: the cipher has no integrity check, so details would be an oracle.
-                .map_err(|_| Error::invalid_field("encryptedData", Fault::Format("data of this login")))
+                .map_err(|_| Error::invalid_field("encryptedData", Fault::Format(Format::LoginData)))
         }
     }
 }
@@ -389,9 +389,14 @@ fn phone_refused(failure: Failure) -> Error {
     failure.into()
 }
 
+/// What is wrong with a callback or a push that its sender did not sign.
+pub(crate) fn wrong_signature() -> Error {
+    Error::new(Code::Unauthenticated).with_facts(Facts::Signature)
+}
+
 pub(crate) fn webhook_refused(fault: WebhookFault) -> Error {
     match fault {
-        WebhookFault::Signature => Error::new(Code::Unauthenticated),
+        WebhookFault::Signature => wrong_signature(),
         WebhookFault::Body => Error::new(Code::InvalidJson),
     }
 }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::access::{Admin, Scope, Session};
 use crate::dream::Core;
-use crate::error::{Code, Fault, Result};
+use crate::error::{Code, Fault, Format, Result};
 use crate::jobs::CharacterRef;
 use crate::kernel::{CharacterId, ListScope, Page, PageRequest, PhotoId, SortKey, Timestamp, UserId};
 use crate::ports::{BlobKey, EntropyExt as _};
@@ -137,7 +137,7 @@ impl FromStr for PhotoRef {
         if let Ok(id) = text.parse() {
             return Ok(Self::Id(id));
         }
-        Uuid::try_parse(text).map(Self::Uuid).map_err(|_| Fault::Format("a photo's number or UUID"))
+        Uuid::try_parse(text).map(Self::Uuid).map_err(|_| Fault::Format(Format::PhotoId))
     }
 }
 

@@ -4,10 +4,11 @@ use std::str::FromStr;
 
 use crate::blobs;
 use crate::dream::Core;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, Fault, Format, Result};
+use crate::kernel::text::{check_line, check_lines};
 use crate::ports::{Scene, TextCheck, Verdict};
 
-/// What a character is called: 1 to 100 characters, no control characters.
+/// What a character is called: 1 to 100 characters that others can see: no control, hidden or reordering ones.
 ///
 /// ```
 /// use dream_core::characters::CharacterName;
@@ -38,9 +39,8 @@ impl FromStr for CharacterName {
     type Err = Fault;
     fn from_str(text: &str) -> Result<Self, Fault> {
         let text = text.trim();
-        if text.chars().any(char::is_control) {
-            Err(Fault::Format("text without control characters"))
-        } else if (1..=Self::MAX_LEN).contains(&text.chars().count()) {
+        check_line(text)?;
+        if (1..=Self::MAX_LEN).contains(&text.chars().count()) {
             Ok(Self(text.to_owned()))
         } else {
             Err(Fault::Length { min: 1, max: Self::MAX_LEN })
@@ -72,10 +72,8 @@ impl CharacterDescription {
 impl FromStr for CharacterDescription {
     type Err = Fault;
     fn from_str(text: &str) -> Result<Self, Fault> {
-        let strange = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\r' | '\t');
-        if text.chars().any(strange) {
-            Err(Fault::Format("text without control characters"))
-        } else if (1..=Self::MAX_LEN).contains(&text.chars().count()) {
+        check_lines(text)?;
+        if (1..=Self::MAX_LEN).contains(&text.chars().count()) {
             Ok(Self(text.to_owned()))
         } else {
             Err(Fault::Length { min: 1, max: Self::MAX_LEN })
@@ -112,7 +110,7 @@ impl PhotoUrl {
         if blobs::lies_with_us_or_at(core, &self.0, &core.settings.photo_hosts) {
             Ok(())
         } else {
-            Err(Error::invalid_field(field, Fault::Format("an https URL of a host that photos may lie at")))
+            Err(Error::invalid_field(field, Fault::Format(Format::PhotoHostUrl)))
         }
     }
 }
@@ -125,7 +123,7 @@ impl FromStr for PhotoUrl {
         } else if text.bytes().all(|byte| byte.is_ascii_graphic()) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Fault::Format("a URL"))
+            Err(Fault::Format(Format::Url))
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::access::Session;
-use crate::error::{Code, Fault, Result};
+use crate::error::{Code, Fault, Format, Result};
 use crate::gallery::{self, GalleryImage};
 use crate::kernel::{
     FavoriteId, ImageId, ListScope, Page, PageRequest, SortKey, TemplateId, Timestamp, UserId,
@@ -117,7 +117,7 @@ impl FromStr for ResourceId {
             return Err(Fault::Length { min: 1, max: Self::MAX_LEN });
         }
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err(Fault::Format("an id without spaces"));
+            return Err(Fault::Format(Format::IdWithoutSpaces));
         }
         Ok(Self(text.to_owned()))
     }

@@ -7,10 +7,10 @@ use super::{GalleryImage, ImageStatus, ModeratedImage, Publication};
 use crate::access::{Admin, Scope};
 use crate::admin::{self, AuditEntry};
 use crate::dream::Core;
-use crate::error::{Code, Error, Fault, Result};
+use crate::error::{Code, Result};
 use crate::kernel::{ImageId, JobId, Timestamp, UserId};
 use crate::outbox::{self, TaskKind};
-use crate::ports::{Blobs, JobState, Verdict};
+use crate::ports::{Blobs, Verdict};
 use crate::settings::Settings;
 use crate::stats::{self, Delta};
 use crate::store::{Change, Joint, Tx};
@@ -62,6 +62,8 @@ impl Joint for Like {
 pub(super) struct Publish<'a> {
     pub(super) user: UserId,
     pub(super) publication: &'a Publication,
+    /// What the check of its text found, where it could be made.
+    pub(super) text: Option<Verdict>,
     pub(super) settings: &'a Settings,
     pub(super) now: Timestamp,
 }
@@ -77,13 +79,7 @@ impl Change for Publish<'_> {
         users::openid_of(tx, user).await?.ok_or(Code::TokenRevoked)?;
         // Locked, so that its results are not moved to our storage between this look and the commit.
         let job = jobs::lock(tx, Scope::Own(user), job).await?.ok_or(Code::JobNotFound)?;
-        if job.state != JobState::Succeeded {
-            return Err(Code::InvalidState.into());
-        }
-        let (image_url, thumbnail_url) =
-            rules::chosen(&job.result_urls, job.thumbnail_url.as_deref(), *index)
-                .filter(|(url, _)| jobs::lies_at_a_url(url))
-                .ok_or_else(|| no_such_result(job.result_urls.len()))?;
+        let (image_url, thumbnail_url) = rules::publishable(&job, *index)?;
         let new = store::NewImage {
             author: user,
             job: &job.job_id,
@@ -95,15 +91,20 @@ impl Change for Publish<'_> {
             tags: &rules::distinct(tags),
         };
         let id = store::insert(tx, &new, now).await?.ok_or(Code::AlreadyPublished)?;
+        // Of a picture that was rejected before: the verdicts on the earlier publication do not count any more.
+        store::forget_checks(tx, id).await?;
+        if let Some(verdict) = self.text {
+            store::note_check(tx, &text_trace(id), id, Part::Text, Some(verdict), now).await?;
+        }
         outbox::enqueue(tx, TaskKind::GalleryCheck, &id.to_string(), now, now).await?;
         stats::add_by(tx, self.settings, user, now, Delta::default()).await?;
         store::find(tx, id, Some(user)).await?.ok_or(Code::ImageNotFound.into())
     }
 }
 
-fn no_such_result(results: usize) -> Error {
-    let max = i64::try_from(results).unwrap_or(i64::MAX).saturating_sub(1).max(0);
-    Error::invalid_field("index", Fault::Range { min: 0, max })
+/// The id under which the verdict on a picture's text is stored: the check answers at once, without an id of its own.
+pub(super) fn text_trace(image: ImageId) -> String {
+    format!("text:{image}")
 }
 
 /// Brings a held picture into another state, with everything that hangs on whether it is public.
@@ -141,7 +142,7 @@ impl Change for Remove<'_> {
         if !rules::may_turn(held.status, ImageStatus::Removed) {
             return Err(Code::ImageNotFound.into());
         }
-        // What an admin took out, or what was rejected, does not come back by being published again.
+        // What an admin took out does not come back by being published again.
         let barred = held.barred || self.by.is_some();
         take_out(tx, &held, barred, self.blobs, self.now).await?;
         if let Some((admin, reason)) = self.by {
@@ -193,11 +194,12 @@ impl Change for Judge<'_> {
         if !rules::may_turn(held.status, self.to) {
             return Err(Code::InvalidState.into());
         }
-        turn(tx, &held, self.to, self.to == ImageStatus::Rejected, self.now).await?;
-        let action = match self.to {
-            ImageStatus::Public => "gallery.approve",
-            _ => "gallery.reject",
+        turn(tx, &held, self.to, false, self.now).await?;
+        let (action, reject_reason) = match self.to {
+            ImageStatus::Public => ("gallery.approve", None),
+            _ => ("gallery.reject", self.reason),
         };
+        store::set_reject_reason(tx, held.id, reject_reason).await?;
         admin::record(tx, self.admin, entry(action, &held, self.to, self.reason), self.now).await?;
         store::moderated(tx, held.id).await?.ok_or(Code::ImageNotFound.into())
     }
@@ -258,11 +260,15 @@ async fn settle(tx: &mut Tx, image: ImageId, now: Timestamp) -> Result<Outcome> 
     let Some(held) = held.filter(|held| held.status == ImageStatus::Pending) else {
         return Ok(Outcome::ForAPerson);
     };
-    let outcome = store::found(tx, image).await?.outcome();
+    let outcome = match store::found(tx, image).await?.outcome() {
+        // What a person rejected only a person lets go public.
+        Outcome::Pass if held.reject_reason.is_some() => Outcome::ForAPerson,
+        outcome => outcome,
+    };
     match outcome {
         Outcome::Open => {}
         Outcome::Pass => turn(tx, &held, ImageStatus::Public, false, now).await?,
-        Outcome::Reject => turn(tx, &held, ImageStatus::Rejected, true, now).await?,
+        Outcome::Reject => turn(tx, &held, ImageStatus::Rejected, false, now).await?,
         Outcome::ForAPerson => outbox::cancel(tx, TaskKind::GalleryCheck, &image.to_string()).await?,
     }
     Ok(outcome)

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::changes::{Hear, Note};
-use super::rules::Outcome;
+use super::changes::{Hear, Note, text_trace};
+use super::rules::{self, Outcome};
 use super::store::{self, Asked, Case, Part};
-use super::{TOPIC, VerifiedPush};
+use super::{Publication, TOPIC, VerifiedPush};
+use crate::access::Session;
 use crate::dream::Core;
-use crate::error::{Error, Result};
+use crate::error::{Code, Error, Result};
 use crate::kernel::ImageId;
 use crate::outbox::{Next, Task};
 use crate::ports::{Failure, FailureKind, ImageCheck, Scene, TextCheck, Verdict};
@@ -32,14 +33,13 @@ pub(crate) async fn check(core: &Arc<Core>, task: &Task) -> Result<Next> {
     let image: ImageId = task.subject.parse().map_err(|_| Error::internal("a task names no picture"))?;
     let Some(case) = store::case(&mut core.store.db(), image).await? else { return Ok(Next::Done) };
     if !case.text_is_checked {
-        let content = text_of(&case);
+        let content = rules::shown_text(&case.prompt, &case.tags);
         let text = TextCheck { openid: &case.openid, scene: Scene::Forum, content: &content };
         let verdict = match core.content.text(text).await {
             Ok(verdict) => verdict,
             Err(failure) => return not_checked(task, failure),
         };
-        let trace_id = format!("text:{image}");
-        let (outcome, _) = note(core, image, Part::Text, &trace_id, Some(verdict)).await?;
+        let (outcome, _) = note(core, image, Part::Text, &text_trace(image), Some(verdict)).await?;
         if outcome != Outcome::Open {
             return Ok(Next::Done);
         }
@@ -57,14 +57,29 @@ pub(crate) async fn check(core: &Arc<Core>, task: &Task) -> Result<Next> {
     }
 }
 
-/// What is shown beside the picture.
-fn text_of(case: &Case) -> String {
-    let mut text = case.prompt.clone();
-    for tag in &case.tags {
-        text.push('\n');
-        text.push_str(tag);
+/// Checks the text of what is about to be published, before anything is stored; what the check found, or `None` if it
+/// cannot be made now. The task makes it later then, and nobody sees the picture until it has.
+///
+/// # Errors
+/// `CONTENT_REJECTED` for a risky text; and what would refuse the publication anyway, so that no check is spent on it.
+pub(super) async fn publication(me: &Session, publication: &Publication) -> Result<Option<Verdict>> {
+    let core = &me.core;
+    let job = me.job(&publication.job).await?;
+    rules::publishable(&job, publication.index)?;
+    let mut db = core.store.db();
+    if store::is_taken(&mut db, &publication.job, publication.index).await? {
+        return Err(Code::AlreadyPublished.into());
     }
-    text
+    let openid = me.me().await?.openid.ok_or(Code::TokenRevoked)?;
+    let content = rules::shown_text(&job.prompt, &rules::distinct(&publication.tags));
+    match core.content.text(TextCheck { openid: &openid, scene: Scene::Forum, content: &content }).await {
+        Ok(Verdict::Risky) => Err(Code::ContentRejected.into()),
+        Ok(verdict) => Ok(Some(verdict)),
+        Err(failure) => {
+            tracing::info!(job.id = %publication.job, error = %failure, "a text cannot be checked now and is checked later");
+            Ok(None)
+        }
+    }
 }
 
 enum Step<'a> {

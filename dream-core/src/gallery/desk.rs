@@ -40,6 +40,8 @@ pub struct ModeratedImage {
     pub result_index: Option<i64>,
     /// Whether that result may not be published again.
     pub barred: bool,
+    /// Why an admin rejected it last. While it is there, only a person lets the picture go public.
+    pub reject_reason: Option<String>,
     /// What the check of its text found, where it was made.
     pub text_verdict: Option<Verdict>,
     /// What the check of the picture found, where it was made.
@@ -98,7 +100,8 @@ impl Admin {
         self.judge(id, ImageStatus::Public, reason).await
     }
 
-    /// Keeps a picture from the public that waits, or takes it back. Its author still has it.
+    /// Keeps a picture from the public that waits, or takes it back. Its author still has it, sees the reason, and may
+    /// publish it again, which then waits for a person.
     ///
     /// # Errors
     /// `IMAGE_NOT_FOUND`; `INVALID_STATE` if it was rejected or removed before.

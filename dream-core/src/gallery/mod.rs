@@ -19,7 +19,7 @@ pub(crate) use check::check;
 pub use desk::ModeratedImage;
 pub use rules::Tag;
 pub(crate) use rules::distinct;
-pub(crate) use store::{Original, all_of, insert_seed, names, public_images, take_over};
+pub(crate) use store::{Original, all_of, insert_seed, names, public_images, take_over, waiting};
 
 /// What nodes tell each other when what everybody sees has changed.
 pub(crate) const TOPIC: &str = "gallery";
@@ -129,6 +129,10 @@ pub struct GalleryImage {
     pub author: Option<Author>,
     /// When it was published.
     pub created_at: Timestamp,
+    /// How far it is on its way to the public; known to its author only.
+    pub status: Option<ImageStatus>,
+    /// Why an admin rejected it; `None` where the content check did. Known to the author of a rejected picture only.
+    pub reject_reason: Option<String>,
 }
 
 /// How far a picture is on its way to the public.
@@ -435,7 +439,23 @@ impl Session {
         core.store.run_together(&core.likes, part).await
     }
 
-    /// Offers a result of one's own to the public. Others see it once its content was checked.
+    /// The pictures that one published and that were not removed, newest first, each with its state.
+    ///
+    /// # Errors
+    /// `INVALID_CURSOR`.
+    pub async fn published(&self, page: &PageRequest) -> Result<Page<GalleryImage>> {
+        let core = &self.core;
+        let scope = ListScope::of("published").with("user", self.user);
+        let start = core.cursors.start(&scope, page)?;
+        let rows = store::published_by(&mut core.store.db(), self.user, start, page).await?;
+        Ok(core.cursors.page(&scope, page.limit, rows, |image| SortKey {
+            by: image.created_at.as_micros(),
+            id: image.id.get(),
+        }))
+    }
+
+    /// Offers a result of one's own to the public. Its text is checked at once, its picture later; others see it once
+    /// both have passed. A rejected result may be offered again; after an admin's rejection it waits for a person.
     ///
     /// ```
     /// # dream_testkit::world::example(async |world| {
@@ -461,12 +481,13 @@ impl Session {
     ///
     /// # Errors
     /// `JOB_NOT_FOUND`, also for somebody else's; `INVALID_STATE` unless it succeeded; `VALIDATION_FAILED` for an
-    /// index that it has no result of; `ALREADY_PUBLISHED`, also for a result that was rejected, or that an admin
-    /// took out.
+    /// index that it has no result of; `ALREADY_PUBLISHED`, also for a result that an admin took out;
+    /// `CONTENT_REJECTED` for a prompt or tags that may not be shown, and then nothing is published.
     pub async fn publish(&self, publication: &Publication) -> Result<GalleryImage> {
         let core = &self.core;
-        let change =
-            changes::Publish { user: self.user, publication, settings: &core.settings, now: core.now() };
+        let text = check::publication(self, publication).await?;
+        let (settings, now) = (&core.settings, core.now());
+        let change = changes::Publish { user: self.user, publication, text, settings, now };
         let image = core.store.run(&change).await?;
         core.wake_worker();
         Ok(image)

@@ -1,8 +1,10 @@
 use std::collections::HashSet;
 
 use super::ImageStatus;
-use crate::error::Fault;
-use crate::ports::Verdict;
+use crate::error::{Code, Error, Fault, Result};
+use crate::jobs::{self, Job};
+use crate::kernel::text::check_line;
+use crate::ports::{JobState, Verdict};
 
 /// A word to find a picture by.
 ///
@@ -34,9 +36,7 @@ impl Tag {
         if tag.chars().count() > Self::MAX_LEN {
             return Err(Fault::Length { min: 0, max: Self::MAX_LEN });
         }
-        if tag.chars().any(char::is_control) {
-            return Err(Fault::Format("text without control characters"));
-        }
+        check_line(tag)?;
         Ok((!tag.is_empty()).then(|| Self(tag.to_owned())))
     }
 
@@ -60,6 +60,30 @@ pub(super) fn chosen<'a>(
 ) -> Option<(&'a str, &'a str)> {
     let url = urls.get(usize::try_from(index).ok()?)?;
     Some((url, thumbnail.filter(|_| index == 0).unwrap_or(url)))
+}
+
+/// The picture and the small copy of a result that may be offered to the public.
+///
+/// # Errors
+/// `INVALID_STATE` unless the job succeeded; `VALIDATION_FAILED` for an index that it has no result of.
+pub(super) fn publishable(job: &Job, index: i64) -> Result<(&str, &str)> {
+    if job.state != JobState::Succeeded {
+        return Err(Code::InvalidState.into());
+    }
+    let last = i64::try_from(job.result_urls.len()).unwrap_or(i64::MAX).saturating_sub(1).max(0);
+    chosen(&job.result_urls, job.thumbnail_url.as_deref(), index)
+        .filter(|(url, _)| jobs::lies_at_a_url(url))
+        .ok_or_else(|| Error::invalid_field("index", Fault::Range { min: 0, max: last }))
+}
+
+/// The text that is shown beside a picture, as it is checked.
+pub(super) fn shown_text(prompt: &str, tags: &[String]) -> String {
+    let mut text = prompt.to_owned();
+    for tag in tags {
+        text.push('\n');
+        text.push_str(tag);
+    }
+    text
 }
 
 /// What is known of a picture that is to go public.

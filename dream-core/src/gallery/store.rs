@@ -17,7 +17,7 @@ macro_rules! images {
     ($rest:literal) => {
         concat!(
             "SELECT g.id, g.image_url, g.thumbnail_url, g.prompt, g.category, g.tags, g.likes, g.created_at, \
-             u.id AS author_id, u.nick_name, u.avatar_url, l.user_id AS liked_by FROM gallery_images g \
+             g.status, g.reject_reason, u.id AS author_id, u.nick_name, u.avatar_url, l.user_id AS liked_by FROM gallery_images g \
              LEFT JOIN users u ON u.id = g.author_id AND u.deleted_at IS NULL \
              LEFT JOIN gallery_likes l ON l.image_id = g.id AND l.user_id = $1 ",
             $rest
@@ -27,6 +27,10 @@ macro_rules! images {
 
 fn read(row: &Row, asking: Option<UserId>) -> Result<GalleryImage> {
     let author = row.get::<Option<UserId>>("author_id")?;
+    let status = match asking {
+        Some(user) if author == Some(user) => Some(row.word("status", ImageStatus::parse)?),
+        _ => None,
+    };
     Ok(GalleryImage {
         id: row.get("id")?,
         image_url: row.get("image_url")?,
@@ -46,6 +50,11 @@ fn read(row: &Row, asking: Option<UserId>) -> Result<GalleryImage> {
             None => None,
         },
         created_at: row.get("created_at")?,
+        status,
+        reject_reason: match status {
+            Some(ImageStatus::Rejected) => row.get("reject_reason")?,
+            _ => None,
+        },
     })
 }
 
@@ -64,6 +73,22 @@ pub(super) async fn find(
     ));
     let sql = sql.bind(asking_id(asking)).bind(id.get());
     db.optional(sql).await?.map(|row| read(&row, asking)).transpose()
+}
+
+/// What a user published, newest first.
+pub(super) async fn published_by(
+    db: &mut impl Db,
+    author: UserId,
+    start: SortKey,
+    page: &PageRequest,
+) -> Result<Vec<GalleryImage>> {
+    let sql = Sql::new(images!(
+        "WHERE g.author_id = $5 AND g.status <> 'REMOVED' AND (g.created_at, g.id) < ($2, $3) \
+         ORDER BY g.created_at DESC, g.id DESC LIMIT $4"
+    ));
+    let sql =
+        sql.bind(author.get()).bind(start.by).bind(start.id).bind(page.limit.get() + 1).bind(author.get());
+    db.all(sql).await?.iter().map(|row| read(row, Some(author))).collect()
 }
 
 /// Those of these pictures that are public, in no order.
@@ -254,12 +279,20 @@ pub(super) struct NewImage<'a> {
     pub(super) tags: &'a [String],
 }
 
-/// Adds it, unless this result is there already or may not come back.
+/// Adds it, unless this result is there already or may not come back. A rejected one waits again under its old id. What
+/// an admin wrote about an earlier publication of the result stays with it.
 pub(super) async fn insert(tx: &mut Tx, new: &NewImage<'_>, now: Timestamp) -> Result<Option<ImageId>> {
     let sql = Sql::new(
         "INSERT INTO gallery_images (author_id, job_id, result_index, image_url, thumbnail_url, prompt, category, \
-         tags, likes, status, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 'PENDING', $9, $9) \
-         ON CONFLICT (job_id, result_index) WHERE status <> 'REMOVED' OR barred DO NOTHING RETURNING id",
+         tags, likes, status, created_at, updated_at, reject_reason) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, 'PENDING', $9, $9, \
+         (SELECT r.reject_reason FROM gallery_images r WHERE r.job_id = $2 AND r.result_index = $3 \
+          AND r.reject_reason IS NOT NULL ORDER BY r.id DESC LIMIT 1)) \
+         ON CONFLICT (job_id, result_index) WHERE status <> 'REMOVED' OR barred DO UPDATE SET \
+         image_url = excluded.image_url, thumbnail_url = excluded.thumbnail_url, prompt = excluded.prompt, \
+         category = excluded.category, tags = excluded.tags, status = 'PENDING', \
+         created_at = excluded.created_at, updated_at = excluded.updated_at \
+         WHERE gallery_images.status = 'REJECTED' RETURNING id",
     )
     .bind(new.author.get())
     .bind(new.job.as_str())
@@ -273,11 +306,21 @@ pub(super) async fn insert(tx: &mut Tx, new: &NewImage<'_>, now: Timestamp) -> R
     tx.optional(sql).await?.map(|row| row.get("id")).transpose()
 }
 
+/// Whether a result is in the gallery or may not come back. A rejected one may.
+pub(super) async fn is_taken(db: &mut impl Db, job: &JobId, index: i64) -> Result<bool> {
+    let sql = Sql::new(
+        "SELECT id FROM gallery_images WHERE job_id = $1 AND result_index = $2 \
+         AND (status <> 'REMOVED' OR barred) AND status <> 'REJECTED' LIMIT 1",
+    );
+    Ok(db.optional(sql.bind(job.as_str()).bind(index)).await?.is_some())
+}
+
 /// A picture that is about to change its state, and that nobody else changes until the transaction ends.
 pub(super) struct Held {
     pub(super) id: ImageId,
     pub(super) status: ImageStatus,
     pub(super) barred: bool,
+    pub(super) reject_reason: Option<String>,
     pub(super) job: Option<JobId>,
     pub(super) category: String,
     pub(super) tags: Vec<String>,
@@ -291,14 +334,14 @@ pub(super) struct Held {
 macro_rules! hold {
     ($condition:literal) => {{
         const TEXT: &str = concat!(
-            "SELECT id, status, barred, job_id, category, tags, image_url, thumbnail_url, created_at \
+            "SELECT id, status, barred, reject_reason, job_id, category, tags, image_url, thumbnail_url, created_at \
              FROM gallery_images ",
             $condition
         );
         Sql::differing(
             TEXT,
             concat!(
-                "SELECT id, status, barred, job_id, category, tags, image_url, thumbnail_url, created_at \
+                "SELECT id, status, barred, reject_reason, job_id, category, tags, image_url, thumbnail_url, created_at \
              FROM gallery_images ",
                 $condition,
                 " FOR NO KEY UPDATE"
@@ -317,6 +360,7 @@ pub(super) async fn hold(tx: &mut Tx, scope: Scope, id: ImageId) -> Result<Optio
         id: row.get("id")?,
         status: row.word("status", ImageStatus::parse)?,
         barred: row.get("barred")?,
+        reject_reason: row.get("reject_reason")?,
         job: row.get("job_id")?,
         category: row.get("category")?,
         tags: row.json("tags")?,
@@ -335,6 +379,13 @@ pub(super) async fn set_status(
 ) -> Result<()> {
     let sql = Sql::new("UPDATE gallery_images SET status = $2, barred = $3, updated_at = $4 WHERE id = $1");
     tx.execute(sql.bind(id.get()).bind(status.as_str()).bind(barred).bind(now)).await?;
+    Ok(())
+}
+
+/// Keeps why an admin rejected a picture, or forgets it.
+pub(super) async fn set_reject_reason(tx: &mut Tx, id: ImageId, reason: Option<&str>) -> Result<()> {
+    let sql = Sql::new("UPDATE gallery_images SET reject_reason = $2 WHERE id = $1");
+    tx.execute(sql.bind(id.get()).bind(reason)).await?;
     Ok(())
 }
 
@@ -461,7 +512,7 @@ pub(super) async fn of_author(db: &mut impl Db, user: UserId) -> Result<Vec<Imag
 /// Erases a deleted user's name and words from all of its pictures, removed ones included.
 pub(super) async fn erase_author(tx: &mut Tx, user: UserId, now: Timestamp) -> Result<()> {
     let sql = Sql::new(
-        "UPDATE gallery_images SET author_id = NULL, prompt = '', tags = '[]', updated_at = $2 WHERE author_id = $1",
+        "UPDATE gallery_images SET author_id = NULL, prompt = '', tags = '[]', reject_reason = NULL, updated_at = $2 WHERE author_id = $1",
     );
     tx.execute(sql.bind(user.get()).bind(now)).await?;
     Ok(())
@@ -596,6 +647,12 @@ pub(super) async fn note_check(
     Ok(tx.one(sql).await?.get::<Option<String>>("verdict")?.as_deref() == Some(FAILED))
 }
 
+/// Removes what the checks of a picture found.
+pub(super) async fn forget_checks(tx: &mut Tx, image: ImageId) -> Result<()> {
+    tx.execute(Sql::new("DELETE FROM content_checks WHERE image_id = $1").bind(image.get())).await?;
+    Ok(())
+}
+
 /// Keeps a verdict on a picture, unless there is one; what it is about, if that is known yet.
 pub(super) async fn keep_verdict(
     tx: &mut Tx,
@@ -644,7 +701,7 @@ macro_rules! moderated {
     ($rest:literal) => {
         concat!(
             "SELECT g.id, g.image_url, g.thumbnail_url, g.prompt, g.category, g.tags, g.likes, g.created_at, \
-             g.status, g.barred, g.job_id, g.result_index, g.updated_at, \
+             g.status, g.barred, g.reject_reason, g.job_id, g.result_index, g.updated_at, \
              u.id AS author_id, u.nick_name, u.avatar_url, \
              (SELECT min(c.verdict) FROM content_checks c WHERE c.image_id = g.id AND c.part = 'TEXT') AS text_verdict, \
              (SELECT max(c.verdict) FROM content_checks c WHERE c.image_id = g.id AND c.part = 'PICTURE' \
@@ -663,6 +720,7 @@ fn read_moderated(row: &Row) -> Result<ModeratedImage> {
         job: row.get("job_id")?,
         result_index: row.get("result_index")?,
         barred: row.get("barred")?,
+        reject_reason: row.get("reject_reason")?,
         text_verdict: verdict("text_verdict")?,
         picture_verdict: verdict("picture_verdict")?,
         updated_at: row.get("updated_at")?,
@@ -693,6 +751,16 @@ pub(super) async fn list_moderated(
     };
     let sql = Sql::new(text).bind(status.as_str()).bind(start.by).bind(start.id).bind(page.limit.get() + 1);
     db.all(sql).await?.iter().map(read_moderated).collect()
+}
+
+/// How many pictures wait to be checked or for a person, counted up to 10 000, and since when the oldest does.
+pub(crate) async fn waiting(db: &mut impl Db) -> Result<(i64, Option<Timestamp>)> {
+    let sql = Sql::new(
+        "SELECT count(*) AS images, min(created_at) AS oldest FROM (SELECT created_at FROM gallery_images \
+         WHERE status = 'PENDING' AND status <> 'PUBLIC' ORDER BY created_at, id LIMIT 10000) AS waiting",
+    );
+    let row = db.one(sql).await?;
+    Ok((row.get("images")?, row.get("oldest")?))
 }
 
 /// All pictures that a user published and that were not removed, oldest first.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
-use crate::error::{Code, Error, Fault, Result};
+use crate::error::{Code, Error, Fault, Format, Result};
 use crate::store::StoreError;
 
 /// Rows that are read and written at once.
@@ -168,10 +168,10 @@ impl OriginalDatabase {
     pub async fn open(url: &str, schema: &str) -> Result<Self> {
         let not_one = |what| Error::invalid_field("from", Fault::Format(what));
         if !(url.starts_with("postgres:") || url.starts_with("postgresql:")) {
-            return Err(not_one("a postgres:// URL"));
+            return Err(not_one(Format::PostgresUrl));
         }
         let options = PgConnectOptions::from_str(url)
-            .map_err(|_| not_one("a postgres:// URL"))?
+            .map_err(|_| not_one(Format::PostgresUrl))?
             .application_name("dream-import")
             .options([("statement_timeout", "0"), ("idle_in_transaction_session_timeout", "0")]);
         let connection = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options))
@@ -182,10 +182,10 @@ impl OriginalDatabase {
         this.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY".to_owned()).await?;
         this.discover().await?;
         if this.tables.contains_key("ledger_entries") && this.tables.contains_key("_sqlx_migrations") {
-            return Err(not_one("a database of the original service, and this one is Dream's"));
+            return Err(not_one(Format::OriginalNotDream));
         }
         if !this.has(&USERS) {
-            return Err(not_one("a database of the original service, and this one has no table users"));
+            return Err(not_one(Format::OriginalWithUsers));
         }
         Ok(this)
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use secrecy::SecretString;
 use serde::Serialize;
 
-use crate::error::Fault;
+use crate::error::{Fault, Format};
 use crate::kernel::{CharacterId, TemplateId};
 
 macro_rules! words {
@@ -148,7 +148,7 @@ impl<const MAX: usize> FromStr for Text<MAX> {
     type Err = Fault;
     fn from_str(text: &str) -> Result<Self, Fault> {
         if text.contains('\0') {
-            Err(Fault::Format("text without NUL characters"))
+            Err(Fault::Format(Format::WithoutNul))
         } else if text.trim().is_empty() || text.chars().count() > MAX {
             Err(Fault::Length { min: 1, max: MAX })
         } else {
@@ -239,7 +239,7 @@ impl FromStr for PictureUrl {
         if named && text.bytes().all(|b| b.is_ascii_graphic()) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Fault::Format("an http or https URL"))
+            Err(Fault::Format(Format::HttpUrl))
         }
     }
 }
@@ -278,13 +278,13 @@ impl FromStr for InlinePicture {
     type Err = Fault;
     fn from_str(text: &str) -> Result<Self, Fault> {
         let base64 = match text.strip_prefix("data:") {
-            Some(rest) => rest.split_once(";base64,").ok_or(Fault::Format("a data URL in base64"))?.1,
+            Some(rest) => rest.split_once(";base64,").ok_or(Fault::Format(Format::DataUrl))?.1,
             None => text,
         };
         if base64.len() > Self::MAX_BYTES.div_ceil(3) * 4 {
             return Err(Fault::Length { min: 1, max: Self::MAX_BYTES });
         }
-        let bytes = STANDARD.decode(base64.trim()).map_err(|_| Fault::Format("base64"))?;
+        let bytes = STANDARD.decode(base64.trim()).map_err(|_| Fault::Format(Format::Base64))?;
         if bytes.is_empty() { Err(Fault::Required) } else { Ok(Self(bytes.into())) }
     }
 }
@@ -313,7 +313,7 @@ impl FromStr for CharacterRef {
         if let Ok(id) = text.parse() {
             return Ok(Self::Id(id));
         }
-        uuid::Uuid::try_parse(text).map(Self::Uuid).map_err(|_| Fault::Format("a character's number or UUID"))
+        uuid::Uuid::try_parse(text).map(Self::Uuid).map_err(|_| Fault::Format(Format::CharacterId))
     }
 }
 
@@ -494,7 +494,7 @@ impl UpstreamCredential {
         } else if value.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
             Ok(Self(SecretString::from(value)))
         } else {
-            Err(Fault::Format("a header value of printable ASCII characters"))
+            Err(Fault::Format(Format::HeaderValue))
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::Fault;
+use crate::error::{Fault, Format};
 
 /// A client's own name for one request, so that a repeat is known as one: 1 to 255 printable ASCII characters.
 ///
@@ -50,7 +50,7 @@ impl FromStr for IdempotencyKey {
         } else if text.bytes().all(|b| b.is_ascii_graphic()) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Fault::Format("printable ASCII characters without blanks"))
+            Err(Fault::Format(Format::PrintableWithoutBlanks))
         }
     }
 }

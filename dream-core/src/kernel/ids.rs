@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::Fault;
+use crate::error::{Fault, Format};
 
 macro_rules! row_id {
     ($($(#[$doc:meta])* $name:ident),* $(,)?) => { $(
@@ -32,7 +32,7 @@ macro_rules! row_id {
         impl FromStr for $name {
             type Err = Fault;
             fn from_str(text: &str) -> Result<Self, Fault> {
-                text.parse().ok().and_then(Self::new).ok_or(Fault::Format("a positive integer"))
+                text.parse().ok().and_then(Self::new).ok_or(Fault::Format(Format::PositiveInteger))
             }
         }
     )* };
@@ -123,7 +123,7 @@ macro_rules! text_id {
                     return Err(Fault::Length { min: $min, max: $max });
                 }
                 if !text.bytes().all($allowed) {
-                    return Err(Fault::Format(concat!("an id of letters, digits and the marks ", marks!($allowed))));
+                    return Err(Fault::Format(form!($allowed)));
                 }
                 Ok(Self(text.to_owned()))
             }
@@ -131,12 +131,12 @@ macro_rules! text_id {
     )* };
 }
 
-macro_rules! marks {
+macro_rules! form {
     (word) => {
-        "_ and -"
+        Format::WordId
     };
     (name) => {
-        "_ - and ."
+        Format::DottedId
     };
 }
 

@@ -6,6 +6,7 @@ mod money;
 pub(crate) mod page;
 mod patch;
 mod secret;
+pub(crate) mod text;
 mod time;
 
 pub use idempotency::IdempotencyKey;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::SecretString;
 
 use super::secret;
-use crate::error::{Code, Error, Fault, Result};
+use crate::error::{Code, Error, Fault, Format, Result};
 
 /// How many items a page holds: 1 to 100, 20 unless said otherwise.
 ///
@@ -216,10 +216,7 @@ impl PageRequest {
         if (1..=last).contains(&number) {
             Ok(Self { limit, start: Start::Number(number) })
         } else if number > last {
-            Err(Error::invalid_field(
-                "page",
-                Fault::Format("within the first 10000 rows; use the cursor beyond"),
-            ))
+            Err(Error::invalid_field("page", Fault::Format(Format::FirstRows)))
         } else {
             Err(Error::invalid_field("page", Fault::Range { min: 1, max: last }))
         }

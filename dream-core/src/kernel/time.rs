@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::civil;
 use jiff::tz::TimeZone;
 
-use crate::error::Fault;
+use crate::error::{Fault, Format};
 
 /// An instant: microseconds since 1970-01-01T00:00:00Z.
 ///
@@ -162,9 +162,7 @@ impl fmt::Debug for Timestamp {
 impl FromStr for Timestamp {
     type Err = Fault;
     fn from_str(text: &str) -> Result<Self, Fault> {
-        let at: jiff::Timestamp = text
-            .parse()
-            .map_err(|_| Fault::Format("a time in RFC 3339, such as 2026-01-28T10:00:00.000Z"))?;
+        let at: jiff::Timestamp = text.parse().map_err(|_| Fault::Format(Format::Time))?;
         Ok(Self(at.as_microsecond()))
     }
 }
@@ -248,7 +246,7 @@ impl fmt::Display for Day {
 impl FromStr for Day {
     type Err = Fault;
     fn from_str(text: &str) -> Result<Self, Fault> {
-        text.parse().map(Self).map_err(|_| Fault::Format("a day, such as 2026-01-28"))
+        text.parse().map(Self).map_err(|_| Fault::Format(Format::Day))
     }
 }
 
@@ -305,7 +303,7 @@ impl Zone {
     /// # Errors
     /// [`Fault::Format`] if there is no such zone.
     pub fn named(name: &str) -> Result<Self, Fault> {
-        TimeZone::get(name).map(Self).map_err(|_| Fault::Format("a time zone, such as Asia/Shanghai"))
+        TimeZone::get(name).map(Self).map_err(|_| Fault::Format(Format::TimeZone))
     }
 
     /// The day that the instant lies in.
@@ -318,6 +316,11 @@ impl Zone {
     /// ```
     pub fn day(&self, at: Timestamp) -> Day {
         Day(self.0.to_datetime(at.to_jiff()).date())
+    }
+
+    /// The hour that clocks in the zone show at the instant, from 0 to 23.
+    pub(crate) fn hour(&self, at: Timestamp) -> u8 {
+        self.0.to_datetime(at.to_jiff()).hour().unsigned_abs()
     }
 
     /// The instant at which clocks in the zone show this, unless it lies outside of time.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::settle::settle;
 use super::{WECHAT, channel, store};
 use crate::access::Admin;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, Fault, Format, Result};
 use crate::kernel::{Day, Fen, Zone};
 use crate::ports::{BillEntry, BillRow, ChannelOrder, OrderRef, TradeBill};
 
@@ -166,7 +166,7 @@ impl Admin {
     /// had, or does not match its hash.
     pub async fn reconcile(&self, day: Day) -> Result<Reconciliation> {
         if channel_zone().start_of(day.next()) > self.core.now() {
-            return Err(Error::invalid_field("date", Fault::Format("a day that is over")));
+            return Err(Error::invalid_field("date", Fault::Format(Format::PastDay)));
         }
         let pay = channel(&self.core, WECHAT)?;
         let mut bill = pay.trade_bill(day).await?;

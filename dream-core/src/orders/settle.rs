@@ -118,7 +118,7 @@ pub(super) fn refused(kind: &'static str, refusal: NotifyRefusal) -> Error {
     } else {
         tracing::warn!(kind, error = %refusal, "a notify was refused");
     }
-    Error::new(Code::Unauthenticated).with_source(refusal)
+    crate::auth::wrong_signature().with_source(refusal)
 }
 
 impl VerifiedPayment {

@@ -145,17 +145,17 @@ async fn post(tx: &mut Tx, settings: &Settings, postings: &[Posting<'_>]) -> Res
     Ok(())
 }
 
-/// Makes the balance this many points, by an entry over the difference; what it was, unless there is no account. The
-/// caller writes the audit log.
-pub(crate) async fn set_by_hand(
+/// Changes the balance by an entry over the difference; what it was, unless there is no account. The caller writes the
+/// audit log.
+pub(crate) async fn adjust_by_hand(
     tx: &mut Tx,
     settings: &Settings,
     by_hand: ByHand<'_>,
-    target: Points,
+    adjustment: Adjustment,
     now: Timestamp,
 ) -> Result<Option<Points>> {
     let Some(before) = store::lock_balance(tx, by_hand.user).await? else { return Ok(None) };
-    let difference = target.checked_sub(before).ok_or(Code::Internal)?;
+    let difference = adjustment.difference(before)?;
     if let Some(posting) = by_hand.posting(before, difference, now)? {
         post(tx, settings, &[posting]).await?;
     }
@@ -163,10 +163,21 @@ pub(crate) async fn set_by_hand(
 }
 
 /// How an admin changes a balance.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Adjustment {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adjustment {
+    /// By this many points, which a negative number takes. Whatever the user earns or spends meanwhile stays.
     By(Points),
+    /// To this many points.
     To(Points),
+}
+
+impl Adjustment {
+    fn difference(self, balance: Points) -> Result<Points> {
+        match self {
+            Adjustment::By(points) => Ok(points),
+            Adjustment::To(target) => target.checked_sub(balance).ok_or(Code::Internal.into()),
+        }
+    }
 }
 
 /// What an admin changes about a balance.
@@ -181,10 +192,7 @@ pub(crate) struct AdjustByAdmin {
 
 impl AdjustByAdmin {
     fn posting(&self, balance: Points) -> Result<Option<Posting<'_>>> {
-        let difference = match self.adjustment {
-            Adjustment::By(points) => points,
-            Adjustment::To(target) => target.checked_sub(balance).ok_or(Code::Internal)?,
-        };
+        let difference = self.adjustment.difference(balance)?;
         let by_hand = ByHand { user: self.user, cause: &self.cause, reason: self.reason.as_deref() };
         by_hand.posting(balance, difference, self.now)
     }

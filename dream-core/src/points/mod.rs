@@ -11,7 +11,8 @@ use crate::kernel::{
 use crate::store::Store;
 use crate::users::User;
 
-pub(crate) use changes::{AdjustByAdmin, Booking, ByHand, Cause, book, open, set_by_hand};
+pub use changes::Adjustment;
+pub(crate) use changes::{AdjustByAdmin, Booking, ByHand, Cause, adjust_by_hand, book, open};
 pub(crate) use store::{all_of, lifted, lock_balance, summary};
 
 /// What an entry does to the balance.
@@ -273,9 +274,7 @@ impl Admin {
     /// # Errors
     /// `USER_NOT_FOUND`; `VALIDATION_FAILED` for zero; `INVALID_STATE` if more would be taken than is there.
     pub async fn grant_points(&self, user: UserId, points: Points, reason: &str) -> Result<User> {
-        if points == Points::ZERO || !(-MAX_GRANT..=MAX_GRANT).contains(&points.get()) {
-            return Err(Error::invalid_field("points", Fault::Range { min: -MAX_GRANT, max: MAX_GRANT }));
-        }
+        check_delta(points, "points")?;
         self.adjust(user, changes::Adjustment::By(points), Some(reason)).await
     }
 
@@ -324,8 +323,24 @@ impl Admin {
     }
 }
 
+/// Whether an admin may change a balance so.
+pub(crate) fn check_adjustment(adjustment: Adjustment) -> Result<()> {
+    match adjustment {
+        Adjustment::By(points) => check_delta(points, "pointsDelta"),
+        Adjustment::To(balance) => check_balance(balance),
+    }
+}
+
+fn check_delta(points: Points, field: &'static str) -> Result<()> {
+    if points != Points::ZERO && (-MAX_GRANT..=MAX_GRANT).contains(&points.get()) {
+        Ok(())
+    } else {
+        Err(Error::invalid_field(field, Fault::Range { min: -MAX_GRANT, max: MAX_GRANT }))
+    }
+}
+
 /// Whether an admin may leave somebody this many points.
-pub(crate) fn check_balance(balance: Points) -> Result<()> {
+fn check_balance(balance: Points) -> Result<()> {
     if (0..=MAX_GRANT).contains(&balance.get()) {
         Ok(())
     } else {

@@ -14,7 +14,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{Failure, FailureKind};
-use crate::error::Fault;
+use crate::error::{Fault, Format};
 use crate::kernel::Timestamp;
 
 /// The name of an object: path segments of `A-Za-z0-9._-` joined by `/`, at most 512 bytes, never `.` or `..`.
@@ -57,7 +57,7 @@ impl FromStr for BlobKey {
         if text.len() <= 512 && text.split('/').all(segment) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Fault::Format("a path of letters, digits and . _ -"))
+            Err(Fault::Format(Format::BlobPath))
         }
     }
 }

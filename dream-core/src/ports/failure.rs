@@ -34,6 +34,9 @@ pub enum FailureKind {
     TimedOut,
 }
 
+/// The code of a content check that WeChat refuses because the user did not open the mini-program within two hours.
+pub(crate) const USER_INACTIVE: &str = "USER_INACTIVE";
+
 /// A failed call to the outside. Texts are for the log and never reach a client.
 ///
 /// ```
@@ -181,6 +184,9 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         let (code, facts) = match failure.kind {
             FailureKind::TimedOut => (Code::UpstreamTimeout, Facts::None),
+            FailureKind::Refused if failure.code.as_deref() == Some(USER_INACTIVE) => {
+                (Code::UpstreamError, Facts::UserInactive)
+            }
             FailureKind::Throttled => {
                 let wait = failure.retry_after.unwrap_or(Duration::from_mins(1));
                 (Code::RateLimited, Facts::Throttled { retry_after_secs: wait.as_secs().max(1) })

@@ -17,6 +17,7 @@ pub use cache::{Cache, Invalidation};
 pub use clock::Clock;
 pub use content_check::{ContentCheck, ImageCheck, Scene, TextCheck, Verdict};
 pub use entropy::{Entropy, EntropyExt};
+pub(crate) use failure::USER_INACTIVE;
 pub use failure::{Failure, FailureKind};
 pub use image_api::{ImageApi, ImageRequest, JobError, JobState, Reason, Tenant, UpstreamJob};
 pub use pay::{

@@ -68,7 +68,7 @@ fn checked(code: String) -> Result<SecretString, crate::Fault> {
     } else if code.bytes().all(|b| b.is_ascii_graphic()) {
         Ok(SecretString::from(code))
     } else {
-        Err(crate::Fault::Format("a code of printable ASCII characters"))
+        Err(crate::Fault::Format(crate::Format::LoginCode))
     }
 }
 

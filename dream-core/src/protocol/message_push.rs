@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::signature::{same, sha1_hex};
 use super::{cbc, foreign, lenient};
-use crate::error::Fault;
+use crate::error::{Fault, Format};
 use crate::ports::Verdict;
 
 /// What WeChat wants to read once a message was taken. It repeats a message up to three times until it reads this.
@@ -415,7 +415,7 @@ pub(crate) fn verdict(suggest: &str) -> Verdict {
 }
 
 fn decode_key(key: &SecretString) -> Result<[u8; 32], Fault> {
-    let fault = || Fault::Format("43 characters of base64");
+    let fault = || Fault::Format(Format::PushAesKey);
     let key = key.expose_secret();
     if key.len() != 43 {
         return Err(fault());

@@ -280,6 +280,10 @@ pub struct UsageQuery {
 pub struct UsageBucket {
     /// When it begins.
     pub at: Timestamp,
+    /// The day of the business's zone that it is or lies in.
+    pub day: Day,
+    /// The hour of that day as clocks in the zone show it, from 0; `None` for a whole day.
+    pub hour: Option<u8>,
     /// Users who came for the first time.
     pub new_users: i64,
     /// Users who logged in, or did something of their own.
@@ -366,7 +370,7 @@ impl Admin {
         let span = rules::span(query, &core.settings.zone, core.now())?;
         let first = span.starts.first().copied().unwrap_or(span.end);
         let hours = store::hours(&mut core.store.db(), first, span.end).await?;
-        Ok(rules::sorted(&span, &hours, query.bucket))
+        Ok(rules::sorted(&span, &hours, query.bucket, &core.settings.zone))
     }
 
     /// How the business stands.

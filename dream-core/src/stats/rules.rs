@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use super::store::Delta;
 use super::{Bucket, Edge, UsageBucket, UsageQuery};
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, Fault, Format, Result};
 use crate::kernel::{Day, Fen, Timestamp, Zone};
 
 impl Bucket {
@@ -46,8 +46,8 @@ impl Bucket {
 
     const fn too_many(self) -> Fault {
         match self {
-            Bucket::Day => Fault::Format("at most 366 days before the end"),
-            Bucket::Hour => Fault::Format("at most 744 hours before the end"),
+            Bucket::Day => Fault::Format(Format::Within366Days),
+            Bucket::Hour => Fault::Format(Format::Within744Hours),
         }
     }
 
@@ -85,7 +85,7 @@ impl FromStr for Edge {
                 return Ok(Edge::On(day));
             }
         }
-        text.parse().map(Edge::At).map_err(|_| Fault::Format("a day or a time in RFC 3339"))
+        text.parse().map(Edge::At).map_err(|_| Fault::Format(Format::DayOrTime))
     }
 }
 
@@ -131,7 +131,12 @@ pub(super) fn span(query: &UsageQuery, zone: &Zone, now: Timestamp) -> Result<Sp
 const INSTANT: std::time::Duration = std::time::Duration::from_micros(1);
 
 /// The figures of the hours, put into their buckets. Buckets without any are there too.
-pub(super) fn sorted(span: &Span, hours: &[(Timestamp, Delta)], bucket: Bucket) -> Vec<UsageBucket> {
+pub(super) fn sorted(
+    span: &Span,
+    hours: &[(Timestamp, Delta)],
+    bucket: Bucket,
+    zone: &Zone,
+) -> Vec<UsageBucket> {
     let mut sums = vec![Delta::default(); span.starts.len()];
     for (at, delta) in hours {
         // The last that begins no later; hours before the first are not asked for.
@@ -142,6 +147,8 @@ pub(super) fn sorted(span: &Span, hours: &[(Timestamp, Delta)], bucket: Bucket) 
     }
     let of = |(at, sum): (&Timestamp, Delta)| UsageBucket {
         at: *at,
+        day: zone.day(*at),
+        hour: (bucket == Bucket::Hour).then(|| zone.hour(*at)),
         new_users: sum.new_users,
         active_users: match bucket {
             Bucket::Day => sum.active_day,
@@ -227,8 +234,23 @@ mod tests {
         let span = ask("2026-01-27", "2026-01-28", Bucket::Day, &Zone::default()).unwrap();
         let one = Delta { generations: 1, active_day: 1, active_hour: 5, ..Delta::default() };
         let hours = [at("2026-01-27T15:00:00Z"), at("2026-01-27T16:00:00Z"), at("2026-01-27T16:00:00Z")];
-        let buckets = sorted(&span, &hours.map(|at| (at, one)), Bucket::Day);
+        let buckets = sorted(&span, &hours.map(|at| (at, one)), Bucket::Day, &Zone::default());
         let counts: Vec<_> = buckets.iter().map(|it| (it.generations, it.active_users)).collect();
         assert_eq!(counts, [(1, 1), (2, 2)]);
+    }
+
+    #[test]
+    fn a_bucket_names_the_day_and_hour_of_the_zone_and_not_of_utc() {
+        let zone = Zone::default();
+        let span = ask("2026-11-30", "2026-11-30", Bucket::Day, &zone).unwrap();
+        let day = sorted(&span, &[], Bucket::Day, &zone)[0];
+        assert_eq!(
+            (day.at, day.day, day.hour),
+            (at("2026-11-29T16:00:00Z"), "2026-11-30".parse().unwrap(), None)
+        );
+        let span = ask("2026-11-29T16:00:00Z", "2026-11-29T18:00:00Z", Bucket::Hour, &zone).unwrap();
+        let hours: Vec<_> =
+            sorted(&span, &[], Bucket::Hour, &zone).iter().map(|it| (it.day, it.hour)).collect();
+        assert_eq!(hours, [(day.day, Some(0)), (day.day, Some(1))]);
     }
 }

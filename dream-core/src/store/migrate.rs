@@ -26,6 +26,7 @@ migrations!(
     6 "0006_user_limits",
     7 "0007_waiting_jobs",
     8 "0008_partial_refunds",
+    9 "0009_gallery_rejections",
 );
 
 /// How the schema of a database compares with what this program knows.

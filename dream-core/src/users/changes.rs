@@ -106,9 +106,9 @@ impl Change for EditByAdmin<'_> {
         if nick_name.is_some() || avatar_url.is_some() {
             store::update_profile(tx, user, nick_name, avatar_url, now).await?;
         }
-        if let Some(target) = self.edit.balance {
+        if let Some(adjustment) = self.edit.balance {
             let by_hand = points::ByHand { user, cause: self.cause, reason: self.reason };
-            points::set_by_hand(tx, &self.admin.core.settings, by_hand, target, now).await?;
+            points::adjust_by_hand(tx, &self.admin.core.settings, by_hand, adjustment, now).await?;
         }
         let after = store::find(tx, user, now).await?.ok_or_else(lost_user)?;
         let (was, is) = differences(&before, &after);

@@ -9,6 +9,7 @@ use crate::access::{Admin, Session, Visitor};
 use crate::error::{Code, Error, Result};
 use crate::gallery;
 use crate::kernel::{Points, Timestamp, UserId};
+use crate::points::Adjustment;
 use crate::ports::EntropyExt as _;
 use crate::vip::{Level, Membership};
 
@@ -128,8 +129,8 @@ pub struct UserEdit {
     pub nick_name: Option<NickName>,
     /// A new picture.
     pub avatar_url: Option<AvatarUrl>,
-    /// What the balance shall be. The difference becomes an entry of the ledger.
-    pub balance: Option<Points>,
+    /// How the balance changes. The difference becomes an entry of the ledger.
+    pub balance: Option<Adjustment>,
 }
 
 /// What a user may change about itself. `None` leaves a field as it is.
@@ -283,11 +284,11 @@ impl Admin {
     ///
     /// # Errors
     /// `USER_NOT_FOUND`; `VALIDATION_FAILED` for a picture that lies elsewhere or a balance below zero;
-    /// `CONTENT_REJECTED` for a name that may not go public, `UPSTREAM_ERROR` if it could not be checked.
+    /// `INVALID_STATE` if more points would be taken than are there; `CONTENT_REJECTED` for a name that may not go public, `UPSTREAM_ERROR` if it could not be checked.
     pub async fn update_user(&self, id: UserId, edit: &UserEdit, reason: Option<&str>) -> Result<User> {
         let core = &self.core;
-        if let Some(balance) = edit.balance {
-            crate::points::check_balance(balance)?;
+        if let Some(adjustment) = edit.balance {
+            crate::points::check_adjustment(adjustment)?;
         }
         if edit.avatar_url.as_ref().is_some_and(|url| !url.may_be_shown(core)) {
             return Err(rules::foreign_avatar());

@@ -4,10 +4,11 @@ use std::str::FromStr;
 
 use crate::blobs;
 use crate::dream::Core;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, Fault, Format, Result};
+use crate::kernel::text::check_line;
 use crate::ports::{Scene, TextCheck, Verdict};
 
-/// What a user is called: 1 to 32 characters, no control characters.
+/// What a user is called: 1 to 32 characters that others can see: no control, hidden or reordering ones.
 ///
 /// ```
 /// use dream_core::NickName;
@@ -39,9 +40,7 @@ impl FromStr for NickName {
     type Err = Fault;
     fn from_str(text: &str) -> Result<Self, Fault> {
         let text = text.trim();
-        if text.chars().any(char::is_control) {
-            return Err(Fault::Format("text without control characters"));
-        }
+        check_line(text)?;
         if (1..=Self::MAX_LEN).contains(&text.chars().count()) {
             Ok(Self(text.to_owned()))
         } else {
@@ -85,7 +84,7 @@ impl FromStr for AvatarUrl {
         } else if text.bytes().all(|b| b.is_ascii_graphic()) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Fault::Format("a URL"))
+            Err(Fault::Format(Format::Url))
         }
     }
 }
@@ -96,7 +95,7 @@ pub(crate) fn name_key(name: &str) -> String {
 }
 
 pub(super) fn foreign_avatar() -> Error {
-    Error::invalid_field("avatarUrl", Fault::Format("the URL of an uploaded picture"))
+    Error::invalid_field("avatarUrl", Fault::Format(Format::UploadedPictureUrl))
 }
 
 #[cfg(test)]
@@ -110,5 +109,7 @@ mod tests {
         assert_eq!("字".repeat(33).parse::<NickName>(), Err(Fault::Length { min: 1, max: 32 }));
         assert!("   ".parse::<NickName>().is_err());
         assert!("a\u{0}b".parse::<NickName>().is_err());
+        assert!("\u{3164}".parse::<NickName>().is_err());
+        assert!("\u{202e}nimda".parse::<NickName>().is_err());
     }
 }

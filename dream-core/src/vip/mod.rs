@@ -9,7 +9,7 @@ mod spans;
 mod store;
 
 use crate::access::{Admin, Guest, Session};
-use crate::error::{Code, Error, Fault, Result};
+use crate::error::{Code, Error, Fault, Format, Result};
 use crate::jobs::quota::{Quota, usage};
 use crate::kernel::{Fen, PlanId, Timestamp, UserId};
 use crate::users::User;
@@ -223,7 +223,7 @@ impl Admin {
                 return Err(Error::invalid_field("days", Fault::Range { min: 1, max: rules::MAX_DAYS }));
             }
             VipTerm::Until(until) if until <= now => {
-                return Err(Error::invalid_field("vipExpireAt", Fault::Format("a time in the future")));
+                return Err(Error::invalid_field("vipExpireAt", Fault::Format(Format::FutureTime)));
             }
             VipTerm::Days(_) | VipTerm::Until(_) => {}
         }

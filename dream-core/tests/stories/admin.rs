@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dream_core::kernel::{KeyName, Limit, PageRequest, Points, UserId};
 use dream_core::orders::{RechargePoints, WECHAT};
-use dream_core::points::EntryKind;
+use dream_core::points::{Adjustment, EntryKind};
 use dream_core::vip::{Level, VipTerm};
 use dream_core::{
     Admin, AdminKey, AuditFilter, AuditRecord, Code, Dream, Facts, FreshKey, User, UserEdit, UserFilter,
@@ -21,7 +21,7 @@ fn named(name: &str) -> UserEdit {
 }
 
 fn balance(points: i64) -> UserEdit {
-    UserEdit { balance: Some(Points::new(points)), ..UserEdit::default() }
+    UserEdit { balance: Some(Adjustment::To(Points::new(points))), ..UserEdit::default() }
 }
 
 fn search(text: &str) -> UserFilter {
@@ -149,7 +149,7 @@ on_every_backend!(an_admins_change_of_a_user_is_one_commit_seen_at_once_and_logg
     let edit = UserEdit {
         nick_name: Some("Alice".parse().unwrap()),
         avatar_url: Some(avatar.parse().unwrap()),
-        balance: Some(Points::new(70)),
+        balance: Some(Adjustment::To(Points::new(70))),
     };
     let changed = admin.update_user(alice.id(), &edit, Some("as she asked")).await.unwrap();
     assert_eq!(me.me().await.unwrap(), changed);
@@ -187,14 +187,14 @@ on_every_backend!(a_change_that_is_wrong_in_one_thing_changes_nothing, |backend|
     let before = admin.user(alice.id()).await.unwrap();
     let elsewhere = UserEdit {
         avatar_url: Some("https://evil.example/a.png".parse().unwrap()),
-        balance: Some(Points::new(5)),
+        balance: Some(Adjustment::To(Points::new(5))),
         ..named("Alice")
     };
     let error = admin.update_user(alice.id(), &elsewhere, None).await.unwrap_err();
     assert!(matches!(error.facts(), Facts::Fields(faults) if faults[0].field == "avatarUrl"));
-    let negative = UserEdit { balance: Some(Points::new(-1)), ..named("Alice") };
+    let negative = UserEdit { balance: Some(Adjustment::To(Points::new(-1))), ..named("Alice") };
     assert_eq!(code(admin.update_user(alice.id(), &negative, None).await), Code::ValidationFailed);
-    let rude = UserEdit { balance: Some(Points::new(5)), ..named("违规") };
+    let rude = UserEdit { balance: Some(Adjustment::To(Points::new(5))), ..named("违规") };
     assert_eq!(code(admin.update_user(alice.id(), &rude, None).await), Code::ContentRejected);
     assert_eq!(admin.user(alice.id()).await.unwrap(), before);
     assert_eq!(log(&admin, &AuditFilter::default()).await, []);

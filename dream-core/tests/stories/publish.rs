@@ -128,27 +128,91 @@ on_every_backend!(a_result_is_published_once_however_often_it_is_sent_at_once, |
     world.finish().await;
 });
 
-on_every_backend!(what_may_not_be_shown_is_rejected_and_does_not_come_back, |backend| async move {
+on_every_backend!(a_risky_text_is_refused_at_publish_and_nothing_is_stored, |backend| async move {
     let world = TestDream::start(&backend).await;
     let alice = world.alice().await;
-    let text = publish(&world, &alice, "something 违规").await;
-    world.work().await;
-    assert_eq!(state(&world, text.id).await, ImageStatus::Rejected);
-    assert!(world.wechat().media_checks().is_empty(), "a picture whose text is bad need not be looked at");
-
-    world.wechat().plan_next_media(plan(PushPlan::Once, Some(Suggest::Risky)));
-    let job = done(&world, &alice, "looks harmless").await;
     let me = alice.session().await;
-    let picture = me.publish(&of(&job, 0, &["fine"])).await.unwrap();
+    let (prompt, fine) = (done(&world, &alice, "something 违规").await, done(&world, &alice, "a cat").await);
+    for publication in [of(&prompt, 0, &[]), of(&fine, 0, &["违规"])] {
+        assert_eq!(code(me.publish(&publication).await), Code::ContentRejected);
+    }
+    assert_eq!(world.database().number("SELECT count(*) FROM gallery_images").await, 0);
+    assert!(world.waiting().await.is_empty() && world.wechat().media_checks().is_empty());
+    // Other tags, and it is fine. What is wrong anyway is refused without a check.
+    me.publish(&of(&fine, 0, &["cat"])).await.unwrap();
+    let checks = world.wechat().text_checks().len();
+    assert_eq!(code(me.publish(&of(&fine, 0, &["违规"])).await), Code::AlreadyPublished);
+    assert_eq!(code(me.publish(&of(&prompt, 7, &[])).await), Code::ValidationFailed);
+    assert_eq!(world.wechat().text_checks().len(), checks);
     world.work().await;
     pushed(&world, 1).await;
-    assert_eq!(state(&world, picture.id).await, ImageStatus::Rejected);
-    assert!(!seen_by_all(&world, picture.id).await);
-    assert!(world.waiting().await.is_empty());
-    assert_eq!(code(me.publish(&of(&job, 0, &[])).await), Code::AlreadyPublished);
-    // Taking it out does not help.
-    me.remove_image(picture.id).await.unwrap();
-    assert_eq!(code(me.publish(&of(&job, 0, &[])).await), Code::AlreadyPublished);
+    world.finish().await;
+});
+
+on_every_backend!(
+    a_rejected_picture_may_be_published_again_and_its_author_sees_its_state,
+    |backend| async move {
+        let world = TestDream::start(&backend).await;
+        let (alice, bob) = (world.alice().await, world.user("bob").await);
+        world.wechat().plan_next_media(plan(PushPlan::Once, Some(Suggest::Risky)));
+        let job = done(&world, &alice, "looks harmless").await;
+        let me = alice.session().await;
+        let mine =
+            async |at: usize| me.published(&PageRequest::default()).await.unwrap().items.swap_remove(at);
+        let picture = me.publish(&of(&job, 0, &["fine"])).await.unwrap();
+        assert_eq!(picture.status, Some(ImageStatus::Pending));
+        world.work().await;
+        pushed(&world, 1).await;
+        let rejected = mine(0).await;
+        assert_eq!((rejected.status, rejected.reject_reason.as_deref()), (Some(ImageStatus::Rejected), None));
+        assert!(!seen_by_all(&world, picture.id).await && world.waiting().await.is_empty());
+
+        // It is checked anew, and the earlier verdict counts no more.
+        let again = me.publish(&of(&job, 0, &["better"])).await.unwrap();
+        assert_eq!(
+            (again.id, again.status, &again.tags[0]),
+            (picture.id, Some(ImageStatus::Pending), &"better".to_owned())
+        );
+        assert_eq!(code(me.publish(&of(&job, 0, &[])).await), Code::AlreadyPublished);
+        world.work().await;
+        pushed(&world, 2).await;
+        assert_eq!(mine(0).await.status, Some(ImageStatus::Public));
+        let seen = Visitor::Session(bob.session().await).gallery_image(picture.id).await.unwrap();
+        assert_eq!((seen.status, seen.reject_reason), (None, None), "only its author is told");
+        assert!(bob.session().await.published(&PageRequest::default()).await.unwrap().items.is_empty());
+        world.finish().await;
+    }
+);
+
+on_every_backend!(what_an_admin_rejected_goes_public_by_a_person_only, |backend| async move {
+    let world = TestDream::start(&backend).await;
+    let (alice, admin) = (world.alice().await, world.admin().await);
+    let job = done(&world, &alice, "a cat").await;
+    let me = alice.session().await;
+    let image = me.publish(&of(&job, 0, &[])).await.unwrap().id;
+    world.work().await;
+    pushed(&world, 1).await;
+    admin.reject_image(image, "a logo of somebody else").await.unwrap();
+    let own = Visitor::Session(alice.session().await).gallery_image(image).await.unwrap();
+    assert_eq!(own.reject_reason.as_deref(), Some("a logo of somebody else"));
+
+    let again = me.publish(&of(&job, 0, &[])).await.unwrap();
+    assert_eq!((again.id, again.reject_reason), (image, None));
+    world.work().await;
+    pushed(&world, 2).await;
+    assert_eq!((state(&world, image).await, world.waiting().await.len()), (ImageStatus::Pending, 0));
+    // Taking it out first is no way around the person either.
+    me.remove_image(image).await.unwrap();
+    let fresh = me.publish(&of(&job, 0, &[])).await.unwrap().id;
+    world.work().await;
+    pushed(&world, 3).await;
+    assert_eq!(state(&world, fresh).await, ImageStatus::Pending);
+    let vitals = world.dream().watch().look().await.unwrap();
+    assert_eq!(vitals.pending_images, 1);
+    assert!(vitals.oldest_pending_image.is_some());
+    let approved = admin.approve_image(fresh, None).await.unwrap();
+    assert_eq!((approved.status, approved.reject_reason), (ImageStatus::Public, None));
+    assert_eq!(world.dream().watch().look().await.unwrap().pending_images, 0);
     world.finish().await;
 });
 

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use deserr::{DeserializeError, ErrorKind, IntoValue, MergeWithError, Value, ValueKind, ValuePointerRef};
-use dream_core::{Error, Fault, FieldFault};
+use dream_core::{Error, Fault, FieldFault, Format};
 
 /// How many faults are told; an input full of nonsense must not make an answer larger than itself.
 const MAX_FAULTS: usize = 50;
@@ -133,7 +133,7 @@ impl DeserializeError for Faults {
             ErrorKind::BadSequenceLen { expected, .. } => {
                 Self::one(place, Fault::Length { min: expected, max: expected })
             }
-            ErrorKind::UnknownValue { .. } => Self::one(place, Fault::Format("one of the documented words")),
+            ErrorKind::UnknownValue { .. } => Self::one(place, Fault::Format(Format::DocumentedWord)),
             ErrorKind::Unexpected { .. } => Self::one(place, Fault::Range { min: i64::MIN, max: i64::MAX }),
         };
         Self::merge(this, found, place)

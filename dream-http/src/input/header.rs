@@ -1,7 +1,7 @@
 //! Headers that are input.
 
 use dream_core::jobs::UpstreamCredential;
-use dream_core::{Code, Error, Fault, Result, kernel};
+use dream_core::{Code, Error, Fault, Format, Result, kernel};
 use http::HeaderName;
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use super::Input;
 use crate::call::Call;
 use crate::openapi::Sketch;
-use crate::problem::{Lang, PRINTABLE_KEY};
+use crate::problem::Lang;
 
 /// The header that makes a repeated request the same request.
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -88,7 +88,7 @@ fn single<'c>(call: &'c Call, name: &HeaderName) -> Result<Option<&'c str>> {
         (None, _) => Ok(None),
         (Some(value), None) => match value.to_str() {
             Ok(text) => Ok(Some(text)),
-            Err(_) => Err(fault_of(name, Fault::Format(PRINTABLE_KEY))),
+            Err(_) => Err(fault_of(name, Fault::Format(Format::PrintableKey))),
         },
         (Some(_), Some(_)) => Err(fault_of(name, Fault::Duplicate)),
     }

@@ -5,13 +5,12 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use deserr::{Deserr, IntoValue as _, ValuePointerRef};
-use dream_core::{Fault, Result};
+use dream_core::{Fault, Format, Result};
 use serde_json::{Map, Value};
 
 use super::{Faults, Fields, Input};
 use crate::call::Call;
 use crate::openapi::Sketch;
-use crate::problem::{TEXT_WITHOUT_NUL, VALID_UTF8};
 
 /// How many parameters a query may have.
 const MAX_PAIRS: usize = 64;
@@ -35,9 +34,9 @@ impl QueryPairs {
 
     fn add(&mut self, name: Cow<'_, str>, value: Cow<'_, str>) {
         let fault = if value.contains('\0') || name.contains('\0') {
-            Some(Fault::Format(TEXT_WITHOUT_NUL))
+            Some(Fault::Format(Format::WithoutNul))
         } else if value.contains(char::REPLACEMENT_CHARACTER) || name.contains(char::REPLACEMENT_CHARACTER) {
-            Some(Fault::Format(VALID_UTF8))
+            Some(Fault::Format(Format::Utf8))
         } else if self.values.contains_key(name.as_ref()) {
             Some(Fault::Duplicate)
         } else {

@@ -6,12 +6,11 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 
-use dream_core::{Code, Error, Fault, Result};
+use dream_core::{Code, Error, Fault, Format, Result};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::Faults;
-use crate::problem::TEXT_WITHOUT_NUL;
 
 /// How deep arrays and objects may nest.
 const MAX_DEPTH: u8 = 24;
@@ -108,14 +107,14 @@ impl<'de> Visitor<'de> for Tree<'_> {
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
         if value.contains('\0') {
-            self.fault(Fault::Format(TEXT_WITHOUT_NUL));
+            self.fault(Fault::Format(Format::WithoutNul));
         }
         Ok(Value::String(value.to_owned()))
     }
 
     fn visit_string<E>(self, value: String) -> Result<Value, E> {
         if value.contains('\0') {
-            self.fault(Fault::Format(TEXT_WITHOUT_NUL));
+            self.fault(Fault::Format(Format::WithoutNul));
         }
         Ok(Value::String(value))
     }

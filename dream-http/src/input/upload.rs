@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
-use dream_core::{Code, Error, Facts, Fault, Result};
+use dream_core::{Code, Error, Facts, Fault, Format, Result};
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
 
@@ -52,7 +52,7 @@ impl<const LIMIT: u64> Input for Upload<LIMIT> {
         while let Some(field) = form.next_field().await.map_err(broken)? {
             parts += 1;
             if parts > MAX_PARTS {
-                return Err(Error::invalid_field("body", Fault::Format("multipart/form-data")));
+                return Err(Error::invalid_field("body", Fault::Format(Format::Multipart)));
             }
             let name = field.name().unwrap_or("").to_owned();
             match (name.as_str(), file.is_some()) {
@@ -85,5 +85,5 @@ async fn one_file<const LIMIT: u64>(field: multer::Field<'_>) -> Result<Upload<L
 }
 
 fn broken(error: multer::Error) -> Error {
-    Error::invalid_field("body", Fault::Format("multipart/form-data")).with_source(error)
+    Error::invalid_field("body", Fault::Format(Format::Multipart)).with_source(error)
 }

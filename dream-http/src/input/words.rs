@@ -28,10 +28,13 @@ use super::{Faults, Shape};
 /// A value that a text can be read as: of the path, of the query, or in a JSON string.
 ///
 /// ```
-/// use dream_core::Fault;
+/// use dream_core::{Fault, Format};
 /// use dream_http::input::Word;
 /// use utoipa::openapi::Schema;
 /// use utoipa::openapi::schema::{ObjectBuilder, Type};
+///
+/// const COLOUR: Fault =
+///     Fault::Format(Format::Other { zh: "颜色，例如 #c81e5a", en: "a colour, such as #c81e5a" });
 ///
 /// /// A colour such as `#c81e5a`.
 /// #[derive(Debug)]
@@ -43,7 +46,7 @@ use super::{Faults, Shape};
 ///         let digits = text
 ///             .strip_prefix('#')
 ///             .filter(|it| it.len() == 6 && it.bytes().all(|b| b.is_ascii_hexdigit()));
-///         digits.map(|it| Self(it.to_owned())).ok_or(Fault::Format("a colour, such as #c81e5a"))
+///         digits.map(|it| Self(it.to_owned())).ok_or(COLOUR)
 ///     }
 /// }
 /// // Now it can be a field as `Parsed<Colour>`, and an id of a path.
@@ -478,7 +481,7 @@ impl<T: Word> Deserr<Faults> for TextOrNumber<T> {
 ///     ) -> Result<Self, Faults> {
 ///         read_by(value, place, |json| {
 ///             let text = json.as_str().and_then(|text| text.strip_suffix('s')?.parse().ok());
-///             json.as_u64().or(text).map(Self).ok_or(Fault::Format("seconds, such as 90 or 90s"))
+///             json.as_u64().or(text).map(Self).ok_or(Fault::Type("number of seconds"))
 ///         })
 ///     }
 /// }

@@ -24,13 +24,6 @@ pub use texts::status;
 
 use crate::reply::{JSON_UTF8, Payload};
 
-/// Forms that texts of requests must have, for [`dream_core::Fault::Format`].
-pub(crate) const TEXT_WITHOUT_NUL: &str = "a text without NUL characters";
-pub(crate) const VALID_UTF8: &str = "valid UTF-8";
-pub(crate) const BASE64_DATA: &str = "base64 data, with or without a data: prefix";
-pub(crate) const HTTPS_URL: &str = "an https URL";
-pub(crate) const PRINTABLE_KEY: &str = "1 to 255 printable ASCII characters";
-
 /// Seconds that a client is asked to wait where we know nothing better.
 const RETRY_SECS: u64 = 2;
 
@@ -397,6 +390,11 @@ mod tests {
             let en = texts::message(code, &Facts::None, Lang::En);
             assert!(!zh.is_ascii(), "{code} in Chinese: {zh}");
             assert!(en.is_ascii(), "{code} in English: {en}");
+        }
+        for facts in [Facts::Signature, Facts::UserInactive] {
+            let [zh, en] = [Lang::Zh, Lang::En].map(|lang| texts::message(Code::UpstreamError, &facts, lang));
+            assert!(!zh.is_ascii() && en.is_ascii(), "{zh} {en}");
+            assert!(!zh.contains("请先登录") && !zh.contains("稍后"), "{zh}");
         }
     }
 }

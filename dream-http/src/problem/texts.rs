@@ -67,12 +67,12 @@ const fn sentences(code: Code) -> (&'static str, &'static str) {
         Code::ValidationFailed => ("请求参数有误", "The input is not valid"),
         Code::InvalidJson => ("请求体不是有效的 JSON", "The body is not valid JSON"),
         Code::InvalidCursor => {
-            ("游标无效,请从第一页重新开始", "The cursor is not valid; start from the first page")
+            ("游标无效，请从第一页重新开始", "The cursor is not valid; start from the first page")
         }
         Code::CharacterHasNoPhotos => ("该角色还没有照片", "The character has no photos yet"),
         Code::Unauthenticated => ("请先登录", "Please log in"),
-        Code::TokenExpired => ("登录已过期,请重新登录", "The login has expired; please log in again"),
-        Code::TokenRevoked => ("登录已失效,请重新登录", "The login is no longer valid; please log in again"),
+        Code::TokenExpired => ("登录已过期，请重新登录", "The login has expired; please log in again"),
+        Code::TokenRevoked => ("登录已失效，请重新登录", "The login is no longer valid; please log in again"),
         Code::WechatCodeInvalid => {
             ("微信登录凭证无效或已使用", "The WeChat code is invalid or was already used")
         }
@@ -122,14 +122,14 @@ const fn sentences(code: Code) -> (&'static str, &'static str) {
         Code::PayloadTooLarge => ("请求体过大", "The body is too large"),
         Code::UnsupportedMediaType => ("不支持的内容类型", "This content type is not supported"),
         Code::ImageInvalid => ("图片无法识别或超出限制", "The picture cannot be read or exceeds the limits"),
-        Code::RateLimited => ("请求过于频繁,请稍后再试", "Too many requests; please try again later"),
+        Code::RateLimited => ("请求过于频繁，请稍后再试", "Too many requests; please try again later"),
         Code::Internal => ("服务器内部错误", "Something went wrong on our side"),
         Code::UpstreamError => {
-            ("外部服务出错,请稍后再试", "A service we depend on failed; please try again later")
+            ("外部服务出错，请稍后再试", "A service we depend on failed; please try again later")
         }
         Code::UpstreamTimeout => ("外部服务响应超时", "A service we depend on did not answer in time"),
         Code::Unavailable => {
-            ("服务暂时不可用,请稍后再试", "The service is unavailable just now; please try again")
+            ("服务暂时不可用，请稍后再试", "The service is unavailable just now; please try again")
         }
     }
 }
@@ -154,10 +154,7 @@ pub(crate) fn job_failure(code: &str, lang: Lang) -> &'static str {
 /// The code's sentence in this language.
 pub(super) const fn sentence(code: Code, lang: Lang) -> &'static str {
     let (zh, en) = sentences(code);
-    match lang {
-        Lang::Zh => zh,
-        Lang::En => en,
-    }
+    chosen(lang, zh, en)
 }
 
 /// The sentence for the whole answer. Of faulty fields the first few are named; `errors` has all of them.
@@ -177,8 +174,15 @@ pub(super) fn message(code: Code, facts: &Facts, lang: Lang) -> String {
         }
         &Facts::Picture(fault) => {
             let (zh, en) = of_picture(fault);
-            if matches!(lang, Lang::Zh) { zh } else { en }.to_owned()
+            chosen(lang, zh, en).to_owned()
         }
+        Facts::Signature => chosen(lang, "签名验证失败", "The signature does not verify").to_owned(),
+        Facts::UserInactive => chosen(
+            lang,
+            "微信要求近期登录后才能检查内容，请关闭小程序，重新打开并登录后再试",
+            "WeChat checks content only after a recent login; close the mini-program, open it again and log in",
+        )
+        .to_owned(),
         _ => sentence(code, lang).to_owned(),
     }
 }
@@ -215,6 +219,13 @@ fn of_picture(fault: PictureFault) -> (&'static str, &'static str) {
     }
 }
 
+const fn chosen(lang: Lang, zh: &'static str, en: &'static str) -> &'static str {
+    match lang {
+        Lang::Zh => zh,
+        Lang::En => en,
+    }
+}
+
 fn of_field(fault: &FieldFault, lang: Lang) -> String {
     format!("{} {}", fault.field, phrase(&fault.fault, lang))
 }
@@ -239,7 +250,7 @@ fn en(fault: &Fault) -> String {
         Fault::Length { min, max } if min == max => format!("must have exactly {min} characters or items"),
         Fault::Length { min, max } => format!("must have between {min} and {max} characters or items"),
         Fault::OneOf(words) => format!("must be one of {}", words.join(", ")),
-        Fault::Format(form) => format!("must be {form}"),
+        Fault::Format(format) => format!("must be {}", format.en()),
         Fault::Conflict(other) => format!("does not go together with {other}"),
         Fault::Duplicate => "is given twice".to_owned(),
         Fault::NotFound => "names something that does not exist".to_owned(),
@@ -262,8 +273,8 @@ fn zh(fault: &Fault) -> String {
         Fault::Length { min, max: usize::MAX } => format!("长度不能少于 {min}"),
         Fault::Length { min, max } if min == max => format!("长度必须为 {min}"),
         Fault::Length { min, max } => format!("长度必须在 {min} 到 {max} 之间"),
-        Fault::OneOf(words) => format!("必须是以下之一:{}", words.join("、")),
-        Fault::Format(form) => format!("格式不正确,应为:{}", zh_form(form)),
+        Fault::OneOf(words) => format!("必须是以下之一：{}", words.join("、")),
+        Fault::Format(format) => format!("格式不正确，应为：{}", format.zh()),
         Fault::Conflict(other) => format!("与 {other} 冲突"),
         Fault::Duplicate => "重复出现".to_owned(),
         Fault::NotFound => "所指的内容不存在".to_owned(),
@@ -279,30 +290,6 @@ fn zh_noun(kind: &str) -> &str {
         "boolean" => "布尔值",
         "array" => "数组",
         "object" => "对象",
-        other => other,
-    }
-}
-
-/// Forms are named in English by whoever checks them; the common ones are known in Chinese as well.
-fn zh_form(form: &str) -> &str {
-    match form {
-        "a positive integer" => "正整数",
-        "an id of letters, digits and the marks _ and -" => "由字母、数字、_ 和 - 组成的编号",
-        "an id of letters, digits and the marks _ - and ." => "由字母、数字、_、- 和 . 组成的编号",
-        "a time in RFC 3339, such as 2026-01-28T10:00:00.000Z" => {
-            "RFC 3339 时间,例如 2026-01-28T10:00:00.000Z"
-        }
-        "another id than batch" => "除 batch 以外的编号",
-        "a day or a time in RFC 3339" => "日期或 RFC 3339 时间",
-        "at most 366 days before the end" => "结束之前 366 天以内",
-        "at most 744 hours before the end" => "结束之前 744 小时以内",
-        "a day, such as 2026-01-28" => "日期,例如 2026-01-28",
-        "within the first 10000 rows; use the cursor beyond" => "前 10000 行之内,更靠后的请使用游标",
-        super::TEXT_WITHOUT_NUL => "不含 NUL 字符的文本",
-        super::VALID_UTF8 => "有效的 UTF-8 文本",
-        super::BASE64_DATA => "base64 编码的数据",
-        super::HTTPS_URL => "https 地址",
-        super::PRINTABLE_KEY => "1 到 255 个可打印的 ASCII 字符",
         other => other,
     }
 }

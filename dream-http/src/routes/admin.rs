@@ -17,7 +17,13 @@ pub(crate) fn rows() -> Vec<Row> {
         get("/v1/admin/users/{id}", user).doc("A user in full").fails(&[Code::UserNotFound]),
         put("/v1/admin/users/{id}", update_user)
             .doc("Changes a user's name, picture and balance; a changed balance is an entry of the ledger")
-            .fails(&[Code::UserNotFound, Code::ContentRejected, Code::UpstreamError, Code::UpstreamTimeout]),
+            .fails(&[
+                Code::UserNotFound,
+                Code::InvalidState,
+                Code::ContentRejected,
+                Code::UpstreamError,
+                Code::UpstreamTimeout,
+            ]),
         delete("/v1/admin/users/{id}", delete_user).doc("Deletes an account").fails(&[Code::UserNotFound]),
         put("/v1/admin/users/{id}/vip", set_vip)
             .doc("Gives a user a level; days come on top of what is left")

@@ -36,6 +36,9 @@ pub(crate) fn rows() -> Vec<Row> {
         delete("/v1/gallery/images/{id}", remove)
             .doc("Takes a picture out, by its author or an admin")
             .fails(&[Code::ImageNotFound]),
+        get("/v1/gallery/mine", mine)
+            .doc("The pictures that one published, newest first, each with its state")
+            .fails(&[Code::InvalidCursor]),
         get("/v1/gallery/categories", categories).doc("Every category").public(KEPT, TOPIC),
         post("/v1/gallery/images/{id}/like", like)
             .doc("Likes a picture; once, however often it is sent")
@@ -44,8 +47,8 @@ pub(crate) fn rows() -> Vec<Row> {
             .doc("Likes a picture no longer")
             .fails(&[Code::ImageNotFound]),
         post("/v1/gallery/publish", publish)
-            .doc("Offers a result of one's own to the public, which sees it once it was checked")
-            .fails(&[Code::JobNotFound, Code::InvalidState, Code::AlreadyPublished]),
+            .doc("Offers a result of one's own to the public, which sees it once its picture was checked")
+            .fails(&[Code::JobNotFound, Code::InvalidState, Code::AlreadyPublished, Code::ContentRejected]),
         get("/v1/admin/gallery", moderated)
             .doc("Pictures in one state, newest first; those that wait unless said otherwise")
             .fails(&[Code::InvalidCursor]),
@@ -71,8 +74,8 @@ async fn images(
     Ok(NumberedPage::of(visitor.gallery(&filter.value, &page).await?, &page, Image::from))
 }
 
-async fn image(visitor: Visitor, Path(id): Path<ImageId>) -> Result<ImageAnswer> {
-    Ok(visitor.gallery_image(id).await?.into())
+async fn image(visitor: Visitor, (Path(id), lang): (Path<ImageId>, Lang)) -> Result<ImageAnswer> {
+    Ok(ImageAnswer::new(visitor.gallery_image(id).await?, lang))
 }
 
 async fn categories(_: Guest, (): ()) -> Result<Categories> {
@@ -87,8 +90,12 @@ async fn unlike(me: Session, Path(id): Path<ImageId>) -> Result<Liked> {
     Ok(Liked { liked: false, total_likes: me.unlike(id).await? })
 }
 
-async fn publish(me: Session, Body(body): Body<Publication>) -> Result<Created<Image>> {
-    Ok(Created(me.publish(&body.into()).await?.into()))
+async fn mine(me: Session, (Paged(page), lang): (Paged, Lang)) -> Result<Page<Image>> {
+    Ok(Page::of(me.published(&page).await?, |image| Image::own(image, lang)))
+}
+
+async fn publish(me: Session, (Body(body), lang): (Body<Publication>, Lang)) -> Result<Created<Image>> {
+    Ok(Created(Image::own(me.publish(&body.into()).await?, lang)))
 }
 
 async fn remove(who: UserOrAdmin, (Path(id), lang): (Path<ImageId>, Lang)) -> Result<Message> {

@@ -21,6 +21,7 @@
 //! ```
 
 use dream_core::kernel::{self, PageRequest, Points, Timestamp};
+use dream_core::points::Adjustment;
 use dream_core::vip::{Level, VipTerm};
 use dream_core::{AuditFilter, AuditRecord, AvatarUrl, Fault, NickName, UserEdit, UserFilter};
 use serde::Serialize;
@@ -131,15 +132,30 @@ crate::input! {
     /// let fault = Fault::Range { min: 0, max: 1_000_000_000 }.at("pointsBalance");
     /// assert_eq!(refused.facts(), &Facts::Fields(vec![fault]));
     /// ```
+    #[check(one_change_of_points)]
     pub struct EditUser {
         /// A new name.
         pub nick_name: Option<Parsed<NickName>>,
         /// A new picture, that was uploaded here or at WeChat.
         pub avatar_url: Option<Parsed<AvatarUrl>>,
-        /// What the balance shall be. The difference becomes an entry of the ledger.
+        /// By how many points the balance changes; a negative number takes them. It needs a reason, and becomes an entry
+        /// of the ledger.
+        pub points_delta: Option<Whole<-1_000_000_000, 1_000_000_000>>,
+        /// What the balance shall be, instead of `pointsDelta`: whatever is earned or spent meanwhile is lost.
         pub points_balance: Option<Whole<0, 1_000_000_000>>,
         /// Why, for the ledger and the audit log.
         pub reason: Option<Text<1, 500>>,
+    }
+}
+
+fn one_change_of_points(edit: &EditUser) -> Result<(), Faults> {
+    match (&edit.points_delta, &edit.points_balance, &edit.reason) {
+        (Some(_), Some(_), _) => Err(Faults::field("pointsDelta", Fault::Conflict("pointsBalance"))),
+        (Some(Whole(0)), None, _) => {
+            Err(Faults::field("pointsDelta", Fault::Range { min: -1_000_000_000, max: 1_000_000_000 }))
+        }
+        (Some(_), None, None) => Err(Faults::field("reason", Fault::Required)),
+        (Some(_), None, Some(_)) | (None, _, _) => Ok(()),
     }
 }
 
@@ -148,12 +164,13 @@ impl EditUser {
     ///
     /// ```
     /// use dream_core::kernel::Points;
+    /// use dream_core::points::Adjustment;
     /// use dream_http::input::read_value;
     /// use dream_http::wire::admin::EditUser;
     ///
-    /// let edit: EditUser = read_value(serde_json::json!({ "pointsBalance": 50, "reason": "a complaint" }))?;
+    /// let edit: EditUser = read_value(serde_json::json!({ "pointsDelta": 50, "reason": "a complaint" }))?;
     /// let (edit, reason) = edit.into_parts();
-    /// assert_eq!((edit.balance, reason.as_deref()), (Some(Points::new(50)), Some("a complaint")));
+    /// assert_eq!((edit.balance, reason.as_deref()), (Some(Adjustment::By(Points::new(50))), Some("a complaint")));
     /// assert!(edit.nick_name.is_none(), "what is left out stays");
     /// # Ok::<(), dream_core::Error>(())
     /// ```
@@ -161,7 +178,10 @@ impl EditUser {
         let edit = UserEdit {
             nick_name: self.nick_name.map(|Parsed(name)| name),
             avatar_url: self.avatar_url.map(|Parsed(url)| url),
-            balance: self.points_balance.map(|Whole(points)| Points::new(points)),
+            balance: match (self.points_delta, self.points_balance) {
+                (Some(Whole(points)), _) => Some(Adjustment::By(Points::new(points))),
+                (None, balance) => balance.map(|Whole(points)| Adjustment::To(Points::new(points))),
+            },
         };
         (edit, self.reason.map(|Text(reason)| reason))
     }

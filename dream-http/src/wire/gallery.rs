@@ -36,6 +36,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::time::At;
 use crate::input::{List, OneOf, Parsed, Text, Whole, Word};
+use crate::problem::Lang;
 
 /// A picture as everybody may see it.
 ///
@@ -73,29 +74,32 @@ pub struct Image {
     author_id: Option<i64>,
     #[schema(inline)]
     created_at: At,
+    /// `PENDING`, `PUBLIC` or `REJECTED`, for its author; null for others.
+    #[schema(value_type = Option<String>, example = "PENDING")]
+    status: Option<&'static str>,
+    /// Why it was rejected, for its author and for people; null otherwise.
+    reject_reason: Option<String>,
+}
+
+impl Image {
+    /// A picture as its author sees it: a rejected one with the reason in the reader's language.
+    pub fn own(image: GalleryImage, lang: Lang) -> Self {
+        let by_check = image.status == Some(ImageStatus::Rejected) && image.reject_reason.is_none();
+        let mut own = Self::from(image);
+        if by_check {
+            let reason = match lang {
+                Lang::Zh => "图片未通过内容安全审核，您可以更换图片，或再次提交审核",
+                Lang::En => {
+                    "The picture did not pass the content check; choose another one, or publish it again"
+                }
+            };
+            own.reject_reason = Some(reason.to_owned());
+        }
+        own
+    }
 }
 
 /// A category by name.
-///
-/// ```
-/// use dream_http::wire::gallery::Image;
-///
-/// # let image = dream_core::gallery::GalleryImage {
-/// #     id: "4711".parse().unwrap(),
-/// #     image_url: "https://img.example/4711.png".to_owned(),
-/// #     thumbnail_url: "https://img.example/4711.jpg".to_owned(),
-/// #     prompt: "a lake".to_owned(),
-/// #     category: "landscape".to_owned(),
-/// #     tags: vec![],
-/// #     likes: 3,
-/// #     is_liked: None,
-/// #     author: None,
-/// #     created_at: dream_core::kernel::Timestamp::from_secs(1_769_600_000),
-/// # };
-/// // Beside its id a picture has the name of its category, for clients that show it.
-/// let json = serde_json::to_value(Image::from(image)).unwrap();
-/// assert_eq!(json["category"], serde_json::json!({ "id": "landscape", "name": "风景" }));
-/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct CategoryName {
     id: String,
@@ -149,38 +153,22 @@ impl From<GalleryImage> for Image {
             author_id: image.author.as_ref().map(|author| author.id.get()),
             author: image.author.map(Author::from),
             created_at: image.created_at.into(),
+            status: image.status.map(ImageStatus::as_str),
+            reject_reason: image.reject_reason,
         }
     }
 }
 
 /// One picture.
-///
-/// ```
-/// use dream_http::wire::gallery::ImageAnswer;
-///
-/// # let image = dream_core::gallery::GalleryImage {
-/// #     id: "4711".parse().unwrap(),
-/// #     image_url: "https://img.example/4711.png".to_owned(),
-/// #     thumbnail_url: "https://img.example/4711.jpg".to_owned(),
-/// #     prompt: "a lake".to_owned(),
-/// #     category: "landscape".to_owned(),
-/// #     tags: vec![],
-/// #     likes: 3,
-/// #     is_liked: None,
-/// #     author: None,
-/// #     created_at: dream_core::kernel::Timestamp::from_secs(1_769_600_000),
-/// # };
-/// let json = serde_json::to_value(ImageAnswer::from(image)).unwrap();
-/// assert_eq!((&json["image"]["id"], &json["image"]["likes"]), (&4711.into(), &3.into()));
-/// ```
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ImageAnswer {
     image: Image,
 }
 
-impl From<GalleryImage> for ImageAnswer {
-    fn from(image: GalleryImage) -> Self {
-        Self { image: image.into() }
+impl ImageAnswer {
+    /// The picture; where it is the reader's own, with its state.
+    pub fn new(image: GalleryImage, lang: Lang) -> Self {
+        Self { image: Image::own(image, lang) }
     }
 }
 
@@ -411,38 +399,6 @@ impl From<Publication> for gallery::Publication {
 }
 
 /// A picture as admins see it.
-///
-/// ```
-/// use dream_core::gallery::{self, ImageStatus};
-/// use dream_core::ports::Verdict;
-/// use dream_http::wire::gallery::ModeratedImage;
-///
-/// # let image = dream_core::gallery::GalleryImage {
-/// #     id: "4711".parse().unwrap(),
-/// #     image_url: "https://img.example/4711.png".to_owned(),
-/// #     thumbnail_url: "https://img.example/4711.jpg".to_owned(),
-/// #     prompt: "a lake".to_owned(),
-/// #     category: "landscape".to_owned(),
-/// #     tags: vec![],
-/// #     likes: 3,
-/// #     is_liked: None,
-/// #     author: None,
-/// #     created_at: dream_core::kernel::Timestamp::from_secs(1_769_600_000),
-/// # };
-/// let moderated = gallery::ModeratedImage {
-///     updated_at: image.created_at,
-///     image,
-///     status: ImageStatus::Pending,
-///     job: Some("01931f3e7b0c7a43".parse().unwrap()),
-///     result_index: Some(0),
-///     barred: false,
-///     text_verdict: Some(Verdict::Pass),
-///     picture_verdict: Some(Verdict::Review),
-/// };
-/// // The machine was not sure about the picture: somebody has to look.
-/// let json = serde_json::to_value(ModeratedImage::from(moderated)).unwrap();
-/// assert_eq!((&json["status"], &json["pictureVerdict"]), (&"PENDING".into(), &"REVIEW".into()));
-/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ModeratedImage {
@@ -456,6 +412,8 @@ pub struct ModeratedImage {
     result_index: Option<i64>,
     /// Whether that result may not be published again.
     barred: bool,
+    /// Why an admin rejected it last. While it is there, only a person lets the picture go public.
+    reject_reason: Option<String>,
     /// What the check of prompt and tags found: `PASS`, `REVIEW` or `RISKY`; null where none was made.
     #[schema(value_type = Option<String>, example = "PASS")]
     text_verdict: Option<&'static str>,
@@ -482,6 +440,7 @@ impl From<gallery::ModeratedImage> for ModeratedImage {
             job_id: moderated.job.map(|job| job.to_string()),
             result_index: moderated.result_index,
             barred: moderated.barred,
+            reject_reason: moderated.reject_reason,
             text_verdict: moderated.text_verdict.map(verdict),
             picture_verdict: moderated.picture_verdict.map(verdict),
             updated_at: moderated.updated_at.into(),
@@ -558,7 +517,7 @@ crate::input! {
     /// # Ok::<(), dream_core::Error>(())
     /// ```
     pub struct Refusal {
-        /// For the audit log.
+        /// For the audit log; the author of a rejected picture sees it too.
         pub reason: Text<1, 200>,
     }
 }

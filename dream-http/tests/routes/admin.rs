@@ -140,6 +140,34 @@ on_every_backend!(an_admin_changes_a_user_who_sees_it_at_once, |backend| async m
     site.close().await;
 });
 
+on_every_backend!(points_change_by_a_difference_and_whatever_happens_meanwhile_stays, |backend| async move {
+    let site = Site::open(&backend).await;
+    let (alice, admin) = (site.user("alice").await, site.admin());
+    let path = format!("/v1/admin/users/{}", alice.get("/v1/users/me").await.ok(200)["user"]["id"]);
+    let by = |points: i64| json!({ "pointsDelta": points, "reason": "a prize" });
+    assert_eq!(admin.put(&path, &by(100)).await.ok(200)["user"]["pointsBalance"], 100);
+    // Two at once add up; two balances would overwrite each other.
+    let (raise, cut) = (by(30), by(-10));
+    let (one, other) = futures_util::join!(admin.put(&path, &raise), admin.put(&path, &cut));
+    (one.ok(200), other.ok(200));
+    let balance = alice.get("/v1/points/balance").await.ok(200);
+    assert_eq!(balance, json!({ "balance": 120, "totalEarned": 130, "totalSpent": 10 }));
+    let newest = &alice.get("/v1/points/transactions?limit=1").await.ok(200)["items"][0];
+    assert_eq!(newest["description"], "a prize");
+
+    let short = admin.put(&path, &by(-121)).await;
+    assert_eq!((short.status, &short.json["code"]), (409, &json!("INVALID_STATE")));
+    assert_eq!(short.json["data"], json!({ "pointsMissing": 1 }));
+    let both = json!({ "pointsDelta": 1, "pointsBalance": 1, "reason": "x" });
+    assert_eq!(admin.put(&path, &both).await.faults(), ["pointsDelta CONFLICT"]);
+    assert_eq!(admin.put(&path, &json!({ "pointsDelta": 1 })).await.faults(), ["reason REQUIRED"]);
+    for points in [0, 1_000_000_001, -1_000_000_001] {
+        assert_eq!(admin.put(&path, &by(points)).await.faults(), ["pointsDelta RANGE"]);
+    }
+    assert_eq!(admin.put(&path, &json!({ "pointsBalance": 7 })).await.ok(200)["user"]["pointsBalance"], 7);
+    site.close().await;
+});
+
 on_every_backend!(a_key_that_an_operator_made_opens_until_it_is_revoked, |backend| async move {
     let site = Site::open(&backend).await;
     let operator = site.world.dream().operator("root".parse().unwrap());

@@ -59,10 +59,13 @@ on_every_backend!(a_result_is_published_liked_and_taken_out, |backend| async mov
         "isLiked",
         "likes",
         "prompt",
+        "rejectReason",
+        "status",
         "tags",
         "thumbnailUrl",
     ];
     assert_eq!(members(&image), expected);
+    assert_eq!((&image["status"], &image["rejectReason"]), (&json!("PENDING"), &Value::Null));
     let results = alice.get(&format!("/v1/jobs/{job}")).await.ok(200)["resultUrls"].clone();
     assert_eq!((&image["imageUrl"], &image["tags"]), (&results[1], &json!(["fox", "red"])));
     assert_eq!((&image["category"]["id"], &image["authorId"]), (&json!("cartoon"), &image["author"]["id"]));
@@ -179,8 +182,17 @@ on_every_backend!(admins_moderate_the_gallery_and_it_is_recorded, |backend| asyn
     let waiting = admin.get("/v1/admin/gallery").await.ok(200);
     assert_eq!(waiting["items"].as_array().map(Vec::len), Some(1));
     let shown = &waiting["items"][0];
-    let expected =
-        ["barred", "image", "jobId", "pictureVerdict", "resultIndex", "status", "textVerdict", "updatedAt"];
+    let expected = [
+        "barred",
+        "image",
+        "jobId",
+        "pictureVerdict",
+        "rejectReason",
+        "resultIndex",
+        "status",
+        "textVerdict",
+        "updatedAt",
+    ];
     assert_eq!(members(shown), expected);
     assert_eq!((&shown["status"], &shown["image"]["id"]), (&json!("PENDING"), &image["id"]));
     assert_eq!((&shown["textVerdict"], &shown["pictureVerdict"]), (&json!("PASS"), &json!("REVIEW")));
@@ -195,7 +207,12 @@ on_every_backend!(admins_moderate_the_gallery_and_it_is_recorded, |backend| asyn
     assert_eq!(admin.post(&reject, &json!({})).await.faults(), ["reason REQUIRED"]);
     assert_eq!(admin.post(&remove, &json!({ "reason": "" })).await.faults(), ["reason LENGTH"]);
     let why = json!({ "reason": "complaints" });
-    assert_eq!(admin.post(&reject, &why).await.ok(200)["barred"], true);
+    let refused = admin.post(&reject, &why).await.ok(200);
+    assert_eq!((&refused["barred"], &refused["rejectReason"]), (&json!(false), &json!("complaints")));
+    let mine = alice.get("/v1/gallery/mine?limit=5").await.ok(200);
+    let told = (&mine["items"][0]["status"], &mine["items"][0]["rejectReason"]);
+    assert_eq!(told, (&json!("REJECTED"), &json!("complaints")));
+    site.nobody().get("/v1/gallery/mine").await.refused(401, "UNAUTHENTICATED");
     admin.post(&reject, &why).await.refused(409, "INVALID_STATE");
     assert_eq!(site.nobody().get("/v1/gallery/images").await.ok(200)["total"], 0);
     let rejected = admin.get("/v1/admin/gallery?status=REJECTED&limit=1").await.ok(200);
@@ -222,6 +239,35 @@ on_every_backend!(admins_moderate_the_gallery_and_it_is_recorded, |backend| asyn
     site.close().await;
 });
 
+on_every_backend!(
+    an_author_reads_why_a_picture_was_rejected_and_may_publish_it_again,
+    |backend| async move {
+        let site = pushed_to(&backend).await;
+        let alice = site.user("alice").await;
+        let risky = MediaPlan { push: PushPlan::Once, suggest: Some(Suggest::Risky) };
+        site.world.wechat().plan_next_media(risky);
+        let job = done(&site, &alice, "looks harmless").await;
+        let body = json!({ "jobId": job, "categoryId": "cartoon" });
+        let image = alice.post("/v1/gallery/publish", &body).await.ok(201);
+        checked(&site, 1).await;
+        let path = format!("/v1/gallery/images/{}", image["id"]);
+        let seen = alice.get(&path).await.ok(200);
+        assert_eq!(seen["image"]["status"], "REJECTED");
+        assert!(
+            seen["image"]["rejectReason"].as_str().unwrap().contains("did not pass the content check"),
+            "{seen}"
+        );
+        let mine = alice.get("/v1/gallery/mine").await.ok(200);
+        assert_eq!(mine["items"][0], seen["image"]);
+        assert_eq!(alice.post("/v1/gallery/publish", &body).await.ok(201)["status"], "PENDING");
+        checked(&site, 2).await;
+        assert_eq!(alice.get(&path).await.ok(200)["image"]["status"], "PUBLIC");
+        let odd = json!({ "jobId": job, "categoryId": "cartoon", "index": 1, "tags": ["违规"] });
+        alice.post("/v1/gallery/publish", &odd).await.refused(403, "CONTENT_REJECTED");
+        site.close().await;
+    }
+);
+
 on_every_backend!(wechat_checks_the_url_and_only_what_it_signed_is_taken, |backend| async move {
     let site = pushed_to(&backend).await;
     let wechat = site.world.wechat();
@@ -229,7 +275,10 @@ on_every_backend!(wechat_checks_the_url_and_only_what_it_signed_is_taken, |backe
     let forged = "/v1/wechat/push?signature=x&timestamp=1&nonce=2&echostr=hello";
     let answer = site.request(Method::GET, forged).send().await.unwrap();
     assert_eq!(answer.status(), 401);
-    assert!(!answer.text().await.unwrap().contains("hello"));
+    let answer = answer.text().await.unwrap();
+    assert!(!answer.contains("hello"));
+    // No person reads it, so nobody is asked to log in.
+    assert!(answer.contains("The signature does not verify") && !answer.contains("log in"), "{answer}");
 
     let (alice, nobody) = (site.user("alice").await, site.nobody());
     wechat.plan_media(MediaPlan { push: PushPlan::Never, suggest: None });

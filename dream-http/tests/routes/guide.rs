@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use dream_core::kernel::Timestamp;
-use dream_core::{Code, Error, Fault};
+use dream_core::{Code, Error, Fault, Format};
 use dream_http::problem::{Asked, Lang, Problem, status};
 
 fn root() -> PathBuf {
@@ -36,7 +36,7 @@ fn faults() -> String {
         Fault::Range { min: 1, max: 100 },
         Fault::Length { min: 1, max: 20 },
         Fault::OneOf(&["draft", "final"]),
-        Fault::Format("a day, such as 2026-01-28"),
+        Fault::Format(Format::Day),
         Fault::Conflict("cursor"),
         Fault::Duplicate,
         Fault::NotFound,

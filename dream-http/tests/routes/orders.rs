@@ -113,6 +113,7 @@ on_every_backend!(a_forged_notice_is_refused_in_the_platforms_own_words, |backen
             let answer = site.nobody().post(path, &body).await;
             assert_eq!((answer.status, answer.json["code"].as_str()), (401, Some("FAIL")), "{}", answer.json);
             assert_eq!(members(&answer.json), ["code", "message"]);
+            assert!(!answer.json["message"].as_str().unwrap().contains("log in"), "{}", answer.json);
         }
     }
     site.close().await;

@@ -63,11 +63,11 @@ on_every_backend!(an_admin_sees_usage_by_day_and_by_hour, |backend| async move {
     let admin = site.admin();
     let usage = admin.get("/v1/stats/usage?from=2026-01-01&to=2026-01-02").await.ok(200);
     let none = json!({
-        "at": "2026-01-01T16:00:00.000Z", "newUsers": 0, "activeUsers": 0, "generations": 0, "succeeded": 0,
+        "at": "2026-01-01T16:00:00.000Z", "day": "2026-01-02", "hour": null, "newUsers": 0, "activeUsers": 0, "generations": 0, "succeeded": 0,
         "failed": 0, "paidOrders": 0, "revenue": 0,
     });
     let some = json!({
-        "at": "2025-12-31T16:00:00.000Z", "newUsers": 1, "activeUsers": 1, "generations": 1, "succeeded": 1,
+        "at": "2025-12-31T16:00:00.000Z", "day": "2026-01-01", "hour": null, "newUsers": 1, "activeUsers": 1, "generations": 1, "succeeded": 1,
         "failed": 0, "paidOrders": 0, "revenue": 0,
     });
     assert_eq!(usage, json!({ "buckets": [some, none] }));

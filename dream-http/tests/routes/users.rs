@@ -25,6 +25,12 @@ on_every_backend!(a_user_can_change_its_name_and_leave, |backend| async move {
     let alice = site.user("alice").await;
     let updated = alice.put("/v1/users/me", &json!({ "nickName": " Alice " })).await.ok(200);
     assert_eq!(updated["user"]["nickName"], "Alice");
+    for hidden in ["\u{200b}", "\u{3164}", "\u{202e}nimda", "admin\u{2060}"] {
+        let refused = alice.put("/v1/users/me", &json!({ "nickName": hidden })).await;
+        let message = refused.json["message"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(refused.faults(), ["nickName FORMAT"], "{hidden:?}");
+        assert!(message.contains("visible text without hidden characters"), "{message}");
+    }
     let elsewhere = json!({ "avatarUrl": "https://evil.example/a.png" });
     assert_eq!(alice.put("/v1/users/me", &elsewhere).await.faults(), ["avatarUrl FORMAT"]);
     let stats = alice.get("/v1/users/me/stats").await.ok(200);
@@ -41,6 +47,17 @@ on_every_backend!(a_user_can_change_its_name_and_leave, |backend| async move {
     );
     assert!(alice.delete("/v1/users/me").await.ok(200)["message"].is_string());
     alice.get("/v1/users/me").await.refused(401, "TOKEN_REVOKED");
+    site.close().await;
+});
+
+on_every_backend!(who_was_not_there_for_two_hours_reads_what_to_do_and_not_to_wait, |backend| async move {
+    let site = Site::open(&backend).await;
+    let alice = site.user("alice").await;
+    site.world.pass(std::time::Duration::from_hours(3)).await;
+    let answer = alice.put("/v1/users/me", &json!({ "nickName": "Alice" })).await;
+    assert_eq!((answer.status, answer.json["code"].as_str()), (502, Some("UPSTREAM_ERROR")));
+    let message = answer.json["message"].as_str().unwrap();
+    assert!(message.contains("open it again") && !message.contains("later"), "{message}");
     site.close().await;
 });
 

@@ -23,7 +23,7 @@ use self::download::Downloads;
 use self::meter::{Errand, Meter};
 use self::wire::{CreatedWire, JobWire, ListWire, SubmitWire};
 use super::outbound;
-use crate::error::Fault;
+use crate::error::{Fault, Format};
 use crate::ports::{Clock, Failure, FailureKind, ImageApi, ImageRequest, Tenant, UpstreamJob};
 use crate::trace::{self, TRACEPARENT, TraceContext};
 
@@ -311,7 +311,7 @@ fn service_header(key: &SecretString) -> crate::Result<HeaderValue> {
     let key = key.expose_secret();
     secret_header(&format!("Bearer {key}"))
         .filter(|_| !key.is_empty())
-        .ok_or_else(|| crate::Error::invalid_field("api_key", Fault::Format("a key that fits into a header")))
+        .ok_or_else(|| crate::Error::invalid_field("api_key", Fault::Format(Format::HeaderKey)))
 }
 
 fn secret_header(value: &str) -> Option<HeaderValue> {

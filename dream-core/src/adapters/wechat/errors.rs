@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::api::SERVICE;
 use crate::adapters::outbound::excerpt;
-use crate::ports::{Failure, FailureKind};
+use crate::ports::{Failure, FailureKind, USER_INACTIVE};
 
 /// The one-time code is unknown, spent, expired, or of another mini-program.
 pub(crate) const CODE_INVALID: &str = "CODE_INVALID";
@@ -14,8 +14,6 @@ pub(crate) const HIGH_RISK: &str = "HIGH_RISK";
 pub(crate) const BUSY: &str = "BUSY";
 /// The openid is not one of this mini-program.
 pub(crate) const OPENID_INVALID: &str = "OPENID_INVALID";
-/// The user did not open the mini-program within the last two hours.
-pub(crate) const USER_INACTIVE: &str = "USER_INACTIVE";
 /// The user has not subscribed, or the subscription is used up.
 pub(crate) const NOT_SUBSCRIBED: &str = "NOT_SUBSCRIBED";
 /// The template, its page or a value of it is wrong.
