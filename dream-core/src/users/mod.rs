@@ -111,11 +111,12 @@ pub enum UserView {
 /// # dream_testkit::world::example(async |world| {
 /// use dream_core::UserEdit;
 /// use dream_core::kernel::Points;
+/// use dream_core::points::Adjustment;
 ///
 /// # let alice = world.alice().await;
 /// let edit = UserEdit {
 ///     nick_name: Some("Alice".parse().unwrap()),
-///     balance: Some(Points::new(20)),
+///     balance: Some(Adjustment::To(Points::new(20))),
 ///     ..UserEdit::default()
 /// };
 /// let user = world.admin().await.update_user(alice.id(), &edit, Some("as asked by mail")).await?;
