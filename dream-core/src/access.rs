@@ -411,12 +411,11 @@ impl Dream {
                 found = Some(configured.name.clone());
             }
         }
-        let key_name = match found {
-            Some(name) => name,
-            None => {
-                let created = crate::admin::key_named(core, key.0.expose_secret(), &given).await?;
-                created.ok_or(Code::AdminKeyInvalid)?
-            }
+        let key_name = if let Some(name) = found {
+            name
+        } else {
+            let created = crate::admin::key_named(core, key.0.expose_secret(), &given).await?;
+            created.ok_or(Code::AdminKeyInvalid)?
         };
         Ok(Admin { core: core.clone(), key_name, request })
     }

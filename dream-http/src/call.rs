@@ -194,12 +194,11 @@ impl Call {
 
     /// The server that was asked for, without its port.
     fn host(&self) -> Option<String> {
-        let asked = match self.head.uri.host() {
-            Some(host) => host.to_owned(),
-            None => {
-                let value = self.head.headers.get(HOST)?.to_str().ok()?;
-                value.parse::<Authority>().ok()?.host().to_owned()
-            }
+        let asked = if let Some(host) = self.head.uri.host() {
+            host.to_owned()
+        } else {
+            let value = self.head.headers.get(HOST)?.to_str().ok()?;
+            value.parse::<Authority>().ok()?.host().to_owned()
         };
         Some(asked.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase())
     }

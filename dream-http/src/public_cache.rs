@@ -200,9 +200,12 @@ impl PublicCache {
         if let Some(stored) = self.stored.get(&key).filter(Stored::is_fresh) {
             return Ok(Outcome::Ready(stored.ready));
         }
-        let found = self.stored.entry_async(&key, |_, stored| match stored.is_fresh() {
-            true => EntryAction::Retain(Arc::clone(&stored.ready)),
-            false => EntryAction::ReplaceWithGuard,
+        let found = self.stored.entry_async(&key, |_, stored| {
+            if stored.is_fresh() {
+                EntryAction::Retain(Arc::clone(&stored.ready))
+            } else {
+                EntryAction::ReplaceWithGuard
+            }
         });
         let place = match found.await {
             EntryResult::Retained(ready) => return Ok(Outcome::Ready(ready)),

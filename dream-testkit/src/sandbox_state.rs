@@ -46,10 +46,15 @@ pub struct SandboxState {
 
 impl SandboxState {
     /// What is in this file; `None` if there is none, or none that can be read.
+    #[expect(clippy::disallowed_methods, reason = "a small file, read once before anything is served")]
     pub fn read(file: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(file).ok()?).ok()
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it runs on a blocking thread, or when nothing is served any more"
+    )]
     fn write(&self, file: &Path) -> io::Result<()> {
         if let Some(folder) = file.parent().filter(|folder| *folder != Path::new("")) {
             std::fs::create_dir_all(folder)?;

@@ -83,14 +83,10 @@ on_every_backend!(nothing_acknowledged_is_lost_by_twenty_deaths, |backend| async
 on_every_backend!(what_a_killed_process_was_submitting_goes_on_as_it_starts_again, |backend| async move {
     let lone = Lone::start(&backend).await;
     let place = lone.place.clone();
-    let login = place
-        .http
-        .post(format!("{}/v1/auth/wechat-login", place.url))
-        .json(&json!({ "code": "sandbox-painter" }));
-    let login: Value = login.send().await.unwrap().json().await.unwrap();
+    let token = painter(&place).await;
     let image_api = &place.sandbox.image_api;
-    image_api.faults().next(operation::SUBMIT, Fault::delay_after(Duration::from_secs(600)));
-    generate(&place, login["token"].as_str().unwrap(), 1).await.expect("accepted");
+    image_api.faults().next(operation::SUBMIT, Fault::delay_after(Duration::from_mins(10)));
+    generate(&place, &token, 1).await.expect("accepted");
     let submissions = || image_api.submissions().len();
     assert!(eventually(PATIENCE, || submissions() == 1).await, "it is being submitted");
     let killed = Instant::now();
@@ -102,6 +98,23 @@ on_every_backend!(what_a_killed_process_was_submitting_goes_on_as_it_starts_agai
 });
 
 const GENERATIONS: usize = 200;
+
+/// The token of a user who has points, since no generation is free here.
+async fn painter(place: &Place) -> String {
+    let login = place
+        .http
+        .post(format!("{}/v1/auth/wechat-login", place.url))
+        .json(&json!({ "code": "sandbox-painter" }));
+    let login: Value = login.send().await.unwrap().json().await.unwrap();
+    let (token, user) = (login["token"].as_str().unwrap(), login["user"]["id"].as_i64().unwrap());
+    let endowed = place
+        .http
+        .put(format!("{}/v1/admin/users/{user}", place.url))
+        .header("X-Admin-Key", ADMIN_KEY)
+        .json(&json!({ "pointsBalance": 1000 }));
+    assert_eq!(endowed.send().await.unwrap().status(), 200);
+    token.to_owned()
+}
 
 /// Asks for a picture; the job, if it was acknowledged.
 async fn generate(place: &Place, token: &str, number: usize) -> Option<String> {
@@ -122,27 +135,11 @@ async fn generate(place: &Place, token: &str, number: usize) -> Option<String> {
 on_every_backend!(a_death_amid_two_hundred_generations_loses_none_that_was_accepted, |backend| async move {
     let lone = Lone::start(&backend).await;
     let place = lone.place.clone();
-    let login: Value = place
-        .http
-        .post(format!("{}/v1/auth/wechat-login", place.url))
-        .json(&json!({ "code": "sandbox-painter" }))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    let (token, user) = (login["token"].as_str().unwrap(), login["user"]["id"].as_i64().unwrap());
-    let endowed = place
-        .http
-        .put(format!("{}/v1/admin/users/{user}", place.url))
-        .header("X-Admin-Key", ADMIN_KEY)
-        .json(&json!({ "pointsBalance": 1000 }));
-    assert_eq!(endowed.send().await.unwrap().status(), 200);
+    let token = painter(&place).await;
 
     let mut asked: FuturesUnordered<_> = (0..GENERATIONS)
         .map(|number| {
-            let place = &place;
+            let (place, token) = (&place, token.as_str());
             async move { (number, generate(place, token, number).await) }
         })
         .collect();
@@ -164,7 +161,7 @@ on_every_backend!(a_death_amid_two_hundred_generations_loses_none_that_was_accep
 
     // Whoever got no answer asks again under the same key, and nobody gets another job than before.
     for (number, job) in accepted.iter_mut().enumerate() {
-        let again = generate(&place, token, number).await.expect("an answer");
+        let again = generate(&place, &token, number).await.expect("an answer");
         assert_eq!(*job.get_or_insert_with(|| again.clone()), again);
     }
     let begun = Instant::now();
@@ -172,7 +169,7 @@ on_every_backend!(a_death_amid_two_hundred_generations_loses_none_that_was_accep
         loop {
             let url = format!("{}/v1/jobs/{job}", place.url);
             let state: Value =
-                place.http.get(url).bearer_auth(token).send().await.unwrap().json().await.unwrap();
+                place.http.get(url).bearer_auth(&token).send().await.unwrap().json().await.unwrap();
             if state["status"] == "SUCCEEDED" {
                 break;
             }
@@ -182,7 +179,7 @@ on_every_backend!(a_death_amid_two_hundred_generations_loses_none_that_was_accep
     }
     assert_eq!(place.sandbox.image_api.jobs().len(), GENERATIONS, "one job there for each that was accepted");
     let url = format!("{}/v1/points/balance", place.url);
-    let balance: Value = place.http.get(url).bearer_auth(token).send().await.unwrap().json().await.unwrap();
+    let balance: Value = place.http.get(url).bearer_auth(&token).send().await.unwrap().json().await.unwrap();
     assert_eq!(balance["balance"], 1000 - 2 * GENERATIONS, "{balance}");
     lone.run("audit").await;
     lone.node.stop().await;

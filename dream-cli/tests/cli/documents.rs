@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::shell::Shell;
+use crate::shell::{Shell, left_out};
 
 async fn is_committed(file: &str, args: &[&str]) {
     let made = Shell::with(&[]).out(args).await;
@@ -80,8 +80,7 @@ fn what_compose_asks_for_is_in_an_example_and_no_filled_in_copy_is_shared() {
 fn nginx_takes_its_configuration() {
     let usual = ["/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"];
     let Some(nginx) = usual.into_iter().find(|path| Path::new(path).is_file()) else {
-        println!("left out: nginx is not installed");
-        return;
+        return left_out("nginx is not installed");
     };
     let folder = tempfile::tempdir().unwrap();
     // The process id is the one file that a test of the configuration writes.

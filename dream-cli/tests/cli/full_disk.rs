@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::load::Place;
 use crate::process::{ADMIN_KEY, Node, PATIENCE, PROGRAM, Variables, command, free_port, outside};
+use crate::shell::left_out;
 
 /// From when there is room until everything works.
 const RECOVERY: Duration = Duration::from_secs(5);
@@ -183,8 +184,7 @@ async fn server(folder: &Path, database: &Path, before: &str, launcher: &[&str])
 #[tokio::test]
 async fn a_full_disk_stops_writes_only_until_there_is_room() {
     if !can_mount().await {
-        eprintln!("left out: no file system can be mounted here");
-        return;
+        return left_out("no file system can be mounted here");
     }
     let folder = tempfile::tempdir().unwrap();
     let disk = folder.path().join("disk");

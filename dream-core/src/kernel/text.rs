@@ -1,7 +1,7 @@
 //! What people may write where others read it: names, tags and descriptions.
 //!
 //! A text that shows nothing, hides characters or reorders its surroundings lets one user pass for another, so such a
-//! text is refused, not repaired. The rules follow Unicode's properties Bidi_Control and Default_Ignorable_Code_Point
+//! text is refused, not repaired. The rules follow Unicode's properties `Bidi_Control` and `Default_Ignorable_Code_Point`
 //! (UAX #44). Joiners, variation selectors and tag characters stay allowed, because emoji and some scripts need them.
 
 use icu_properties::CodePointSetData;

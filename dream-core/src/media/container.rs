@@ -5,7 +5,7 @@
 //! allocates nothing but the list of ranges, never looks into coded pixels, and stops at the first part whose length
 //! exceeds the file.
 //!
-//! Sources: JPEG ITU-T T.81 annex B; PNG (third edition) section 5; GIF89a; WebP RFC 9649.
+//! Sources: JPEG ITU-T T.81 annex B; PNG (third edition) section 5; `GIF89a`; WebP RFC 9649.
 
 use std::ops::Range;
 
@@ -142,34 +142,30 @@ impl Walk<'_> {
         self.layout.frames = 0;
         loop {
             match self.byte(0) {
-                None => return Some(()),
                 Some(0x3B) => return self.skip(1),
                 Some(0x2C) => {
                     self.layout.frames += 1;
                     let table = colors(self.byte(9)?);
                     self.skip(11 + table)?;
-                    while let Some(length) = self.sub_block()? {
-                        self.skip(length)?;
-                    }
+                    while self.sub_block(Self::skip)? {}
                 }
                 Some(0x21) => {
                     self.skip_metadata(2)?;
-                    while let Some(length) = self.sub_block()? {
-                        self.skip_metadata(length)?;
-                    }
+                    while self.sub_block(Self::skip_metadata)? {}
                 }
-                // What decoders do with it they decide; nothing here is known to be a picture.
-                Some(_) => return Some(()),
+                // What decoders do with an unknown block they decide; nothing here is known to be a picture.
+                _ => return Some(()),
             }
         }
     }
 
-    /// The length of a block of data with the byte that says it; `None` for the empty one, which ends them.
-    fn sub_block(&mut self) -> Option<Option<usize>> {
-        match self.byte(0)? {
-            0 => self.skip(1).map(|()| None),
-            length => Some(Some(1 + usize::from(length))),
+    /// Skips a block of data with the byte that holds its length; `false` after the empty one, which ends them.
+    fn sub_block(&mut self, skip: fn(&mut Self, usize) -> Option<()>) -> Option<bool> {
+        let length = usize::from(self.byte(0)?);
+        if length == 0 {
+            return self.skip(1).map(|()| false);
         }
+        skip(self, 1 + length).map(|()| true)
     }
 
     fn webp(&mut self) -> Option<()> {
@@ -180,6 +176,7 @@ impl Walk<'_> {
         }
         self.skip(12)?;
         self.layout.frames = 0;
+        let mut has_pixels = false;
         // A last byte of padding is missing now and then.
         while self.at + 8 <= end {
             let name: [u8; 4] = self.array(0)?;
@@ -189,6 +186,7 @@ impl Walk<'_> {
                 return None;
             }
             let chunk = (8 + length).next_multiple_of(2).min(end - self.at);
+            has_pixels |= matches!(&name, b"VP8 " | b"VP8L" | b"ANMF");
             match &name {
                 b"VP8 " | b"ALPH" => self.skip(chunk)?,
                 b"VP8L" => {
@@ -207,6 +205,7 @@ impl Walk<'_> {
             }
         }
         self.at = end;
-        Some(())
+        // Decoders look for pixels beyond the size that the file states, and a copy that ends there would have none.
+        has_pixels.then_some(())
     }
 }

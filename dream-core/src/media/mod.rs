@@ -188,7 +188,7 @@ pub fn recognise(bytes: Bytes) -> Result<Picture> {
 /// `PAYLOAD_TOO_LARGE` beyond 10 MiB; `IMAGE_INVALID` for what is no picture, beyond a limit, damaged, or an animation
 /// other than GIF; `UNAVAILABLE` while too many wait for their turn.
 pub async fn clean(owner: Owner, bytes: Bytes) -> Result<Picture> {
-    work(owner, bytes, |picture, layout| anew(picture, &layout, None)).await
+    work(owner, bytes, |picture, layout| anew(&picture, &layout, None)).await
 }
 
 /// As [`clean`], with a small copy beside it.
@@ -200,7 +200,7 @@ pub async fn clean_with_thumbnail(owner: Owner, bytes: Bytes) -> Result<PictureW
         refuse_animation(&picture, &layout)?;
         let drawing = decode::decode(&picture, &layout)?;
         let thumbnail = drawing.thumbnail()?;
-        Ok(PictureWithThumbnail { picture: anew(picture, &layout, Some(drawing))?, thumbnail })
+        Ok(PictureWithThumbnail { picture: anew(&picture, &layout, Some(drawing))?, thumbnail })
     })
     .await
 }
@@ -213,12 +213,12 @@ pub async fn thumbnail(owner: Owner, bytes: Bytes) -> Result<Picture> {
     work(owner, bytes, |picture, layout| decode::decode(&picture, &layout)?.thumbnail()).await
 }
 
-fn anew(picture: Picture, layout: &Layout, drawing: Option<encode::Drawing>) -> Result<Picture> {
-    refuse_animation(&picture, layout)?;
+fn anew(picture: &Picture, layout: &Layout, drawing: Option<encode::Drawing>) -> Result<Picture> {
+    refuse_animation(picture, layout)?;
     match (picture.kind, drawing) {
         (PictureKind::Gif, _) => animation::anew(&picture.bytes),
         (_, Some(drawing)) => drawing.full(),
-        (_, None) => decode::decode(&picture, layout)?.full(),
+        (_, None) => decode::decode(picture, layout)?.full(),
     }
 }
 

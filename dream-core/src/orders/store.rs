@@ -171,7 +171,7 @@ pub(super) struct NewOrder<'a> {
 /// How many orders of the user wait for their payment.
 pub(super) async fn open_of(tx: &mut Tx, user: UserId) -> Result<i64> {
     let sql = Sql::new("SELECT count(*) AS open FROM orders WHERE user_id = $1 AND status = 'PENDING'");
-    tx.one(sql.bind(user.get())).await?.get("open").map_err(Into::into)
+    tx.one(sql.bind(user.get())).await?.get("open")
 }
 
 /// How many orders wait for their payment. It reads as much of an index as there are.

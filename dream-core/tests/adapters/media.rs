@@ -437,6 +437,14 @@ async fn a_picture_of_forty_megapixels_is_taken_and_one_more_line_is_not() {
 }
 
 /// Refuses it soon and with little memory: what this process takes meanwhile, so nothing else may go on in it.
+#[tokio::test]
+async fn a_webp_whose_stated_size_ends_before_its_pixels_is_refused() {
+    let mut bytes = encoded(&sunset(8, 8), ImageFormat::WebP);
+    bytes[4..8].copy_from_slice(&10_u32.to_le_bytes());
+    is_refused(media::recognise(bytes.clone().into()), PictureFault::Damaged, "recognised");
+    is_refused(clean(bytes).await, PictureFault::Damaged, "written anew");
+}
+
 async fn is_refused_cheaply(bytes: Vec<u8>, what: &str) {
     let before = PEAK.current_usage();
     PEAK.reset_peak_usage();
@@ -596,10 +604,10 @@ async fn pixels_are_never_searched_for_markup() {
 
 #[tokio::test]
 async fn markup_in_metadata_or_after_the_end_is_removed_or_refused() {
+    const MARKS: [&str; 6] = ["<script", "<?php", "<svg", "%PDF", "PK\x05\x06", "evil"];
     if !dream_testkit::alone("media::markup_in_metadata_or_after_the_end_is_removed_or_refused") {
         return;
     }
-    const MARKS: [&str; 6] = ["<script", "<?php", "<svg", "%PDF", "PK\x05\x06", "evil"];
     let picture = sunset(32, 32);
     // An archive of nothing, with a comment.
     let zip = [&b"PK\x05\x06"[..], &[0; 16], &[4, 0], b"evil"].concat();

@@ -40,20 +40,20 @@ impl ForeignLock {
     async fn take(backend: &Backend) -> Self {
         let url = backend.database_url();
         if backend.kind() == BackendKind::Postgres {
-            let mut connection = PgConnection::connect(url).await.unwrap();
+            let mut connection = PgConnection::connect(url).await.expect("the lock");
             let lock = "BEGIN; LOCK TABLE users, accounts, store_probes IN EXCLUSIVE MODE";
-            sqlx::raw_sql(lock).execute(&mut connection).await.unwrap();
+            sqlx::raw_sql(lock).execute(&mut connection).await.expect("the lock");
             return Self::Postgres(connection);
         }
-        let mut connection = SqliteConnection::connect(url).await.unwrap();
-        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+        let mut connection = SqliteConnection::connect(url).await.expect("the lock");
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await.expect("the lock");
         Self::Sqlite(connection)
     }
 
     async fn release(self) {
         match self {
-            Self::Sqlite(connection) => connection.close().await.unwrap(),
-            Self::Postgres(connection) => connection.close().await.unwrap(),
+            Self::Sqlite(connection) => connection.close().await.expect("the lock"),
+            Self::Postgres(connection) => connection.close().await.expect("the lock"),
         }
     }
 }

@@ -61,7 +61,7 @@ async fn everything_ends_though_workers_die(backend: &Backend, seed: u64) {
     let workers: [&Worker; 2] = [world.worker(), &other];
     for round in 0..60 {
         let worker = workers[round % 2];
-        let ended = broken_off_after(below(&dice, 40), worker.run_due()).await;
+        let ended = Box::pin(broken_off_after(below(&dice, 40), worker.run_due())).await;
         // The dead one's leases run out; its tasks are somebody else's now.
         world.clock().advance(if ended { Duration::from_secs(5) } else { Duration::from_secs(15) });
     }
@@ -80,7 +80,7 @@ on_every_backend!(every_job_ends_once_wherever_its_workers_die, |backend| async 
     for seed in 1..=4 {
         // A world of its own for each seed, since each has its own image API.
         let backend = Backend::start(backend.kind(), migrate).await.expect("another database");
-        everything_ends_though_workers_die(&backend, seed).await;
+        Box::pin(everything_ends_though_workers_die(&backend, seed)).await;
     }
 });
 
@@ -190,13 +190,13 @@ on_every_backend!(a_task_is_done_by_one_node_at_a_time, |backend| async move {
 
 /// A worker that dies while it submits a job.
 async fn dies_while_submitting(world: &TestDream, worker: Worker) {
-    world.image_api().faults().next(operation::SUBMIT, Fault::delay_after(Duration::from_secs(600)));
+    world.image_api().faults().next(operation::SUBMIT, Fault::delay_after(Duration::from_mins(10)));
     let dying = tokio::spawn(async move { worker.run_due().await });
     let came = || world.image_api().jobs().len() == 1;
     assert!(dream_testkit::wait::eventually(SOON, came).await, "it is being submitted");
     dying.abort();
     assert!(dying.await.is_err_and(|error| error.is_cancelled()));
-    assert_eq!(world.worker().run_due().await.unwrap(), 0, "the dead one holds the lease");
+    assert_eq!(world.worker().run_due().await.expect("the outbox"), 0, "the dead one holds the lease");
 }
 
 on_every_backend!(what_a_process_was_at_when_it_died_goes_on_within_15_seconds, |backend| async move {
@@ -232,7 +232,7 @@ on_every_backend!(a_process_that_starts_takes_over_from_one_that_has_ended_at_on
 on_every_backend!(a_task_that_takes_long_is_taken_by_nobody_else, |backend| async move {
     let world = TestDream::start(&backend).await;
     let alice = world.alice().await;
-    world.image_api().faults().next(operation::SUBMIT, Fault::delay_after(Duration::from_secs(600)));
+    world.image_api().faults().next(operation::SUBMIT, Fault::delay_after(Duration::from_mins(10)));
     alice.generates("a cat").await;
     let worker = world.worker().clone();
     let working = tokio::spawn(async move { worker.run_due().await });
@@ -256,7 +256,7 @@ on_every_backend!(a_task_that_takes_long_is_taken_by_nobody_else, |backend| asyn
     }
     working.abort();
     drop(working.await);
-    world.clock().advance(Duration::from_secs(600));
+    world.clock().advance(Duration::from_mins(10));
     world.settle().await;
     world.finish().await;
 });

@@ -8,7 +8,7 @@ use dream_core::ports::JobState;
 use dream_testkit::on_every_backend;
 use dream_testkit::world::{Actor, TestDream, draft};
 
-use crate::shop::{recharges, shop};
+use crate::shop::{recharges, shop_without_limits};
 use crate::support::{code, grant};
 
 fn limit(items: i64) -> Limit {
@@ -48,7 +48,7 @@ on_every_backend!(a_walk_by_cursor_sees_each_job_once_though_all_have_one_time, 
 });
 
 on_every_backend!(a_walk_by_cursor_sees_each_order_once_though_all_have_one_time, |backend| async move {
-    let world = shop(&backend).await;
+    let world = shop_without_limits(&backend).await;
     let alice = world.alice().await;
     let mut newest_first = Vec::new();
     for number in 1..=30 {

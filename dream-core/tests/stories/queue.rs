@@ -215,7 +215,7 @@ on_every_backend!(jobs_that_wait_are_looked_at_seldom, |backend| async move {
         alice.generates(&format!("{number}")).await;
     }
     world.work().await;
-    let until = world.now().plus(Duration::from_mins(60));
+    let until = world.now().plus(Duration::from_hours(1));
     let mut tries = 0;
     while let Some(next) = world.worker().next_due().await.unwrap().filter(|next| *next <= until) {
         world.clock().advance(next.since(world.now()));

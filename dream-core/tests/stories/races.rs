@@ -10,7 +10,9 @@ use dream_testkit::on_every_backend;
 use dream_testkit::world::{ADMIN_KEY, Actor, TestDream, draft};
 use futures_util::future::join_all;
 
-use crate::shop::{fulfilments, kept, ledger, open, pays, points, recharges, settle, shop, status};
+use crate::shop::{
+    fulfilments, kept, ledger, open, pays, points, recharges, settle, shop, shop_without_limits, status,
+};
 use crate::support::{grant, login};
 
 /// Does them all at the same time, on all threads.
@@ -151,7 +153,7 @@ on_every_backend!(two_hundred_first_logins_at_once_make_one_user, |backend| asyn
 });
 
 on_every_backend!(fifty_recharges_paid_at_once_stand_in_one_line_of_balances, |backend| async move {
-    let world = shop(&backend).await;
+    let world = shop_without_limits(&backend).await;
     let (other, _worker) = world.another_node().await;
     let alice = world.alice().await;
     let mut notifies = Vec::new();

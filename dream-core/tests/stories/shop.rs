@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dream_core::kernel::{Fen, OrderId, PageRequest, PlanId, UserId};
 use dream_core::orders::{Order, OrderStatus, Placed, RechargePoints, Refund, Settled, WECHAT};
 use dream_core::ports::SignedNotify;
-use dream_core::{Dream, Result};
+use dream_core::{Dream, Result, UserLimits};
 use dream_testkit::backends::Backend;
 use dream_testkit::fakes::wechat_pay::{FakePayment, NotifyAttempt};
 use dream_testkit::world::{Actor, TestDream, WorldOptions};
@@ -15,6 +15,11 @@ use serde_json::{Value, json};
 /// A world that takes payments for the plans of a new installation.
 pub(crate) async fn shop(backend: &Backend) -> TestDream {
     open(TestDream::on(backend)).await
+}
+
+/// As [`shop`], for users with any number of pending orders.
+pub(crate) async fn shop_without_limits(backend: &Backend) -> TestDream {
+    open(TestDream::on(backend).settings(|settings| settings.user_limits = UserLimits::UNLIMITED)).await
 }
 
 /// As [`shop`], with something different.

@@ -163,7 +163,7 @@ pub(super) fn message(code: Code, facts: &Facts, lang: Lang) -> String {
     match facts {
         Facts::Fields(faults) if !faults.is_empty() => {
             let named: Vec<String> = faults.iter().take(NAMED).map(|fault| of_field(fault, lang)).collect();
-            let separator = if matches!(lang, Lang::Zh) { ";" } else { "; " };
+            let separator = if matches!(lang, Lang::Zh) { "；" } else { "; " };
             let more = if faults.len() > NAMED { " …" } else { "" };
             named.join(separator) + more
         }

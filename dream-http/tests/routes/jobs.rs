@@ -2,6 +2,7 @@
 
 use dream_testkit::on_every_backend;
 use reqwest::Method;
+use reqwest::header::{ACCEPT_LANGUAGE, HeaderValue};
 use serde_json::json;
 
 use crate::site::{Answer, Site, members};
@@ -54,12 +55,13 @@ on_every_backend!(a_job_shows_what_was_delivered_and_what_came_back, |backend| a
     site.world.settle().await;
     let part = alice.get(&format!("/v1/jobs/{part}")).await.ok(200);
     assert_eq!(figures(&part), (json!(2), json!(1), json!({ "quota": 1, "points": 0 })));
-    let failed = alice.get(&format!("/v1/jobs/{fails}")).await.ok(200);
+    let chinese = [(ACCEPT_LANGUAGE, HeaderValue::from_static("zh-CN"))].into_iter().collect();
+    let failed = alice.prepare(Method::GET, &format!("/v1/jobs/{fails}")).headers(chinese);
+    let failed = Answer::of(failed.send().await.unwrap()).await.ok(200);
     assert_eq!(figures(&failed), (json!(2), json!(0), json!({ "quota": 2, "points": 0 })));
     let error = json!({ "code": "UPSTREAM_TIMEOUT", "message": "生成超时，请稍后再试" });
     assert_eq!((&failed["error"], &failed["errorCode"]), (&error, &error["code"]));
-    let english = alice.prepare(Method::GET, "/v1/proxy/jobs").header("accept-language", "en");
-    let listed = Answer::of(english.send().await.unwrap()).await.ok(200);
+    let listed = alice.get("/v1/proxy/jobs").await.ok(200);
     let failed = listed["items"].as_array().unwrap().iter().find(|job| job["status"] == "FAILED").unwrap();
     assert_eq!(failed["errorMessage"], "The pictures were not ready in time; please try again later");
     site.close().await;

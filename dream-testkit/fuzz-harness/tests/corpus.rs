@@ -3,7 +3,12 @@
 //! The mutations are a function of a fixed seed, so each run checks the same inputs. They are no replacement for
 //! coverage-guided fuzzing, which `scripts/fuzz` does; they show that no target and no seed is broken, and repeat
 //! cheaply what a short run of libFuzzer would find. A failing input is written to the temporary folder and named.
-#![expect(clippy::expect_used, reason = "a test may stop")]
+#![expect(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a test may stop, wait for a file and print what it found"
+)]
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
