@@ -15,6 +15,7 @@ pub(crate) const NOTE: &str = "note";
 
 /// The banner.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a line that is printed or not")]
 pub(crate) struct Banner {
     /// Development or production.
     pub(crate) mode: Mode,

@@ -504,10 +504,11 @@ async fn reconcile(desk: &Desk, date: Option<Day>, dry_run: bool, output: Output
 
 fn told(compared: &Compared) -> String {
     let Compared { day, payments, refunds, other_apps, differences, .. } = compared;
-    let mut bill = format!("{payments} payments and {refunds} refunds on the bill of {day}");
-    if *other_apps > 0 {
-        bill.push_str(&format!(" ({other_apps} lines of other apps left out)"));
-    }
+    let others = match other_apps {
+        0 => String::new(),
+        count => format!(" ({count} lines of other apps left out)"),
+    };
+    let bill = format!("{payments} payments and {refunds} refunds on the bill of {day}{others}");
     if differences.is_empty() {
         return format!("{bill}: all as it is here.");
     }
