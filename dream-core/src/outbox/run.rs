@@ -110,7 +110,8 @@ async fn do_all(core: Arc<Core>, claimed: Claimed) -> usize {
             settle(&core, &lease, &task, outcome).await;
         }
     };
-    while_renewing(&core, &lease, async { tokio::join!(others, polls) }).await;
+    // Boxed, since each level of futures around it would hold its size again.
+    while_renewing(&core, &lease, Box::pin(async { tokio::join!(others, polls) })).await;
     count
 }
 

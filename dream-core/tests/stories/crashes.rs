@@ -61,7 +61,7 @@ async fn everything_ends_though_workers_die(backend: &Backend, seed: u64) {
     let workers: [&Worker; 2] = [world.worker(), &other];
     for round in 0..60 {
         let worker = workers[round % 2];
-        let ended = Box::pin(broken_off_after(below(&dice, 40), worker.run_due())).await;
+        let ended = broken_off_after(below(&dice, 40), worker.run_due()).await;
         // The dead one's leases run out; its tasks are somebody else's now.
         world.clock().advance(if ended { Duration::from_secs(5) } else { Duration::from_secs(15) });
     }
@@ -80,7 +80,7 @@ on_every_backend!(every_job_ends_once_wherever_its_workers_die, |backend| async 
     for seed in 1..=4 {
         // A world of its own for each seed, since each has its own image API.
         let backend = Backend::start(backend.kind(), migrate).await.expect("another database");
-        Box::pin(everything_ends_though_workers_die(&backend, seed)).await;
+        everything_ends_though_workers_die(&backend, seed).await;
     }
 });
 

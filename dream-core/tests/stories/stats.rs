@@ -310,11 +310,11 @@ async fn act(world: &TestDream, users: &mut Vec<Actor>, random: &mut fastrand::R
 }
 
 on_every_backend!(global_figures_are_a_count_of_the_tables_after_whatever_happened, |backend| async move {
-    Box::pin(lives_through(&backend, 1)).await;
+    lives_through(&backend, 1).await;
 });
 
 on_every_backend!(global_figures_are_a_count_of_the_tables_after_another_history, |backend| async move {
-    Box::pin(lives_through(&backend, 20_260_128)).await;
+    lives_through(&backend, 20_260_128).await;
 });
 
 /// A world that goes through whatever the seed says, and then counts.

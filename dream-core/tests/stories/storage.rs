@@ -85,7 +85,7 @@ async fn comes_out_even(options: WorldOptions) {
     let options =
         options.flaky_storage().settings(|settings| settings.rehost_results = true).daily_quota(100);
     let world = options.start().await;
-    let (done, failed) = Box::pin(a_busy_day(&world)).await;
+    let (done, failed) = a_busy_day(&world).await;
     assert!(done >= 10 && failed >= 10, "{done} done, {failed} failed");
     world.settle().await;
     assert!(world.waiting().await.is_empty());

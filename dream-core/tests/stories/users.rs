@@ -131,17 +131,16 @@ on_every_backend!(a_name_that_was_deleted_is_not_left_in_the_file, |backend| asy
     // Which bytes PostgreSQL leaves on its disk is its own affair.
     let Some(url) = backend.database_url().strip_prefix("sqlite:") else { return };
     let file = url.trim_start_matches("//").split('?').next().unwrap_or_default().to_owned();
-    let holds = |file: &str| {
-        ["", "-wal"].iter().any(|end| {
-            let bytes = std::fs::read(format!("{file}{end}")).unwrap_or_default();
-            bytes.windows(NAME.len()).any(|part| part == NAME.as_bytes())
-        })
+    let holds = async |file: &str| {
+        let mut bytes = tokio::fs::read(file).await.unwrap_or_default();
+        bytes.extend(tokio::fs::read(format!("{file}-wal")).await.unwrap_or_default());
+        bytes.windows(NAME.len()).any(|part| part == NAME.as_bytes())
     };
     let world = TestDream::start(&backend).await;
     let me = world.alice().await.session().await;
     me.update_profile(named(NAME)).await.unwrap();
-    assert!(holds(&file), "it is there while the user is");
+    assert!(holds(&file).await, "it is there while the user is");
     me.delete_account().await.unwrap();
     world.finish().await;
-    assert!(!holds(&file), "in a free page of {file}");
+    assert!(!holds(&file).await, "in a free page of {file}");
 });

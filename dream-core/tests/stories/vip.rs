@@ -172,7 +172,7 @@ on_every_backend!(todays_pairs_become_spans_of_the_orders_they_came_from, |backe
     database
         .execute(match backend.kind() {
             BackendKind::Sqlite => include_str!("../../migrations/sqlite/0002_membership_spans.sql"),
-            _ => include_str!("../../migrations/postgres/0002_membership_spans.sql"),
+            BackendKind::Postgres => include_str!("../../migrations/postgres/0002_membership_spans.sql"),
         })
         .await;
     let of = async |user: &Actor| world.admin().await.user(user.id()).await.unwrap().membership;

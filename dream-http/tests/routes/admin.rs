@@ -149,7 +149,8 @@ on_every_backend!(points_change_by_a_difference_and_whatever_happens_meanwhile_s
     // Two at once add up; two balances would overwrite each other.
     let (raise, cut) = (by(30), by(-10));
     let (one, other) = futures_util::join!(admin.put(&path, &raise), admin.put(&path, &cut));
-    (one.ok(200), other.ok(200));
+    one.ok(200);
+    other.ok(200);
     let balance = alice.get("/v1/points/balance").await.ok(200);
     assert_eq!(balance, json!({ "balance": 120, "totalEarned": 130, "totalSpent": 10 }));
     let newest = &alice.get("/v1/points/transactions?limit=1").await.ok(200)["items"][0];

@@ -100,7 +100,7 @@ impl Site {
     }
 
     pub(crate) async fn at(settings: Settings, options: WorldOptions) -> Self {
-        let world = options.start().await;
+        let world = Box::pin(options.start()).await;
         let node = Node::start(world.dream().clone(), settings);
         Self { app: Arc::clone(&node.app), address: node.address, node, world }
     }

@@ -36,7 +36,8 @@ fn mib(bytes: u64) -> u64 {
     bytes >> 20
 }
 
-/// Begins the peak of [`peak`] anew.
+/// Resets the value of [`peak`].
+#[expect(clippy::disallowed_methods, reason = "a file of the kernel is written at once")]
 fn forget_peak() {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
 }
