@@ -2,7 +2,7 @@
 //! the image API.
 //!
 //! The file is written whole, under another name first, so that a reader never sees half of it. It is written within
-//! [`SAVE_EVERY`] of a change and at the end; a process that is killed loses at most that. A file that cannot be read counts
+//! `SAVE_EVERY` of a change and at the end; a process that is killed loses at most that. A file that cannot be read counts
 //! as none, and one that cannot be written costs a warning: a sandbox never fails because of it. It holds the keys of the
 //! fakes, which are published with them, and no secret.
 

@@ -171,11 +171,11 @@ impl Change for Delete<'_> {
         characters::forget(tx, user, now).await?;
         // Before the jobs, whose pictures are removed unless the gallery shows them.
         gallery::forget(tx, user, self.blobs, now).await?;
-        jobs::forget(tx, user, self.blobs, self.settings, now).await?;
-        // After the jobs: those that were open gave their samples back.
+        // Before the jobs: those that are open return their samples, which the image API may generate all the same.
         if let Some(openid) = store::openid_of(tx, user).await? {
             quota::remember(tx, self.settings, user, &openid, now).await?;
         }
+        jobs::forget(tx, user, self.blobs, self.settings, now).await?;
         favorites::forget(tx, user, self.settings, now).await?;
         uploads::forget(tx, user, now).await?;
         orders::forget(tx, user, now).await?;

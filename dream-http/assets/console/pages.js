@@ -213,10 +213,13 @@ const refund = (order) => question({
 
 /**
  * The state of the newest refund of an order. One under way is looked at again until it is final, as long as it is shown.
+ * The button that refunds is shown while the order is paid and no refund of it is under way.
  * @param {Order} order
+ * @param {HTMLElement} action
  */
-function refundState(order) {
-  if (order.refundStatus === null) return null;
+function refundState(order, action) {
+  action.hidden = order.status !== "PAID" || order.refundStatus === "PROCESSING";
+  if (!order.refundStatus) return null;
   const line = element("div", {});
   /** @type {(state: string, amount: number, failure: string | null) => void} */
   const show = (state, amount, failure) => {
@@ -224,10 +227,11 @@ function refundState(order) {
     line.textContent = `${word(state, "refund")} ${yuan(amount)}${failure ? ` · ${failure}` : ""}`;
   };
   const look = async () => {
-    const { refunds } = await call("get", "/v1/admin/orders/{orderId}", { path: { orderId: order.orderId } });
+    const { order: now, refunds } = await call("get", "/v1/admin/orders/{orderId}", { path: { orderId: order.orderId } });
     const newest = refunds.at(-1);
     if (!newest) return;
     show(newest.status, newest.amount, newest.failure);
+    action.hidden = now.status !== "PAID" || newest.status === "PROCESSING";
     if (newest.status === "PROCESSING") setTimeout(() => { if (line.isConnected) doing(look); }, REFUND_PAUSE);
   };
   show(order.refundStatus, order.refundedAmount, null);
@@ -256,14 +260,17 @@ export function orders(place, filter) {
     call("get", "/v1/admin/orders", { query: { status, kind, userId: userId ? Number(userId) : undefined, cursor, limit: PAGE } });
   /** @type {Record<string, string>} */
   const colour = { PAID: "good", REFUNDED: "warn", CANCELLED: "soft" };
-  const row = (/** @type {Order} */ order) => element("tr", {},
-    cell("id", order.orderId, element("div", { class: "soft" }, order.transactionId ?? "")),
-    cell("", String(order.userId)),
-    cell("", goods(order)),
-    cell("number", yuan(order.amount)),
-    cell("", element("span", { class: colour[order.status] ?? "" }, word(order.status, "order")), refundState(order)),
-    cell("time", time(order.paidAt ?? order.createdAt)),
-    cell("doing", order.status === "PAID" && order.refundStatus !== "PROCESSING" ? button(speak("refund"), () => refund(order), "bad") : null));
+  const row = (/** @type {Order} */ order) => {
+    const action = button(speak("refund"), () => refund(order), "bad");
+    return element("tr", {},
+      cell("id", order.orderId, element("div", { class: "soft" }, order.transactionId ?? "")),
+      cell("", String(order.userId)),
+      cell("", goods(order)),
+      cell("number", yuan(order.amount)),
+      cell("", element("span", { class: colour[order.status] ?? "" }, word(order.status, "order")), refundState(order, action)),
+      cell("time", time(order.paidAt ?? order.createdAt)),
+      cell("doing", action));
+  };
   place.append(...growingTable([speak("order"), speak("user"), speak("what"), speak("amount"), speak("state"), speak("at"), ""], load, row));
 }
 

@@ -1,7 +1,7 @@
 //! Bytes on a connection to `/v1`. Whatever they are, every answer is whole, and none says that the fault is ours.
 //!
 //! What no fuzzer can guess it names by a marker, which the harness replaces: `@TOKEN@`, `@CURSOR@` and their kin, see
-//! [`Stage::filled_in`].
+//! `Stage::filled_in`.
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};

@@ -187,7 +187,7 @@ test('a call can be stopped', async () => {
 });
 
 test('who is told to come back later does so when told, and not before', async () => {
-  const strict = await start({ THROTTLE_LIMIT: '3', THROTTLE_TTL: '6' });
+  const strict = await start({ THROTTLE_LIMIT: '100', THROTTLE_LIMIT_PUBLIC: '3', THROTTLE_TTL: '6' });
   const { dream, wx } = strict.client('kim');
   const began = Date.now();
   await Promise.all(Array.from({ length: 5 }, () => dream.get('/v1/vip/plans')));
@@ -200,7 +200,7 @@ test('who is told to come back later does so when told, and not before', async (
 });
 
 test('who would have to wait too long is told how long instead', async () => {
-  const strict = await start({ THROTTLE_LIMIT: '1', THROTTLE_TTL: '120' });
+  const strict = await start({ THROTTLE_LIMIT: '100', THROTTLE_LIMIT_PUBLIC: '1', THROTTLE_TTL: '120' });
   const { dream, wx } = strict.client('lea', { longestWait: 3000 });
   await dream.get('/v1/vip/plans');
   const error = await failure(dream.get('/v1/vip/plans'));
