@@ -1,4 +1,7 @@
-//! What outsiders send cannot fill the log: each line is short, and lines that repeat are counted.
+//! The size of the log under forged notifications and malformed upstream responses.
+//!
+//! A line has at most 1 KB whatever an outsider sends, and lines that repeat are counted instead of written. The server
+//! is a real process, so that the limits of its log subscriber are part of the test.
 
 use std::time::Duration;
 

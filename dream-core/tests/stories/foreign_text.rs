@@ -1,4 +1,7 @@
-//! Text of others with characters that a database does not store: each is replaced where it comes in.
+//! Text from upstream services with characters that PostgreSQL cannot store, such as NUL.
+//!
+//! The adapters replace each such character by U+FFFD at their edge, so the same job, event or login succeeds on both
+//! databases, and no job stays open because its error text cannot be stored.
 
 use dream_core::ports::JobState;
 use dream_testkit::fakes::image_api::{operation, signature};

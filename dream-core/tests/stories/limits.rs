@@ -1,4 +1,7 @@
-//! What one user may keep at the service: bytes of pictures and open orders. Favorites have theirs in `favorites`.
+//! The quotas of one user: bytes of stored images and pending orders; `favorites` tests the quota of favorites.
+//!
+//! Each quota is enforced in the transaction that adds to it, so parallel requests cannot exceed it, and bytes are
+//! counted down when objects are removed.
 
 use std::time::Duration;
 

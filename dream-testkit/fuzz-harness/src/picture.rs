@@ -1,4 +1,7 @@
-//! Bytes as pictures. Whatever they are, they are refused, or come out as a picture that would be taken again.
+//! Reads bytes as an image file.
+//!
+//! Any input is either refused or re-encoded as an image that is accepted again, with the same size (or turned by a
+//! quarter), within the limits of bytes and pixels, and with a thumbnail that fits its box.
 
 use std::io::Cursor;
 use std::pin::pin;
